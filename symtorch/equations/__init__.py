@@ -1,0 +1,6 @@
+"""What an equation is: operators, trees, parsing, fronts, compiling to torch, exporting."""
+
+from symtorch.equations.front import Equation, Front
+from symtorch.equations.parser import parse
+
+__all__ = ["Equation", "Front", "parse"]

@@ -1,0 +1,209 @@
+"""Expressions: small immutable trees, the one representation that all of symtorch works on.
+
+A tree is kept exactly as the search found it (``x0*x0`` stays a product, ``x1 - x1`` stays a
+difference), because its complexity, its rounding and its place on a Pareto front depend on that.
+SymPy, which rewrites what it is given, is a view: :func:`to_sympy`.
+
+>>> from symtorch.equations.parser import parse
+>>> expr = parse("2.5*cos(x1) + x0^2", ["x0", "x1"])
+>>> to_text(expr, ["mass", "angle"])
+'2.5*cos(angle) + mass^2'
+>>> evaluate(expr, np.array([[3.0, 0.0]]))
+array([11.5])
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from symtorch.errors import InputError
+
+if TYPE_CHECKING:
+    from symtorch.equations.operators import Operator
+
+
+class Expr:
+    """Base of the three node types. Nodes are immutable, hashable and compared by value."""
+
+    __slots__ = ()
+
+    @property
+    def children(self) -> tuple[Expr, ...]:
+        """The argument subtrees, left to right; empty for a leaf."""
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Constant(Expr):
+    """A number."""
+
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Variable(Expr):
+    """Column ``index`` of the input matrix; its name is the business of whoever prints it."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Expr):
+    """An operator applied to ``op.arity`` arguments."""
+
+    op: Operator
+    args: tuple[Expr, ...]
+
+    @property
+    def children(self) -> tuple[Expr, ...]:
+        return self.args
+
+
+def walk(expr: Expr) -> Iterator[Expr]:
+    """Every node of the tree, parents before children, left to right."""
+    stack = [expr]
+    while stack:
+        node = stack.pop()
+        yield node
+        stack.extend(reversed(node.children))
+
+
+def transform(expr: Expr, rule: Callable[[Expr], Expr]) -> Expr:
+    """Rebuild the tree from the leaves up, with ``rule`` applied to every rebuilt node."""
+    if isinstance(expr, Call):
+        args = tuple(transform(arg, rule) for arg in expr.args)
+        unchanged = all(new is old for new, old in zip(args, expr.args, strict=True))
+        return rule(expr if unchanged else Call(expr.op, args))
+    return rule(expr)
+
+
+def substitute(expr: Expr, inputs: Sequence[Expr]) -> Expr:
+    """Put ``inputs[i]`` in the place of every ``Variable(i)``."""
+    return transform(expr, lambda node: inputs[node.index] if isinstance(node, Variable) else node)
+
+
+def depth(expr: Expr) -> int:
+    """Number of nodes on the longest way from the root to a leaf; 1 for a leaf."""
+    return 1 + max((depth(child) for child in expr.children), default=0)
+
+
+def size(expr: Expr) -> int:
+    """Number of nodes."""
+    return sum(1 for _ in walk(expr))
+
+
+def constants(expr: Expr) -> list[float]:
+    """Values of the constants, in the order of :func:`walk`."""
+    return [node.value for node in walk(expr) if isinstance(node, Constant)]
+
+
+def with_constants(expr: Expr, values: Sequence[float]) -> Expr:
+    """The same tree with its constants replaced, in the order of :func:`walk`."""
+    remaining = iter(values)
+
+    def rebuild(node: Expr) -> Expr:
+        if isinstance(node, Constant):
+            return Constant(float(next(remaining)))
+        if isinstance(node, Call):
+            return Call(node.op, tuple(rebuild(arg) for arg in node.args))
+        return node
+
+    return rebuild(expr)
+
+
+def variables(expr: Expr) -> list[int]:
+    """Sorted indices of the input columns that the tree uses."""
+    return sorted({node.index for node in walk(expr) if isinstance(node, Variable)})
+
+
+def evaluate(expr: Expr, X: np.ndarray) -> np.ndarray:
+    """Value of the tree on the rows of ``X``, in float64.
+
+    Undefined results (the logarithm of a negative number, division by zero) are NaN or infinite,
+    without a warning.
+
+    Args:
+        X: (n_samples, n_inputs).
+
+    Returns:
+        (n_samples,), float64.
+    """
+    X = np.asarray(X, dtype=np.float64)
+    if X.ndim != 2:
+        raise InputError(f"X has shape {X.shape}; expected (n_samples, n_inputs).")
+
+    def rec(node: Expr) -> Any:
+        if isinstance(node, Constant):
+            return np.float64(node.value)
+        if isinstance(node, Variable):
+            return X[:, node.index]
+        assert isinstance(node, Call)
+        return node.op.numpy(*(rec(arg) for arg in node.args))
+
+    with np.errstate(all="ignore"):
+        out = rec(expr)
+    return np.array(np.broadcast_to(out, (len(X),)), dtype=np.float64)
+
+
+_ATOM = 100
+"""Precedence of whatever never needs parentheses."""
+
+
+def to_text(expr: Expr, names: Sequence[str], digits: int | None = None) -> str:
+    """The tree as infix text, which :func:`symtorch.equations.parser.parse` reads back exactly.
+
+    Args:
+        names: name of each input column.
+        digits: significant digits of the constants; None for all that float64 carries, which is
+            what makes the round trip exact.
+    """
+
+    def number(value: float) -> str:
+        if not math.isfinite(value):
+            return {math.inf: "inf", -math.inf: "-inf"}.get(value, "nan")
+        text = repr(value) if digits is None else f"{value:.{digits}g}"
+        return text[:-2] if text.endswith(".0") else text
+
+    def rec(node: Expr) -> tuple[str, int]:
+        if isinstance(node, Constant):
+            text = number(node.value)
+            return text, (_ATOM if not text.startswith("-") else 0)
+        if isinstance(node, Variable):
+            return names[node.index], _ATOM
+        assert isinstance(node, Call)
+        op = node.op
+        if op.precedence is None:
+            return f"{op.name}({', '.join(rec(arg)[0] for arg in node.args)})", _ATOM
+        left, right = rec(node.args[0]), rec(node.args[1])
+        # Left-associative: an equal precedence on the right needs parentheses to come back as the
+        # same tree. Powers get them on both sides, since Python's ** groups the other way.
+        tight = op.precedence + 1 if op.name == "^" else op.precedence
+        a = left[0] if left[1] >= tight else f"({left[0]})"
+        b = right[0] if right[1] > op.precedence else f"({right[0]})"
+        gap = " " if op.name in "+-" else ""
+        return f"{a}{gap}{op.name}{gap}{b}", op.precedence
+
+    return rec(expr)[0]
+
+
+def to_sympy(expr: Expr, names: Sequence[str]) -> Any:
+    """The tree as a SymPy expression over real symbols of these names."""
+    import sympy
+
+    symbols = [sympy.Symbol(name, real=True) for name in names]
+
+    def rec(node: Expr) -> Any:
+        if isinstance(node, Constant):
+            value = node.value
+            return sympy.Integer(int(value)) if value.is_integer() and abs(value) < 2**53 else sympy.Float(value)
+        if isinstance(node, Variable):
+            return symbols[node.index]
+        assert isinstance(node, Call)
+        return node.op.sympy(*(rec(arg) for arg in node.args))
+
+    return rec(expr)

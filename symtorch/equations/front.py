@@ -1,0 +1,181 @@
+"""Equations, and the Pareto front of them that a search returns for one output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from symtorch.equations.expr import Expr, evaluate, to_sympy, to_text
+from symtorch.equations.selection import scores, select
+from symtorch.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Equation:
+    """One candidate of a front.
+
+    Attributes:
+        expr: the tree, over the columns of the samples.
+        variable_names: name of each of those columns.
+        complexity: as the search options count it.
+        loss: mean (weighted) loss on the samples that were searched, as computed from this tree.
+        score: gain in log(loss) per unit of complexity over the next simpler one (PySR's score).
+        r2: R² on held-out samples; None where none were held out.
+    """
+
+    expr: Expr
+    variable_names: tuple[str, ...]
+    complexity: int
+    loss: float
+    score: float = 0.0
+    r2: float | None = None
+
+    @property
+    def text(self) -> str:
+        """The equation as text, constants in full: ``parse(text)`` gives ``expr`` back."""
+        return to_text(self.expr, self.variable_names)
+
+    def sympy(self) -> Any:
+        """The equation as a SymPy expression over real symbols."""
+        return to_sympy(self.expr, self.variable_names)
+
+    def latex(self, precision: int = 4) -> str:
+        """The equation in LaTeX, constants rounded to ``precision`` significant digits."""
+        import sympy
+
+        expr = self.sympy()
+        return sympy.latex(expr.xreplace({n: sympy.Float(n, precision) for n in expr.atoms(sympy.Float)}))
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Value on the rows of X (n_samples, n_inputs): (n_samples,), float64."""
+        return evaluate(self.expr, X)
+
+    def __str__(self) -> str:
+        return to_text(self.expr, self.variable_names, digits=5)
+
+
+@dataclass(frozen=True)
+class Front:
+    """The Pareto front of one output: no equation on it is both simpler and more accurate than another.
+
+    It has what a PySR user looks for: ``equations_``, ``get_best()``, ``sympy()``, ``latex()``,
+    ``predict(X)``.
+
+    Attributes:
+        equations: by rising complexity and falling loss; make a front with :meth:`from_candidates`.
+        model_selection: the rule of the default pick.
+        engine: name of the engine that found it.
+        stop_reason: why the search ended ("exact", "converged", "budget", "timeout", "interrupted").
+        n_samples: rows that the losses are over.
+        seconds: wall time of the search that found it (all outputs together).
+    """
+
+    equations: tuple[Equation, ...]
+    model_selection: str = "law"
+    engine: str = ""
+    stop_reason: str = ""
+    n_samples: int = 0
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.equations:
+            raise InputError("a front needs at least one equation.")
+
+    @classmethod
+    def from_candidates(cls, candidates: Iterable[Equation], **info: Any) -> Front:
+        """The front of these equations: dominated ones dropped, sorted, scored."""
+        kept: list[Equation] = []
+        for eq in sorted(candidates, key=lambda eq: (eq.complexity, eq.loss)):
+            if np.isfinite(eq.loss) and (not kept or eq.loss < kept[-1].loss):
+                kept.append(eq)
+        score = scores([eq.complexity for eq in kept], [eq.loss for eq in kept])
+        return cls(tuple(replace(eq, score=s) for eq, s in zip(kept, score, strict=True)), **info)
+
+    @cached_property
+    def best_index(self) -> int:
+        """Position of the default pick."""
+        return select(self.equations, self.model_selection)
+
+    @property
+    def best(self) -> Equation:
+        """The default pick."""
+        return self.equations[self.best_index]
+
+    @property
+    def complexities(self) -> list[int]:
+        """The complexities that there are, rising."""
+        return [eq.complexity for eq in self.equations]
+
+    def at(self, complexity: int | None = None) -> Equation:
+        """The equation of this complexity; the default pick for None.
+
+        Raises:
+            InputError: there is none of that complexity; the message lists those there are.
+        """
+        if complexity is None:
+            return self.best
+        for eq in self.equations:
+            if eq.complexity == complexity:
+                return eq
+        raise InputError(f"no equation of complexity {complexity}; there are {self.complexities}.")
+
+    def __iter__(self) -> Iterator[Equation]:
+        return iter(self.equations)
+
+    def __len__(self) -> int:
+        return len(self.equations)
+
+    def __getitem__(self, index: int) -> Equation:
+        return self.equations[index]
+
+    # ---- the face that PySR users know
+
+    @property
+    def equations_(self) -> pd.DataFrame:
+        """A table with complexity, loss, score, equation, sympy_format, and r2 on held-out samples."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {
+                "complexity": self.complexities,
+                "loss": [eq.loss for eq in self],
+                "score": [eq.score for eq in self],
+                "equation": [eq.text for eq in self],
+                "sympy_format": [eq.sympy() for eq in self],
+                "r2": [eq.r2 for eq in self],
+            }
+        )
+
+    def get_best(self, index: int | None = None) -> pd.Series:
+        """The row of ``equations_`` at this position; of the default pick for None."""
+        return self.equations_.iloc[self.best_index if index is None else index]
+
+    def _pick(self, index: int | None) -> Equation:
+        return self.best if index is None else self.equations[index]
+
+    def sympy(self, index: int | None = None) -> Any:
+        """SymPy expression of the default pick, or of the equation at this position."""
+        return self._pick(index).sympy()
+
+    def latex(self, index: int | None = None, precision: int = 3) -> str:
+        """LaTeX of the default pick, or of the equation at this position."""
+        return self._pick(index).latex(precision)
+
+    def predict(self, X: np.ndarray, index: int | None = None) -> np.ndarray:
+        """(n_samples, n_inputs) -> (n_samples,), by the default pick or the equation at this position."""
+        return self._pick(index).predict(X)
+
+    def __str__(self) -> str:
+        rows = [f"{'':2}{'complexity':>10}  {'loss':>10}  {'R²':>9}  equation"]
+        for i, eq in enumerate(self):
+            mark = "> " if i == self.best_index else "  "
+            r2 = "" if eq.r2 is None else f"{eq.r2:9.6f}"
+            rows.append(f"{mark}{eq.complexity:>10}  {eq.loss:>10.3e}  {r2:>9}  {eq}")
+        return "\n".join(rows)

@@ -1,0 +1,35 @@
+"""The errors that symtorch raises.
+
+Each is also a ``ValueError`` or a ``RuntimeError``, so code that catches those keeps working. Every
+message says what came, what was expected and what to do.
+"""
+
+from __future__ import annotations
+
+
+class SymTorchError(Exception):
+    """Base of every error that symtorch raises on purpose."""
+
+
+class InputError(SymTorchError, ValueError):
+    """An argument, an option or captured data that can't be used as it is."""
+
+
+class OptionError(InputError):
+    """A search option that is unknown, of the wrong type, impossible, or beyond the chosen engine."""
+
+
+class ParseError(InputError):
+    """Text that is not an equation of the known operators."""
+
+
+class NotDistilledError(SymTorchError, RuntimeError):
+    """Equations were asked for that do not exist (yet)."""
+
+
+class EngineError(SymTorchError, RuntimeError):
+    """A search engine is not available on this machine, or failed while it ran."""
+
+
+class StateError(SymTorchError, ValueError):
+    """Saved state that is damaged, hostile, or from a later version."""
