@@ -1,0 +1,140 @@
+"""From a trained network to the law it has learned: a heat equation's PINN becomes one line.
+
+The network u(x, t) is trained on the residual of u_t = 0.2 u_xx on [0, 1]², on the initial condition
+u(x, 0) = sin(pi x) and on ten measured points. Distilled, it should be sin(pi x) exp(-0.2 pi² t).
+
+Run: python examples/quickstart.py [--figure quickstart.png]
+"""
+
+import argparse
+import logging
+import math
+import time
+
+import torch
+from torch import nn
+
+import symtorch
+
+DIFFUSIVITY = 0.2
+
+
+def exact(x, t):
+    """The solution of the heat equation."""
+    return torch.sin(math.pi * x) * torch.exp(-DIFFUSIVITY * math.pi**2 * t)
+
+
+def residual(net, points):
+    """u_t - 0.2 u_xx of the network at points (n, 2) = (x, t): (n, 1)."""
+    points = points.requires_grad_()
+    u = net(points)
+    u_x, u_t = torch.autograd.grad(u.sum(), points, create_graph=True)[0].split(1, dim=1)
+    u_xx = torch.autograd.grad(u_x.sum(), points, create_graph=True)[0][:, :1]
+    return u_t - DIFFUSIVITY * u_xx
+
+
+def train_pinn(seed=0, adam_steps=1500, lbfgs_steps=400):
+    """A network of three tanh layers of 32, trained on the equation and ten points."""
+    torch.manual_seed(seed)
+    net = nn.Sequential(
+        nn.Linear(2, 32), nn.Tanh(), nn.Linear(32, 32), nn.Tanh(), nn.Linear(32, 32), nn.Tanh(), nn.Linear(32, 1)
+    )
+    inside = torch.rand(400, 2)
+    x = torch.linspace(0, 1, 50)[:, None]
+    start = torch.cat([x, torch.zeros_like(x)], dim=1)
+    data = torch.rand(10, 2)
+
+    def loss():
+        physics = residual(net, inside).square().mean()
+        initial = (net(start) - exact(*start.split(1, dim=1))).square().mean()
+        measured = (net(data) - exact(*data.split(1, dim=1))).square().mean()
+        return physics + 10 * initial + 10 * measured
+
+    adam = torch.optim.Adam(net.parameters(), lr=5e-3)
+    for _ in range(adam_steps):
+        adam.zero_grad()
+        loss().backward()
+        adam.step()
+    lbfgs = torch.optim.LBFGS(net.parameters(), max_iter=lbfgs_steps, history_size=50, line_search_fn="strong_wolfe")
+
+    def closure():
+        lbfgs.zero_grad()
+        value = loss()
+        value.backward()
+        return value
+
+    lbfgs.step(closure)
+    return net
+
+
+def error(model, points):
+    """Relative L2 error against the exact solution."""
+    with torch.no_grad():
+        truth = exact(*points.split(1, dim=1))
+        return float((model(points) - truth).norm() / truth.norm())
+
+
+def grid(n=60):
+    axis = torch.linspace(0, 1, n)
+    return torch.stack(torch.meshgrid(axis, axis, indexing="ij"), dim=-1)
+
+
+def draw(fields, path):
+    """One picture of each field u(x, t) side by side."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, len(fields), figsize=(4 * len(fields), 3.4), layout="constrained")
+    for axis, (title, field) in zip(axes, fields.items(), strict=True):
+        image = axis.imshow(field.T, origin="lower", extent=(0, 1, 0, 1), vmin=0, vmax=1, cmap="inferno")
+        axis.set(title=title, xlabel="x", ylabel="t")
+    figure.colorbar(image, ax=axes, label="u(x, t)")
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--figure", default="quickstart.png", help="where the picture goes; '' for none")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+
+    started = time.perf_counter()
+    print("training the PINN of u_t = 0.2 u_xx ...")
+    net = train_pinn(args.seed)
+    trained = time.perf_counter()
+
+    block = symtorch.SymbolicModel(net, "heat")
+    points = torch.rand(2000, 2, generator=torch.Generator().manual_seed(args.seed))
+    front = block.distill(
+        points,
+        output_dim=0,
+        sr_params={"random_state": args.seed},
+        fit_params={"variable_names": ["x", "t"]},
+        engine="native",
+    )
+    distilled = time.perf_counter()
+
+    print(f"\n{front}\n")
+    print(f"chosen  u = {front.best}")
+    print(f"true    u = sin({math.pi:.5g}*x)*exp({-DIFFUSIVITY * math.pi**2:.5g}*t)\n")
+
+    everywhere = grid()
+    network_error = error(block, everywhere.reshape(-1, 2))
+    network = block(everywhere).detach()[..., 0]
+    block.switch_to_symbolic()
+    print(f"relative error of the network   {network_error:.2e}")
+    print(f"relative error of the equation  {error(block, everywhere.reshape(-1, 2)):.2e}")
+    print(f"training {trained - started:.0f} s, distilling {distilled - trained:.0f} s")
+    if args.figure:
+        equation = block(everywhere).detach()[..., 0]
+        truth = exact(everywhere[..., 0], everywhere[..., 1])
+        draw({"exact": truth, "network": network, "equation": equation}, args.figure)
+        print(f"figure: {args.figure}")
+
+
+if __name__ == "__main__":
+    main()

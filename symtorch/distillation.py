@@ -1,0 +1,176 @@
+"""One request to distill: checked before any data is moved, then turned into samples and fronts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from symtorch.capture import Captured, Layout
+from symtorch.engines.base import Engine, ProgressCallback, resolve
+from symtorch.equations.expr import Constant
+from symtorch.equations.front import Equation, Front
+from symtorch.errors import InputError
+from symtorch.options import SearchOptions
+from symtorch.samples import Samples
+from symtorch.transforms import Transform, Transforms, check_transforms
+
+FIT_PARAMS = ("variable_names", "weights")
+
+
+@dataclass(frozen=True)
+class Interface:
+    """What the variables of a block's equations are, and what its outputs.
+
+    Attributes:
+        layout: how the block's arguments and result make rows of inputs and outputs.
+        n_outputs: number of outputs.
+        variable_names: name of each variable of the equations.
+        transforms: how the block's inputs make those variables; None if they are the same.
+    """
+
+    layout: Layout
+    n_outputs: int
+    variable_names: tuple[str, ...]
+    transforms: Transforms | None = None
+
+    def __eq__(self, other: object) -> bool:
+        """Whether equations of the one can stand beside equations of the other."""
+        return isinstance(other, Interface) and (
+            (self.layout.n_inputs, self.n_outputs, self.variable_names, self.transforms)
+            == (other.layout.n_inputs, other.n_outputs, other.variable_names, other.transforms)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked request: what to search for, on what variables, with which engine.
+
+    Its fields are the arguments of :meth:`symtorch.SymbolicModel.distill`.
+    """
+
+    options: SearchOptions
+    engine: Engine
+    output_dim: int | None
+    transforms: Sequence[Transform] | Mapping[str, Transform] | None
+    variable_names: tuple[str, ...] | None
+    weights: np.ndarray | None
+    held_out: float
+
+    @classmethod
+    def make(
+        cls,
+        *,
+        output_dim: int | None = None,
+        variable_transforms: Sequence[Transform] | Mapping[str, Transform] | None = None,
+        sr_params: Mapping[str, Any] | None = None,
+        fit_params: Mapping[str, Any] | None = None,
+        engine: str | Engine = "auto",
+        held_out: float = 0.2,
+    ) -> Plan:
+        """Check everything that can be checked without data."""
+        options = SearchOptions.from_params(sr_params)
+        chosen = resolve(engine)
+        check = getattr(chosen, "check", None)
+        if check is not None:
+            check(options)
+        fit = dict(fit_params or {})
+        names = fit.pop("variable_names", None)
+        weights = fit.pop("weights", None)
+        if fit:
+            raise InputError(f"fit_params {list(fit)} are not known; expected {' and '.join(map(repr, FIT_PARAMS))}.")
+        if isinstance(variable_transforms, Mapping) and names is not None:
+            raise InputError("variable_transforms given by name and variable_names too; give the names once.")
+        if variable_transforms is not None:
+            check_transforms(variable_transforms, names)
+        if not 0 <= held_out < 1:
+            raise InputError(f"held_out is {held_out}; expected a share of the rows, at least 0 and under 1.")
+        if output_dim is not None and (isinstance(output_dim, bool) or not isinstance(output_dim, int)):
+            raise InputError(f"output_dim is {output_dim!r}; expected the index of an output, or None for all.")
+        return cls(
+            options,
+            chosen,
+            output_dim,
+            variable_transforms,
+            None if names is None else tuple(names),
+            None if weights is None else _numpy(weights),
+            held_out,
+        )
+
+    @property
+    def seed(self) -> int:
+        """Seed of everything around the search; the search itself takes the option."""
+        return self.options.random_state or 0
+
+    def samples(self, captured: Captured, block: Any) -> tuple[Samples, Interface]:
+        """The captured rows as the engine's samples, and what their columns mean."""
+        layout, X = captured.layout, captured.X
+        transforms = None
+        if self.transforms is None:
+            names = self.variable_names or tuple(f"x{i}" for i in range(layout.n_inputs))
+            teacher = captured.teacher(block)
+        else:
+            transforms = Transforms.make(self.transforms, layout.n_inputs, self.variable_names)
+            # Torch modules have torch transforms, as everything around them; plain callables NumPy's.
+            rows = torch.from_numpy(X) if isinstance(block, nn.Module) else X
+            X, names, teacher = _numpy(transforms(rows)), transforms.names, None
+        weights = None if self.weights is None else captured.rows_of(self.weights)
+        samples = Samples(X, captured.Y, weights, names, teacher)
+        return samples, Interface(layout, samples.n_outputs, samples.variable_names, transforms)
+
+    def outputs(self, n_outputs: int) -> list[int]:
+        """The outputs to search for, checked against how many there are."""
+        if self.output_dim is None:
+            return list(range(n_outputs))
+        if not 0 <= self.output_dim < n_outputs:
+            raise InputError(f"output_dim {self.output_dim} does not exist; the block has outputs 0..{n_outputs - 1}.")
+        return [self.output_dim]
+
+    def run(self, samples: Samples, progress: ProgressCallback | None) -> dict[int, Front]:
+        """Search, and judge what was found on the rows that were held out."""
+        wanted = self.outputs(samples.n_outputs)
+        train, held_out = samples.split(self.held_out, seed=self.seed) if self.held_out else (samples, None)
+        fronts = {i: _constant_front(train, i, self.options) for i in wanted if _is_constant(train.Y[:, i])}
+        to_search = [i for i in wanted if i not in fronts]
+        if to_search:
+            found = self.engine.search(train.outputs(to_search), self.options, progress)
+            fronts |= dict(zip(to_search, found, strict=True))
+        return {i: judged(fronts[i], held_out, i) for i in wanted}
+
+
+def judged(front: Front, held_out: Samples | None, output: int) -> Front:
+    """The front with each equation's R² on held-out samples."""
+    if held_out is None:
+        return front
+    y, w = held_out.Y[:, output], held_out.weights
+    centered = y - np.average(y, weights=w)
+    total = float(np.average(centered**2, weights=w))
+
+    def r2(eq: Equation) -> float | None:
+        error = float(np.average((y - eq.predict(held_out.X)) ** 2, weights=w))
+        if total == 0:
+            return 1.0 if error == 0 else None
+        return 1 - error / total if np.isfinite(error) else None
+
+    return replace(front, equations=tuple(replace(eq, r2=r2(eq)) for eq in front))
+
+
+def _is_constant(y: np.ndarray) -> bool:
+    return float(np.ptp(y)) <= 4 * np.finfo(np.float64).eps * float(np.abs(y).max())
+
+
+def _constant_front(samples: Samples, output: int, options: SearchOptions) -> Front:
+    """A constant needs no search."""
+    expr = Constant(float(samples.Y[0, output]))
+    equation = Equation(expr, samples.variable_names, options.complexity(expr), 0.0)
+    return Front((equation,), options.model_selection, "none", "exact", samples.n_samples)
+
+
+def _numpy(values: Any) -> np.ndarray:
+    return values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)

@@ -1,0 +1,67 @@
+"""Front: a Pareto front that a PySR user feels at home with."""
+
+import numpy as np
+import pytest
+
+from symtorch.equations import Equation, Front, parse
+from symtorch.errors import InputError
+
+NAMES = ("a", "b")
+
+
+def equation(text, complexity, loss):
+    return Equation(parse(text, NAMES), NAMES, complexity, loss)
+
+
+@pytest.fixture
+def front():
+    return Front.from_candidates(
+        [
+            equation("a*b + sin(a)", 6, 1e-9),
+            equation("a", 1, 1.0),
+            equation("a*b", 3, 0.01),
+            equation("a*b + 0.1", 5, 0.02),  # dominated
+            equation("a*b*1.0001 + sin(a)", 8, 0.99e-9),
+            equation("b/0", 2, float("nan")),
+        ],
+        model_selection="best",
+    )
+
+
+def test_dominated_and_undefined_equations_are_dropped(front):
+    assert front.complexities == [1, 3, 6, 8]
+
+
+def test_score_is_pysrs(front):
+    assert front[0].score == 0
+    assert front[1].score == pytest.approx(np.log(100) / 2)
+
+
+def test_best_is_the_highest_score_among_the_accurate(front):
+    assert front.best.complexity == 6
+    assert front.get_best()["equation"] == "a*b + sin(a)"
+
+
+def test_the_table_has_pysrs_columns(front):
+    table = front.equations_
+    assert list(table.columns)[:5] == ["complexity", "loss", "score", "equation", "sympy_format"]
+    assert table.loc[1, "sympy_format"].free_symbols == front.sympy(1).free_symbols
+
+
+def test_predict_latex_and_sympy_speak_of_the_pick(front):
+    X = np.array([[2.0, 3.0]])
+    assert front.predict(X) == pytest.approx(6 + np.sin(2))
+    assert front.predict(X, index=1) == pytest.approx(6)
+    assert r"\sin" in front.latex()
+    assert str(front.sympy()) == "a*b + sin(a)"
+
+
+def test_an_unknown_complexity_lists_those_there_are(front):
+    with pytest.raises(InputError, match=r"\[1, 3, 6, 8\]"):
+        front.at(4)
+
+
+def test_the_printed_front_marks_the_pick(front):
+    marked = [line for line in str(front).splitlines() if line.startswith(">")]
+    assert len(marked) == 1
+    assert "sin(a)" in marked[0]
