@@ -3,7 +3,7 @@
 Three sets:
 
 ``TABLE``: the ten laws that the engine was developed on, and ``many_outputs``, layers of sums that share inputs.
-``LEARNED``: two of them, as a trained network knows them.
+``LEARNED``: two of them that a network is trained on; the network is the teacher.
 ``HELD_OUT``: twenty laws of the Feynman lectures, in the numbering and with the ranges of AI Feynman
 (arXiv 1905.11481), written down here before the engine was first run on any of them.
 """
@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -82,7 +83,10 @@ TABLE = [
     _law("planck", "cube(x0)/(exp(x0*x1) - 1)", (1, 3), n_inputs=2),
     _law("relativity", "x0*x1/sqrt(1 - square(x1/x2))", (1, 5), (1, 2), (3, 10)),
 ]
-LEARNED = ["heat", "gravity"]
+LEARNED: dict[str, dict[str, Any]] = {
+    name: {"steps": 4000, "activation": torch.nn.Tanh} for name in ("heat", "gravity")
+}
+"""How the networks of the two laws are trained."""
 
 HELD_OUT = [
     _law("I.12.11", "x0*(x1 + x2*x3*sin(x4))", (1, 5), n_inputs=5),
@@ -139,24 +143,26 @@ def many_outputs(n_outputs: int, n_inputs: int = 6, seed: int = 7) -> list[Law]:
     return laws
 
 
-def learned(law: Law, steps: int = 6000, width: int = 64, seed: int = 0) -> tuple[Callable, float]:
+def learned(
+    law: Law, steps: int = 6000, width: int = 64, seed: int = 0, activation: type[torch.nn.Module] = torch.nn.SiLU
+) -> tuple[Callable, float]:
     """A small network that has learned the law, kept in a temporary folder once trained.
 
-    Two hidden layers, SiLU, trained with Adam and a cosine schedule on 20,000 points of the box, in
+    Two hidden layers, trained with Adam and a cosine schedule on 20,000 points of the box, in
     float32; asked in float64.
 
     Returns:
         The network as a teacher, (n, n_inputs) -> (n, 1), and its 1 - R² against the law on fresh points.
     """
-    recipe = f"{law.text}|{law.low}|{law.high}|{steps}|{width}|{seed}"
+    recipe = f"{law.text}|{law.low}|{law.high}|{steps}|{width}|{seed}|{activation.__name__}"
     path = Path(tempfile.gettempdir()) / "symtorch-benchmarks" / (hashlib.sha256(recipe.encode()).hexdigest() + ".pt")
     low, high = np.array(law.low), np.array(law.high)
     torch.manual_seed(seed)
     net = torch.nn.Sequential(
         torch.nn.Linear(len(low), width),
-        torch.nn.SiLU(),
+        activation(),
         torch.nn.Linear(width, width),
-        torch.nn.SiLU(),
+        activation(),
         torch.nn.Linear(width, 1),
     )
     X = law.draw(20_000, seed + 1000)
