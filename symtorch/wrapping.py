@@ -1,0 +1,93 @@
+"""SymbolicModels in the place of parts of a model, by dotted name, and the parts back again."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+
+from torch import nn
+
+from symtorch.errors import InputError
+from symtorch.model import SymbolicModel
+
+logger = logging.getLogger("symtorch.wrapping")
+
+
+def wrap(model: nn.Module, name: str, block_name: str | None = None) -> SymbolicModel:
+    """Put a SymbolicModel in the place of a part of a model, which goes on as before.
+
+    A module that the model holds in several places is replaced in all of them. A part that is wrapped
+    already stays as it is.
+
+    >>> model = nn.Sequential(nn.Linear(2, 2), nn.Tanh())
+    >>> block = wrap(model, "1")
+    >>> model[1] is block
+    True
+    >>> unwrap(model, "1")
+    Tanh()
+
+    Args:
+        model: the model, changed in place.
+        name: dotted name of the part, as ``model.named_modules()`` has it ("encoder.layers.3.mlp").
+        block_name: what the block is called in logs and files; the dotted name if none is given.
+
+    Returns:
+        the SymbolicModel that now sits there.
+
+    Raises:
+        InputError: the model has no such part; the message lists near names.
+    """
+    block = _find(model, name)
+    if isinstance(block, SymbolicModel):
+        return block
+    wrapped = SymbolicModel(block, block_name or name)
+    wrapped.training = block.training
+    _replace(model, block, wrapped)
+    return wrapped
+
+
+def unwrap(model: nn.Module, block: str | SymbolicModel) -> nn.Module:
+    """Put the original module back where a SymbolicModel sits.
+
+    Args:
+        model: the model, changed in place.
+        block: the SymbolicModel, or its dotted name.
+
+    Returns:
+        the original module.
+
+    Raises:
+        InputError: there is no SymbolicModel of that name in the model.
+    """
+    wrapped = _find(model, block) if isinstance(block, str) else block
+    there = {name: m for name, m in model.named_modules() if isinstance(m, SymbolicModel)}
+    if not isinstance(wrapped, SymbolicModel) or all(m is not wrapped for m in there.values()):
+        what = repr(block) if isinstance(block, str) else f"a {type(block).__name__}"
+        raise InputError(f"{what} is not a wrapped block of this model; it has {list(there) or 'none'}.")
+    original = wrapped.symtorch_block
+    if not isinstance(original, nn.Module):
+        raise InputError(f"{wrapped.block_name!r} wraps a plain callable; there is no module to put back.")
+    _replace(model, wrapped, original)
+    return original
+
+
+def _find(model: nn.Module, name: str) -> nn.Module:
+    names = dict(model.named_modules(remove_duplicate=False))
+    if not isinstance(name, str) or name not in names or name == "":
+        if name == "":
+            raise InputError("name is empty; name a part of the model, or wrap all of it: SymbolicModel(model).")
+        near = difflib.get_close_matches(str(name), names, n=5, cutoff=0.5)
+        near += [n for n in names if n.split(".")[-1] == str(name).split(".")[-1] and n and n not in near][:5]
+        there = f"Near it: {near}" if near else f"Its parts: {[n for n in names if n and '.' not in n]}"
+        raise InputError(f"the model has no part {name!r}. {there}.")
+    return names[name]
+
+
+def _replace(model: nn.Module, old: nn.Module, new: nn.Module) -> None:
+    # Gathered first: what is put in may hold what is taken out.
+    parents = [m for m in model.modules() if m is not new]
+    places = [(parent, key) for parent in parents for key, child in parent._modules.items() if child is old]
+    for parent, key in places:
+        parent._modules[key] = new
+    if len(places) > 1:
+        logger.info("the module sits in %d places; it was replaced in all of them", len(places))
