@@ -6,6 +6,9 @@ message says what came, what was expected and what to do.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 
 class SymTorchError(Exception):
     """Base of every error that symtorch raises on purpose."""
@@ -28,7 +31,15 @@ class NotDistilledError(SymTorchError, RuntimeError):
 
 
 class EngineError(SymTorchError, RuntimeError):
-    """A search engine is not available on this machine, or failed while it ran."""
+    """A search engine is not available on this machine, or failed while it ran.
+
+    Attributes:
+        fronts: where it failed for some outputs only, the fronts of the others, and None for those.
+    """
+
+    def __init__(self, *args: object, fronts: Sequence[Any] = ()) -> None:
+        super().__init__(*args)
+        self.fronts = list(fronts)
 
 
 class StateError(SymTorchError, ValueError):

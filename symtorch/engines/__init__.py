@@ -1,5 +1,5 @@
 """Search engines behind one protocol."""
 
-from symtorch.engines.base import Engine, Progress, ProgressCallback, register, resolve
+from symtorch.engines.base import Availability, Engine, Progress, ProgressCallback, register, resolve, status
 
-__all__ = ["Engine", "Progress", "ProgressCallback", "register", "resolve"]
+__all__ = ["Availability", "Engine", "Progress", "ProgressCallback", "register", "resolve", "status"]

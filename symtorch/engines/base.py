@@ -55,6 +55,19 @@ class Engine(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Availability:
+    """Whether an engine can run on this machine.
+
+    Attributes:
+        available: a search with it would start at once.
+        reason: one sentence, what there is or what is missing.
+    """
+
+    available: bool
+    reason: str
+
+
 def _native() -> Engine:
     from symtorch.engines.native import NativeEngine
 
@@ -75,6 +88,24 @@ def register(name: str, factory: Callable[[], Engine]) -> None:
     if name == "auto":
         raise InputError("'auto' names the choice between engines; register yours under another name.")
     _REGISTRY[name] = factory
+
+
+def status() -> dict[str, Availability]:
+    """What engines there are by name, which of them can run here, and why the others can't.
+
+    Starts nothing and downloads nothing. An engine of your own may have a method ``availability()``
+    that returns an :class:`Availability`.
+    """
+    found: dict[str, Availability] = {}
+    for name, factory in _REGISTRY.items():
+        try:
+            engine = factory()
+        except Exception as error:
+            found[name] = Availability(False, f"it can't be made: {error!r}")
+            continue
+        ask = getattr(engine, "availability", None)
+        found[name] = ask() if ask is not None else Availability(True, "part of this installation.")
+    return found
 
 
 def resolve(engine: str | Engine) -> Engine:

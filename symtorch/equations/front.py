@@ -28,6 +28,7 @@ class Equation:
         loss: mean (weighted) loss on the samples that were searched, as computed from this tree.
         score: gain in log(loss) per unit of complexity over the next simpler one (PySR's score).
         r2: R² on held-out samples; None where none were held out.
+        source: the equation in the words of another program that found it; empty otherwise.
     """
 
     expr: Expr
@@ -36,6 +37,7 @@ class Equation:
     loss: float
     score: float = 0.0
     r2: float | None = None
+    source: str = ""
 
     @property
     def text(self) -> str:
@@ -75,6 +77,7 @@ class Front:
         stop_reason: why the search ended ("exact", "converged", "budget", "timeout", "interrupted").
         n_samples: rows that the losses are over.
         seconds: wall time of the search that found it (all outputs together).
+        folder: where the engine has kept its own record of the run; empty if nowhere.
     """
 
     equations: tuple[Equation, ...]
@@ -83,6 +86,7 @@ class Front:
     stop_reason: str = ""
     n_samples: int = 0
     seconds: float = 0.0
+    folder: str = ""
 
     def __post_init__(self) -> None:
         if not self.equations:
