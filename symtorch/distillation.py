@@ -162,7 +162,7 @@ def judged(front: Front, held_out: Samples | None, output: int) -> Front:
 
 
 def _is_constant(y: np.ndarray) -> bool:
-    return float(np.ptp(y)) <= 4 * np.finfo(np.float64).eps * float(np.abs(y).max())
+    return bool(np.ptp(y) <= 4 * np.finfo(np.float64).eps * np.abs(y).max())
 
 
 def _constant_front(samples: Samples, output: int, options: SearchOptions) -> Front:

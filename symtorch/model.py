@@ -1,0 +1,389 @@
+"""SymbolicModel: wrap a block, distill it, switch between block and equations."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from symtorch import display
+from symtorch.capture import Captured, call_plain, capture, fingerprint
+from symtorch.distillation import Interface, Plan
+from symtorch.engines.base import Engine, ProgressCallback
+from symtorch.equations.front import Equation, Front
+from symtorch.errors import InputError, NotDistilledError
+from symtorch.options import DEFAULT_SR_PARAMS
+from symtorch.surrogate import Surrogate
+from symtorch.transforms import Transform
+
+logger = logging.getLogger("symtorch")
+
+
+class SymbolicModel(nn.Module):
+    """A block of a model that can be replaced by equations.
+
+    It calls the block until :meth:`switch_to_symbolic`, and after that the equations that
+    :meth:`distill` found.
+
+    >>> block = SymbolicModel(lambda x: 2 * x[:, 0] + 1, "line")
+    >>> front = block.distill(np.random.default_rng(0).normal(size=(200, 1)), output_dim=0)
+    >>> print(block.equation(0))
+    2*x0 + 1
+    >>> block.switch_to_symbolic()
+    >>> block(np.array([[3.0]]))
+    array([[7.]])
+
+    Args:
+        block: an ``nn.Module``, or any callable that takes an array or tensor (n_samples, n_inputs)
+            and returns one (n_samples, n_outputs) or (n_samples,), such as scikit-learn's ``predict``.
+        block_name: how it is called in logs and files; ``block_<id>`` if none is given.
+
+    Attributes:
+        symtorch_block: the block.
+        fronts: {output: Front} of all that has been distilled.
+    """
+
+    DEFAULT_SR_PARAMS = DEFAULT_SR_PARAMS
+    DEFAULT_SLIME_PARAMS: Mapping[str, Any] = {
+        "x": None,
+        "J_nn": 10,
+        "num_synthetic": 100,
+        "real_weighting": 1.0,
+        "nn_metric": "euclidean",
+        "var": None,
+    }
+
+    def __init__(self, block: nn.Module | Callable[..., Any], block_name: str | None = None) -> None:
+        super().__init__()
+        if not callable(block):
+            raise InputError(f"block is a {type(block).__name__}; expected an nn.Module or a callable.")
+        self.symtorch_block = block
+        self.block_name = block_name or f"block_{id(self)}"
+        self.fronts: dict[int, Front] = {}
+        self.surrogate: Surrogate | None = None
+        self._interface: Interface | None = None
+        self._complexities: dict[int, int] = {}
+        self._use_symbolic = False
+        self._cache: tuple[str, Captured] | None = None
+
+    # ---- distill
+
+    def distill(
+        self,
+        inputs: Any,
+        output_dim: int | None = None,
+        parent_model: nn.Module | None = None,
+        variable_transforms: Sequence[Transform] | Mapping[str, Transform] | None = None,
+        save_path: str | None = None,
+        sr_params: Mapping[str, Any] | None = None,
+        fit_params: Mapping[str, Any] | None = None,
+        SLIME: bool = False,
+        slime_params: Mapping[str, Any] | None = None,
+        *,
+        engine: str | Engine = "auto",
+        forward: Callable[[Any, Any], Any] | None = None,
+        arguments: Sequence[int | str] | None = None,
+        output_index: int | str | None = None,
+        max_rows: int = 10_000,
+        held_out: float = 0.2,
+        drop_nonfinite: bool = False,
+        progress: bool | ProgressCallback | None = None,
+    ) -> Front | dict[int, Front]:
+        """Find equations for the block's outputs.
+
+        Args:
+            inputs: what the block is called with, or ``parent_model`` if there is one: a tensor or
+                array (..., n_inputs), a tuple of several, a dict of keyword arguments, or an iterable
+                or DataLoader of those, which is streamed.
+            output_dim: the one output to distill; None for all.
+            parent_model: the model that calls the block. Every call of the block in it counts.
+            variable_transforms: new variables to search on, each a formula over ``x0, x1, ...`` or a
+                callable that takes all inputs (n_rows, n_inputs) and returns (n_rows,); in a list, or
+                in a dict by name.
+            sr_params: search options under PySR's names; see :class:`symtorch.SearchOptions`.
+            fit_params: ``variable_names``, one per variable, and ``weights``, one per row of the data.
+            engine: "native", "pysr", "auto" (PySR where it is installed and ready, else native), or an
+                object of your own; see :class:`symtorch.engines.Engine`.
+            forward: ``forward(model, batch)`` runs the model on one batch, where ``model(batch)`` does not:
+                ``lambda model, batch: model(batch[0])`` for batches of (inputs, targets).
+            arguments: positions or names of the block's arguments that count; None for every tensor.
+            output_index: which part of the block's result counts, where that is a tuple or a dict.
+            max_rows: rows kept of the data, at most; drawn evenly from all of it, however long.
+            held_out: share of those rows on which the equations are judged and not searched (R²).
+            drop_nonfinite: leave out rows with NaN or infinite values instead of raising.
+            progress: True or False for a bar, a callable for the reports themselves; None follows
+                ``sr_params["progress"]``.
+
+        Returns:
+            {output: Front}, or with ``output_dim`` that output's Front.
+
+        Raises:
+            InputError: arguments or data that can't be used.
+            OptionError: search options that can't be used.
+        """
+        if parent_model is not None and not isinstance(self.symtorch_block, nn.Module):
+            raise InputError(
+                f"parent_model was given, but {self.block_name!r} wraps a plain callable, whose calls can't be "
+                f"hooked. Leave parent_model out and pass the callable's own inputs."
+            )
+        plan = Plan.make(
+            output_dim=output_dim,
+            variable_transforms=variable_transforms,
+            sr_params=sr_params,
+            fit_params=fit_params,
+            engine=engine,
+            held_out=held_out,
+        )
+        captured = self._capture(
+            inputs,
+            parent_model,
+            forward=forward,
+            max_rows=max_rows,
+            arguments=arguments,
+            output_index=output_index,
+            seed=plan.seed,
+            drop_nonfinite=drop_nonfinite,
+        )
+        return self._search(captured, plan, progress)
+
+    def _capture(self, inputs: Any, parent_model: nn.Module | None, **how: Any) -> Captured:
+        """The block's data, from the cache where nothing that it depends on has changed."""
+        key = fingerprint(inputs, parent_model, self.symtorch_block, **how)
+        if self._cache is not None and key is not None and self._cache[0] == key:
+            logger.info("%s: data captured before is used again", self.block_name)
+            return self._cache[1]
+        with _calling_blocks([self]):
+            captured = capture({self.block_name: self.symtorch_block}, inputs, model=parent_model, **how)
+        self._cache = None if key is None else (key, captured[self.block_name])
+        return captured[self.block_name]
+
+    def _search(
+        self, captured: Captured, plan: Plan, progress: bool | ProgressCallback | None
+    ) -> Front | dict[int, Front]:
+        samples, interface = plan.samples(captured, self.symtorch_block)
+        logger.info("%s: %s searches %d rows", self.block_name, plan.engine.name, samples.n_samples)
+        show = plan.options.progress and plan.options.verbosity > 0 if progress is None else progress is True
+        with display.progress_bar(self.block_name, show) as bar:
+            fronts = plan.run(samples, progress if callable(progress) else bar)
+        if self._interface != interface:
+            # Equations over other variables can't stand beside these in one function.
+            self.switch_to_block()
+            self.fronts = {}
+        self._interface = interface
+        self.fronts = dict(sorted((self.fronts | fronts).items()))
+        return fronts if plan.output_dim is None else fronts[plan.output_dim]
+
+    def clear_cache(self) -> None:
+        """Forget the captured data."""
+        self._cache = None
+
+    # ---- equations
+
+    @property
+    def n_outputs(self) -> int | None:
+        """Number of the block's outputs; None before the first distillation."""
+        return None if self._interface is None else self._interface.n_outputs
+
+    def equation(self, output: int = 0, complexity: int | None = None) -> Equation:
+        """The equation of an output: the chosen one, or the one of this complexity.
+
+        Raises:
+            InputError: there is no such output or complexity; says what there is.
+            NotDistilledError: the output has not been distilled.
+        """
+        if not self.fronts:
+            raise NotDistilledError(f"{self.block_name!r} has no equations yet; call distill(...) first.")
+        n_outputs = self.n_outputs or 0
+        if not 0 <= output < n_outputs:
+            raise InputError(
+                f"output {output} of {self.block_name!r} does not exist; it has outputs 0..{n_outputs - 1}."
+            )
+        if output not in self.fronts:
+            raise NotDistilledError(f"output {output} has no equations yet; there are outputs {list(self.fronts)}.")
+        if complexity is None:
+            complexity = self._complexities.get(output)
+        return self.fronts[output].at(complexity)
+
+    @property
+    def equations(self) -> dict[int, Equation]:
+        """The chosen equation of each output that has been distilled."""
+        return {i: self.equation(i) for i in self.fronts}
+
+    def get_symbolic_function(
+        self, dim: int = 0, complexity: int | None = None, SLIME: bool = False
+    ) -> Callable[[Any], np.ndarray]:
+        """A function of the block's inputs, tensor or array (n_samples, n_inputs), to an array (n_samples,)."""
+        expr = self.equation(dim, complexity).expr
+        assert self._interface is not None
+        surrogate = Surrogate([expr], self._interface.layout, self._interface.transforms)
+
+        def function(x: Any) -> np.ndarray:
+            x = torch.as_tensor(x)
+            with torch.no_grad():
+                return surrogate.to(x.device).rows(x if x.is_floating_point() else x.double())[..., 0].cpu().numpy()
+
+        return function
+
+    def show_symbolic_expression(
+        self, dim: int | Sequence[int] | None = None, complexity: int | Sequence[int] | None = None, SLIME: bool = False
+    ) -> None:
+        """Print the fronts of these outputs (all by default), or their equations of these complexities."""
+        outputs = display.indices(dim, list(self.fronts))
+        if not outputs:
+            self.equation(0)  # raises: nothing has been distilled
+        if complexity is None:
+            for i in outputs:
+                best = self.equation(i)
+                print(f"output {i}:\n{self.fronts[i]}\nchosen: y{i} = {best}\n")  # noqa: T201
+            return
+        wanted = [complexity] * len(outputs) if isinstance(complexity, int) else list(complexity)
+        if len(wanted) != len(outputs):
+            raise InputError(f"{len(wanted)} complexities for {len(outputs)} outputs; give one for each.")
+        for i, c in zip(outputs, wanted, strict=True):
+            eq = self.equation(i, c)
+            print(f"y{i} = {eq}    [{display.figures(eq)}]")  # noqa: T201
+
+    # ---- switch
+
+    @property
+    def use_symbolic(self) -> bool:
+        """Whether the equations are in the block's place."""
+        return self._use_symbolic
+
+    def switch_to_symbolic(
+        self, complexity: int | Sequence[int | None] | Mapping[int, int | None] | None = None, SLIME: bool = False
+    ) -> None:
+        """Put the equations in the block's place.
+
+        Args:
+            complexity: which equations: None for each front's default pick, a number for all outputs,
+                a list with one entry per output, or a dict {output: complexity}; an entry of None and
+                an output that the dict leaves out take the default pick.
+
+        Raises:
+            NotDistilledError: not every output has equations yet; says which have none.
+            InputError: there is no equation of that complexity; says which there are.
+        """
+        if not self.fronts or self._interface is None:
+            raise NotDistilledError(f"{self.block_name!r} has no equations yet; call distill(...) first.")
+        missing = [i for i in range(self._interface.n_outputs) if i not in self.fronts]
+        if missing:
+            raise NotDistilledError(
+                f"outputs {missing} of {self.block_name!r} have no equations yet (there are {list(self.fronts)}); "
+                f"distill them too."
+            )
+        chosen = _per_output(complexity, self._interface.n_outputs)
+        equations = [self.fronts[i].at(chosen[i]) for i in range(self._interface.n_outputs)]
+        surrogate = Surrogate([eq.expr for eq in equations], self._interface.layout, self._interface.transforms)
+        tensors = (*self.parameters(), *self.buffers())
+        self.surrogate = surrogate.to(tensors[0].device) if tensors else surrogate
+        self._complexities = {i: eq.complexity for i, eq in enumerate(equations)}
+        self._use_symbolic = True
+
+    def switch_to_block(self) -> None:
+        """Put the block back in its place; the equations are kept."""
+        self._use_symbolic = False
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """The block's result, or the equations' in the same structure; NumPy in gives NumPy out."""
+        if not self._use_symbolic:
+            if isinstance(self.symtorch_block, nn.Module):
+                return self.symtorch_block(*args, **kwargs)
+            return call_plain(self.symtorch_block, *args, **kwargs)
+        assert self.surrogate is not None
+        if any(isinstance(arg, np.ndarray) for arg in (*args, *kwargs.values())):
+            with torch.no_grad():
+                args = tuple(torch.as_tensor(a) if isinstance(a, np.ndarray) else a for a in args)
+                kwargs = {k: torch.as_tensor(a) if isinstance(a, np.ndarray) else a for k, a in kwargs.items()}
+                return _to_numpy(self.surrogate(*args, **kwargs))
+        return self.surrogate(*args, **kwargs)
+
+    # ---- display
+
+    def extra_repr(self) -> str:
+        mode = "equations" if self._use_symbolic else "block"
+        return "\n".join([f"{self.block_name!r}, uses its {mode}", *display.text_lines(self.equations)])
+
+    def _repr_html_(self) -> str:
+        return display.html_table(self.block_name, self.equations)
+
+    def _repr_latex_(self) -> str | None:
+        return display.latex(self.equations) if self.fronts else None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_cache": None}  # captured data is no part of a copy or a file
+
+
+# ---- several blocks
+
+_CAPTURE_OPTIONS = ("forward", "max_rows", "arguments", "output_index", "drop_nonfinite")
+
+
+def distill(
+    model: nn.Module, data: Any, blocks: Sequence[str] | None = None, **options: Any
+) -> dict[str, dict[int, Front] | Front]:
+    """Distill several wrapped blocks of one model, their data captured in a single pass.
+
+    Args:
+        model: a model that holds SymbolicModels.
+        data: what the model is called with, as for :meth:`SymbolicModel.distill`.
+        blocks: dotted names of the SymbolicModels in it; None for all of them.
+        options: the keywords of :meth:`SymbolicModel.distill`.
+
+    Returns:
+        {dotted name: what ``distill`` returns for that block}.
+    """
+    wrapped = {name: m for name, m in model.named_modules() if isinstance(m, SymbolicModel)}
+    unknown = [name for name in blocks or () if name not in wrapped]
+    if unknown or not wrapped:
+        raise InputError(f"no wrapped blocks named {unknown}; the model has {list(wrapped)}. Wrap with symtorch.wrap.")
+    chosen = {name: wrapped[name] for name in (blocks or wrapped)}
+    how = {key: options.pop(key) for key in _CAPTURE_OPTIONS if key in options}
+    progress = options.pop("progress", None)
+    plan = Plan.make(**options)
+    with _calling_blocks(list(chosen.values())):
+        captured = capture({n: sm.symtorch_block for n, sm in chosen.items()}, data, model=model, seed=plan.seed, **how)
+    return {name: sm._search(captured[name], plan, progress) for name, sm in chosen.items()}
+
+
+@contextmanager
+def _calling_blocks(models: Sequence[SymbolicModel]) -> Iterator[None]:
+    """Within it these call their blocks, also where their equations are in place."""
+    symbolic = [sm for sm in models if sm.use_symbolic]
+    for sm in symbolic:
+        sm._use_symbolic = False
+    try:
+        yield
+    finally:
+        for sm in symbolic:
+            sm._use_symbolic = True
+
+
+def _per_output(complexity: Any, n_outputs: int) -> list[int | None]:
+    """What the user said of complexities, as one entry per output."""
+    if complexity is None or isinstance(complexity, int):
+        return [complexity] * n_outputs
+    if isinstance(complexity, Mapping):
+        unknown = [i for i in complexity if i not in range(n_outputs)]
+        if unknown:
+            raise InputError(f"complexity speaks of outputs {unknown}; there are outputs 0..{n_outputs - 1}.")
+        return [complexity.get(i) for i in range(n_outputs)]
+    if len(complexity) != n_outputs:
+        raise InputError(f"{len(complexity)} complexities for {n_outputs} outputs; give one for each.")
+    return list(complexity)
+
+
+def _to_numpy(result: Any) -> Any:
+    """Tensors to arrays, also inside a tuple or a dict."""
+    if isinstance(result, torch.Tensor):
+        return result.cpu().numpy()
+    if isinstance(result, tuple):
+        return tuple(_to_numpy(part) for part in result)
+    if isinstance(result, Mapping):
+        return {key: _to_numpy(part) for key, part in result.items()}
+    return result

@@ -1,0 +1,56 @@
+"""What stands in a block's place: the chosen equations behind the block's own call signature."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from symtorch.capture import Layout
+from symtorch.equations.compiled import SymbolicFunction
+from symtorch.equations.expr import Constant, Expr
+from symtorch.errors import InputError
+from symtorch.transforms import Transforms
+
+
+class Surrogate(nn.Module):
+    """The equations of all outputs as one function of the block's arguments.
+
+    Args:
+        exprs: one tree per output, over the variables of the search; None for an output that is
+            always zero (a pruned one).
+        layout: how the block's arguments make the rows of its inputs, and its result its outputs.
+        transforms: how the block's inputs make the variables of the search; None if they are the same.
+    """
+
+    def __init__(self, exprs: Sequence[Expr | None], layout: Layout, transforms: Transforms | None = None) -> None:
+        super().__init__()
+        trees = [Constant(0.0) if expr is None else expr for expr in exprs]
+        self.layout = layout
+        self.transforms = transforms
+        n_variables = layout.n_inputs
+        if transforms is not None:
+            n_variables = len(transforms.items)
+            expanded = [transforms.expand(tree) for tree in trees]
+            if all(tree is not None for tree in expanded):
+                # Formulas become part of the one function: shared subterms, nothing in between.
+                trees = [tree for tree in expanded if tree is not None]
+                n_variables, self.transforms = layout.n_inputs, None
+        self.function = SymbolicFunction(trees, n_variables)
+
+    def rows(self, x: Tensor) -> Tensor:
+        """(..., n_inputs) -> (..., n_outputs): the equations on the joined inputs of the block."""
+        if x.shape[-1] != self.layout.n_inputs:
+            raise InputError(
+                f"input of shape {tuple(x.shape)}; the equations were found for {self.layout.n_inputs} inputs "
+                f"in the last dimension."
+            )
+        if self.transforms is None:
+            return self.function(x)
+        flat = x.reshape(-1, x.shape[-1])
+        return self.function(self.transforms(flat)).reshape(*x.shape[:-1], -1)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """The block's arguments in, a result of the block's structure out."""
+        return self.layout.wrap(self.rows(self.layout.join(args, kwargs)))

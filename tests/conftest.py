@@ -1,0 +1,22 @@
+"""Seeds for every test, the quick engine, and skips for what this machine lacks."""
+
+import pytest
+import torch
+from linear_engine import LinearEngine
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker("cuda"):
+                item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def engine() -> LinearEngine:
+    return LinearEngine()

@@ -1,0 +1,442 @@
+"""SymbolicModel: wrap, distill, read, switch; with an engine that is quick, so that what is around it shows."""
+
+import copy
+import io
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import symtorch
+from symtorch import InputError, NotDistilledError, OptionError, SymbolicModel
+
+
+def data(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture
+def linear():
+    return nn.Linear(3, 2)
+
+
+@pytest.fixture
+def distilled(linear, engine):
+    block = SymbolicModel(linear, "lin")
+    block.distill(data(200, 3), engine=engine)
+    return block
+
+
+# ---- distill
+
+
+def test_distill_returns_one_front_per_output(linear, engine):
+    block = SymbolicModel(linear)
+    fronts = block.distill(data(200, 3), engine=engine)
+    assert list(fronts) == [0, 1]
+    assert fronts == block.fronts
+    assert fronts[0].best.loss < 1e-12
+    assert fronts[0].best.r2 == pytest.approx(1)
+
+
+@pytest.mark.parametrize("output", [0, 1])
+def test_output_dim_runs_that_output_alone_also_for_zero(linear, engine, output):
+    block = SymbolicModel(linear)
+    front = block.distill(data(200, 3), output_dim=output, engine=engine)
+    assert isinstance(front, symtorch.Front)
+    assert list(block.fronts) == [output]
+    assert engine.searches[0].n_outputs == 1
+
+
+def test_outputs_distilled_one_by_one_add_up(linear, engine):
+    block = SymbolicModel(linear)
+    block.distill(data(200, 3), output_dim=1, engine=engine)
+    block.distill(data(200, 3), output_dim=0, engine=engine)
+    block.switch_to_symbolic()
+    x = data(5, 3, seed=1)
+    torch.testing.assert_close(block(x), linear(x))
+
+
+@pytest.mark.parametrize("output", [2, -1])
+def test_an_output_out_of_range_is_an_error_that_says_the_range(linear, engine, output):
+    with pytest.raises(InputError, match=r"0\.\.1"):
+        SymbolicModel(linear).distill(data(50, 3), output_dim=output, engine=engine)
+
+
+def test_options_are_checked_before_any_data_is_moved(linear, engine):
+    def never():
+        raise AssertionError("the data was touched")
+        yield
+
+    block = SymbolicModel(linear)
+    for bad in (
+        {"sr_params": {"niterationz": 3}},
+        {"fit_params": {"weight": [1]}},
+        {"variable_transforms": []},
+        {"variable_transforms": [lambda x: x[:, 0]], "fit_params": {"variable_names": ["a", "b"]}},
+        {"held_out": 1.5},
+        {"output_dim": "0"},
+        {"engine": "psyr"},
+    ):
+        with pytest.raises(InputError):
+            block.distill(never(), **({"engine": engine} | bad))
+
+
+def test_a_failed_distillation_leaves_what_was_there(distilled, engine):
+    before = dict(distilled.fronts)
+    with pytest.raises(OptionError):
+        distilled.distill(data(200, 3), sr_params={"maxsize": 0}, engine=engine)
+    with pytest.raises(InputError):
+        distilled.distill(torch.full((50, 3), torch.nan), engine=engine)
+    assert distilled.fronts == before
+
+
+def test_a_constant_output_is_a_constant_without_a_search(engine):
+    class Half(nn.Module):
+        def forward(self, x):
+            return torch.stack([torch.full_like(x[:, 0], 2.5), x[:, 0]], dim=1)
+
+    block = SymbolicModel(Half())
+    fronts = block.distill(data(100, 1), engine=engine)
+    assert str(fronts[0].best) == "2.5"
+    assert fronts[0].stop_reason == "exact"
+    assert engine.searches[0].n_outputs == 1
+
+
+def test_names_and_weights_reach_the_engine(linear, engine):
+    weights = np.linspace(0, 1, 200)
+    fit_params = {"variable_names": ["a", "b", "c"], "weights": weights}
+    SymbolicModel(linear).distill(data(200, 3), fit_params=fit_params, engine=engine)
+    samples = engine.searches[0]
+    assert samples.variable_names == ("a", "b", "c")
+    x = data(200, 3).double().numpy()
+    for row, weight in zip(samples.X[:20], samples.weights[:20], strict=True):
+        assert weight == weights[np.flatnonzero((x == row).all(axis=1))[0]]
+
+
+def test_a_plain_callable_has_no_parent(engine):
+    with pytest.raises(ValueError, match="plain callable"):
+        SymbolicModel(np.sin).distill(data(50, 1), parent_model=nn.Linear(1, 1), engine=engine)
+
+
+def test_the_teacher_answers_as_the_block(linear, engine):
+    SymbolicModel(linear).distill(data(200, 3), engine=engine)
+    x = data(7, 3, seed=5)
+    np.testing.assert_allclose(engine.searches[0].teacher(x.numpy()), linear(x).detach(), rtol=1e-5)
+
+
+def test_progress_reports_reach_a_callable(linear, engine):
+    events = []
+    SymbolicModel(linear).distill(data(50, 3), engine=engine, progress=events.append)
+    assert [event.stage for event in events] == ["fit"]
+    assert len(events[0].fronts()) == 2
+
+
+# ---- the cache
+
+
+def test_captured_data_is_used_again_only_while_nothing_has_changed(linear, engine):
+    model = nn.Sequential(nn.Linear(3, 3), linear)
+    model[1] = block = SymbolicModel(linear)
+    x = data(200, 3)
+
+    def captured_outputs():
+        block.distill(x, parent_model=model, engine=engine)
+        return engine.searches[-1].Y.copy()
+
+    first = captured_outputs()
+    np.testing.assert_array_equal(captured_outputs(), first)
+    with torch.no_grad():
+        linear.bias += 1
+    after_block = captured_outputs()
+    np.testing.assert_allclose(after_block, first + 1, rtol=1e-5)
+    with torch.no_grad():
+        model[0].weight *= 2
+    assert not np.allclose(captured_outputs(), after_block)
+
+
+def test_other_transforms_are_not_served_from_the_cache(linear, engine):
+    block, x = SymbolicModel(linear), data(200, 3)
+    block.distill(x, variable_transforms=["x0"], engine=engine)
+    block.distill(x, variable_transforms=["2*x0"], engine=engine)
+    np.testing.assert_allclose(engine.searches[1].X, 2 * engine.searches[0].X)
+
+
+# ---- the parent is left as it was
+
+
+def test_modes_hooks_and_gradients_are_put_back(linear, engine):
+    model = nn.Sequential(nn.Linear(3, 3), nn.Dropout(), linear)
+    model[2] = block = SymbolicModel(linear)
+    model.train()
+    model[0].eval()
+    block.distill(data(100, 3), parent_model=model, engine=engine)
+    assert (model.training, model[0].training, model[1].training, linear.training) == (True, False, True, True)
+    assert not linear._forward_hooks
+    assert not linear._forward_pre_hooks
+    assert torch.is_grad_enabled()
+
+
+def test_distilling_again_while_switched_asks_the_block(distilled, linear, engine):
+    distilled.switch_to_symbolic()
+    with torch.no_grad():
+        linear.bias += 1
+    front = distilled.distill(data(200, 3, seed=2), output_dim=0, engine=engine)
+    assert distilled.use_symbolic
+    x = data(4, 3)
+    np.testing.assert_allclose(front.predict(x.numpy()), linear(x)[:, 0].detach(), rtol=1e-5)
+
+
+# ---- switch
+
+
+def test_switching_too_early_or_with_missing_outputs_raises(linear, engine):
+    block = SymbolicModel(linear)
+    with pytest.raises(NotDistilledError, match="distill"):
+        block.switch_to_symbolic()
+    block.distill(data(100, 3), output_dim=1, engine=engine)
+    with pytest.raises(NotDistilledError, match=r"outputs \[0\]"):
+        block.switch_to_symbolic()
+    assert not block.use_symbolic
+
+
+@pytest.mark.parametrize(
+    ("complexity", "chosen"),
+    [(None, [5, 5]), (1, [1, 1]), ([1, None], [1, 5]), ({1: 1}, [5, 1])],
+)
+def test_complexities_choose_the_equations(distilled, complexity, chosen):
+    distilled.switch_to_symbolic(complexity)
+    assert [distilled.equation(i).complexity for i in (0, 1)] == chosen
+    x = data(6, 3, seed=3)
+    expected = np.stack([distilled.fronts[i].at(c).predict(x.numpy()) for i, c in enumerate(chosen)], axis=1)
+    np.testing.assert_allclose(distilled(x), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("complexity", "what"), [(3, r"\[1, 5\]"), ([1], "1 complexities"), ({7: 1}, r"\[7\]")])
+def test_an_unknown_complexity_says_what_there_is_and_changes_nothing(distilled, complexity, what):
+    with pytest.raises(InputError, match=what):
+        distilled.switch_to_symbolic(complexity)
+    assert not distilled.use_symbolic
+
+
+def test_the_block_comes_back_untouched(distilled, linear):
+    x, before = data(5, 3), linear.weight.clone()
+    distilled.switch_to_symbolic(1)
+    distilled.switch_to_block()
+    assert not distilled.use_symbolic
+    torch.testing.assert_close(distilled(x), linear(x), rtol=0, atol=0)
+    torch.testing.assert_close(linear.weight, before, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("shape", [(3,), (4, 3), (2, 5, 3), (2, 0, 3), (2, 3, 4, 3)])
+def test_rank_is_kept(distilled, linear, shape):
+    distilled.switch_to_symbolic()
+    x = data(*shape)
+    torch.testing.assert_close(distilled(x), linear(x), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+def test_dtype_is_kept(distilled, dtype):
+    distilled.switch_to_symbolic()
+    assert distilled(data(4, 3).to(dtype)).dtype == dtype
+
+
+def test_gradients_flow_to_the_inputs_and_when_asked_to_the_constants(distilled, linear):
+    distilled.switch_to_symbolic()
+    x = data(4, 3).requires_grad_()
+    distilled(x)[:, 0].sum().backward()
+    torch.testing.assert_close(x.grad, linear.weight[0].expand(4, 3), rtol=1e-4, atol=1e-5)
+    assert not any(p.requires_grad for p in distilled.surrogate.parameters())
+    distilled.surrogate.requires_grad_()
+    distilled(data(4, 3)).sum().backward()
+    assert all(p.grad is not None for p in distilled.surrogate.parameters())
+
+
+def test_numpy_in_gives_numpy_out(distilled):
+    x = data(4, 3).numpy()
+    distilled.switch_to_symbolic()
+    assert isinstance(distilled(x), np.ndarray)
+    assert distilled(x).shape == (4, 2)
+
+
+def test_inside_a_parent_the_equations_stand_in_for_the_block(linear, engine):
+    model = nn.Sequential(nn.Linear(3, 3), linear, nn.Tanh())
+    x = data(300, 3)
+    expected = model(x)
+    block = symtorch.wrap(model, "1")
+    block.distill(x, parent_model=model, engine=engine)
+    block.switch_to_symbolic()
+    torch.testing.assert_close(model(x), expected, rtol=1e-4, atol=1e-5)
+    assert symtorch.unwrap(model, "1") is linear
+    torch.testing.assert_close(model(x), expected, rtol=0, atol=0)
+
+
+def test_a_batch_sequence_block_is_distilled_along_its_features(engine):
+    linear = nn.Linear(4, 2)
+    block = SymbolicModel(linear)
+    block.distill(data(8, 10, 4), engine=engine)
+    assert engine.searches[0].n_inputs == 4
+    block.switch_to_symbolic()
+    x = data(2, 7, 4, seed=1)
+    torch.testing.assert_close(block(x), linear(x), rtol=1e-4, atol=1e-5)
+
+
+def test_a_tuple_result_keeps_its_structure(engine):
+    class Two(nn.Module):
+        def forward(self, x):
+            return x.sum(dim=-1, keepdim=True), {"n": 3}
+
+    block = SymbolicModel(Two())
+    with pytest.raises(InputError, match="output_index"):
+        block.distill(data(100, 3), engine=engine)
+    block.distill(data(100, 3), output_index=0, engine=engine)
+    block.switch_to_symbolic()
+    result = block(data(5, 3))
+    assert isinstance(result, tuple)
+    torch.testing.assert_close(result[0], data(5, 3).sum(dim=-1, keepdim=True), rtol=1e-4, atol=1e-5)
+
+
+def test_several_inputs_and_keywords_are_joined(engine):
+    class Plus(nn.Module):
+        def forward(self, a, *, b, scale=2.0):
+            return scale * a[:, :1] + b
+
+    class Parent(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.plus = SymbolicModel(Plus())
+
+        def forward(self, x):
+            return self.plus(x[:, :2], b=x[:, 2:])
+
+    parent, x = Parent(), data(200, 3)
+    expected = parent(x)
+    parent.plus.distill(x, parent_model=parent, engine=engine)
+    parent.plus.switch_to_symbolic()
+    torch.testing.assert_close(parent(x), expected, rtol=1e-4, atol=1e-5)
+
+
+# ---- transforms
+
+
+def test_formula_transforms_become_part_of_the_function(linear, engine):
+    block = SymbolicModel(lambda x: (x[:, 0] - x[:, 1]) ** 2)
+    block.distill(data(200, 2), variable_transforms={"square": "(x0 - x1)^2"}, engine=engine)
+    assert block.equation(0).variable_names == ("square",)
+    block.switch_to_symbolic()
+    x = data(5, 2, seed=1)
+    torch.testing.assert_close(block(x), (x[:, 0] - x[:, 1]) ** 2, rtol=1e-4, atol=1e-5)
+    assert block.surrogate.transforms is None
+
+
+def test_callable_transforms_are_called(linear, engine):
+    block = SymbolicModel(nn.Linear(2, 1))
+    transforms = [lambda x: x[:, 0] + x[:, 1], lambda x: torch.sin(x[:, 1])]
+    fit_params = {"variable_names": ["total", "wave"]}
+    block.distill(data(200, 2), variable_transforms=transforms, fit_params=fit_params, engine=engine)
+    np.testing.assert_allclose(engine.searches[0].X[:, 1].max(), 1, atol=1e-3)
+    assert engine.searches[0].teacher is None
+    block.switch_to_symbolic()
+    assert block(data(3, 4, 2)).shape == (3, 4, 1)
+
+
+def test_a_transform_of_the_wrong_shape_is_named(linear, engine):
+    with pytest.raises(InputError, match=r"'both'.*one value per row"):
+        SymbolicModel(linear).distill(data(50, 3), variable_transforms={"both": lambda x: x[:, :2]}, engine=engine)
+
+
+def test_new_variables_replace_equations_over_the_old_ones(distilled, engine):
+    distilled.switch_to_symbolic()
+    distilled.distill(data(100, 3), output_dim=0, fit_params={"variable_names": ["a", "b", "c"]}, engine=engine)
+    assert list(distilled.fronts) == [0]
+    assert not distilled.use_symbolic
+
+
+# ---- plain callables
+
+
+def test_a_numpy_function(engine):
+    block = SymbolicModel(lambda X: 2 * X[:, 0] - X[:, 1], "f")
+    x = np.random.default_rng(0).normal(size=(100, 2))
+    block.distill(x, engine=engine)
+    block.switch_to_symbolic()
+    np.testing.assert_allclose(block(x), 2 * x[:, 0] - x[:, 1], rtol=1e-9, atol=1e-9)
+
+
+def test_a_scikit_learn_predict(engine):
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    x = np.random.default_rng(0).normal(size=(100, 2))
+    fitted = linear_model.LinearRegression().fit(x, x @ np.array([[1.0, 2.0], [3.0, 4.0]]))
+    block = SymbolicModel(fitted.predict)
+    block.distill(x, engine=engine)
+    block.switch_to_symbolic()
+    np.testing.assert_allclose(block(x), fitted.predict(x), rtol=1e-9, atol=1e-9)
+
+
+# ---- reading
+
+
+def test_the_printed_model_shows_equations_with_their_figures(distilled):
+    text = repr(nn.Sequential(distilled))
+    assert "y1 = " in text
+    assert "complexity 5" in text
+    assert "held-out R² 1" in text
+    assert "<table>" in distilled._repr_html_()
+    assert "aligned" in distilled._repr_latex_()
+
+
+def test_show_prints_fronts_or_single_equations(distilled, capsys):
+    distilled.show_symbolic_expression()
+    assert "output 1" in capsys.readouterr().out
+    distilled.show_symbolic_expression(dim=1, complexity=1)
+    assert capsys.readouterr().out.startswith("y1 = ")
+    with pytest.raises(InputError, match="2 complexities for 1"):
+        distilled.show_symbolic_expression(dim=1, complexity=[1, 5])
+
+
+def test_reading_before_distilling_raises(linear):
+    with pytest.raises(NotDistilledError):
+        SymbolicModel(linear).show_symbolic_expression()
+    with pytest.raises(NotDistilledError):
+        SymbolicModel(linear).get_symbolic_function()
+
+
+def test_get_symbolic_function_takes_tensors_and_arrays(distilled, linear):
+    function = distilled.get_symbolic_function(1)
+    x = data(4, 3)
+    for given in (x, x.numpy()):
+        result = function(given)
+        assert isinstance(result, np.ndarray)
+        np.testing.assert_allclose(result, linear(x)[:, 1].detach(), rtol=1e-4, atol=1e-5)
+
+
+# ---- copies, several blocks
+
+
+def test_copies_and_pickles_keep_equations_and_mode(distilled):
+    distilled.switch_to_symbolic(1)
+    x = data(4, 3)
+    buffer = io.BytesIO()
+    torch.save(distilled, buffer)
+    buffer.seek(0)
+    for twin in (copy.deepcopy(distilled), torch.load(buffer, weights_only=False)):
+        assert twin.use_symbolic
+        torch.testing.assert_close(twin(x), distilled(x), rtol=0, atol=0)
+
+
+def test_several_blocks_are_captured_in_one_pass(engine):
+    model = nn.Sequential(nn.Linear(3, 3), nn.Tanh(), nn.Linear(3, 2))
+    calls = []
+    model[1].register_forward_hook(lambda *_: calls.append(1))
+    for name in ("0", "2"):
+        symtorch.wrap(model, name)
+    found = symtorch.distill(model, data(200, 3), engine=engine)
+    assert {name: list(fronts) for name, fronts in found.items()} == {"0": [0, 1, 2], "2": [0, 1]}
+    assert len(calls) == 1
+    x, expected = data(5, 3, seed=1), model(data(5, 3, seed=1))
+    for name in ("0", "2"):
+        model.get_submodule(name).switch_to_symbolic()
+    torch.testing.assert_close(model(x), expected, rtol=1e-4, atol=1e-5)
+    with pytest.raises(InputError, match="nope"):
+        symtorch.distill(model, x, blocks=["nope"], engine=engine)
