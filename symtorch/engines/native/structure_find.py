@@ -1,0 +1,128 @@
+"""Which steps a function allows, given how far its answers can be trusted.
+
+A trained network obeys no identity exactly. How far off it is can be read from the tests themselves:
+every residual is in the same units, the squared error of the teacher that would explain what was seen,
+so the identities that hold all show about the network's own error, and those that don't show more. The
+smallest residual of a test that could have failed is the noise floor; what lies within a factor of it
+is a hypothesis to be tried, in the order of the evidence.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from symtorch.engines.native.structure_links import Separation, Swaps, find_gaps, find_separations, links
+from symtorch.engines.native.structure_pairs import find_pairs, find_scalings, gradients
+from symtorch.engines.native.structure_problem import Problem
+from symtorch.engines.native.structure_steps import Drop, Merge, Part, Rescale, Split, Step
+
+TEST_ROWS = 240
+EXACT = 1e-14
+"""A floor below this is rounding: the teacher is a formula."""
+WORST = 3e-3
+"""A teacher whose relative squared error is above this shows no structure that could be trusted."""
+FACTOR = 30.0
+"""What may lie above the floor and still be the floor: errors differ from place to place."""
+CONTRAST = 0.05
+"""An identity must hold this much better than the effect that it could have missed."""
+
+# How much evidence (decades of contrast) a kind is worth in advance: pieces apart are the easiest to
+# solve and the easiest to read, pieces that share inputs the hardest.
+_PREFERENCE = {"sum": 2.0, "product": 1.5, "merge": 1.5, "rescale": 0.5, "power": 0.0, "gap": -1.5}
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Steps that a problem allows, most credible first.
+
+    Attributes:
+        floor: relative squared error of the teacher, as far as the tests can tell; infinite if they can't.
+    """
+
+    steps: list[Step]
+    floor: float
+
+    @property
+    def exact(self) -> bool:
+        return self.floor < EXACT
+
+
+def find_steps(problem: Problem, scales: tuple[str, ...], hint: float, seed: int) -> Findings:
+    """Test everything on a few rows.
+
+    Args:
+        scales: names of the scales on which two inputs may merge.
+        hint: the floor that was found above this problem; infinite at the root.
+    """
+    rng = np.random.default_rng(seed)
+    few = problem.rows(TEST_ROWS)
+    swaps = Swaps.ask(few, rng, pairs=False)
+    dropped = _idle(swaps.effect, hint)
+    if dropped is not None:
+        return Findings([dropped], min(hint, max(dropped.residual, 1e-32)))
+    if problem.n_inputs == 1:
+        return Findings([], hint)
+    swaps = Swaps.ask(few, rng)
+    gradient = gradients(few)
+    merges = [Merge(pair, problem.n_inputs) for pair in find_pairs(few, gradient, scales, rng)]
+    rescales = [Rescale(s, problem.n_inputs) for s in find_scalings(few, gradient, rng)]
+    judged = [swaps.judged(link, *pair) for link in links(swaps) for pair in swaps.two]
+    seen = [(step.residual, step.contrast) for step in (*merges, *rescales)] + judged
+    floor = min([r for r, c in seen if c <= CONTRAST / 2], default=np.inf)
+    floor = min(floor, hint * 10.0)
+    tolerance = 1e-12 if floor < EXACT else min(FACTOR * floor, WORST)
+    found: list[Step] = [s for s in (*merges, *rescales) if s.residual <= tolerance and s.contrast <= CONTRAST]
+    separations = find_separations(swaps, tolerance, CONTRAST)
+    found += [Split(s) for s in _plainest(separations)]
+    if not any(len(s.groups) > 1 and s.link.power in (0, 1) for s in separations):
+        found += [Part(gap, problem.n_inputs) for gap in find_gaps(swaps, tolerance, CONTRAST)]
+    found.sort(key=lambda step: _rank(step, floor))
+    return Findings(found, floor)
+
+
+def _idle(effect: np.ndarray, hint: float) -> Drop | None:
+    """The inputs that do nothing: below the widest gap in the effects, and small enough to be noise."""
+    order = np.argsort(effect)
+    size = np.maximum(effect[order], 1e-30)
+    # Swapping an idle input compares two errors of the teacher, whose squares add.
+    limit = 2 * WORST if not hint < np.inf else 2 * FACTOR * max(hint, 1e-16)
+    gaps = [size[k + 1] / size[k] for k in range(len(size) - 1) if size[k] < limit]
+    if not gaps:
+        if len(size) == 1 and size[0] < limit * 1e-3:
+            return Drop((0,), 1, float(size[0]) / 2)
+        return None
+    k = int(np.argmax(gaps))
+    if gaps[k] < 5:
+        return None
+    return Drop(tuple(sorted(int(i) for i in order[: k + 1])), len(effect), float(size[k]) / 2)
+
+
+def _plainest(separations: list[Separation]) -> list[Separation]:
+    """Without those that another link explains as finely: x*y is no power of a sum of logarithms."""
+    kept: list[Separation] = []
+    for s in separations:
+        better = [k for k in kept if k.groups == s.groups and k.residual <= 3 * s.residual + 1e-18]
+        if not better:
+            kept.append(s)
+    return kept
+
+
+def _rank(step: Step, floor: float) -> float:
+    evidence = math.log10(max(step.contrast, 10 * floor if floor < np.inf else 0.0, 1e-9))
+    match step:
+        case Split(separation=s) if s.link.power == 1:
+            kind = "sum"
+        case Split(separation=s) if s.link.power == 0:
+            kind = "product" if s.link.offset == 0 else "rescale"
+        case Split():
+            kind = "power"
+        case Merge():
+            kind = "merge"
+        case Rescale():
+            kind = "rescale"
+        case _:
+            kind = "gap"
+    return evidence - _PREFERENCE[kind]

@@ -1,0 +1,137 @@
+"""A function that can be asked: the teacher, or what is left of it after some of its structure is known.
+
+Each decomposition turns the teacher into functions of fewer inputs, and an answer of those is an answer
+of the teacher at a point of which the reduced inputs leave something open: the value of an irrelevant
+input, the place on the line ``x0 - x1 = u``. Every choice of that open part is a *replica*. An exact
+teacher gives the same answers in all of them. A trained network doesn't, and then the mean over
+replicas is closer to the law than the network is, and their spread says how far off it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+Ask = Callable[[np.ndarray, int], np.ndarray]
+"""(m, d) points and the number of a replica -> (m,) answers, NaN where the teacher isn't to be trusted."""
+
+MARGIN = 0.02
+"""How far beyond the range of the samples a question may lie, as a fraction of the range."""
+
+
+@dataclass
+class Count:
+    """Rows that the teacher has been asked for."""
+
+    rows: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A function of d inputs, and the points that it is wanted on.
+
+    Attributes:
+        Z: (n, d), points inside the region of the samples.
+        ask: the function; see :data:`Ask`.
+        depth: how many decompositions lie between the teacher and this function.
+    """
+
+    Z: np.ndarray
+    ask: Ask = field(repr=False)
+    depth: int = 0
+
+    @property
+    def n_inputs(self) -> int:
+        return self.Z.shape[1]
+
+    @cached_property
+    def low(self) -> np.ndarray:
+        return self.Z.min(axis=0)
+
+    @cached_property
+    def high(self) -> np.ndarray:
+        return self.Z.max(axis=0)
+
+    @cached_property
+    def y(self) -> np.ndarray:
+        """Answers of the first replica on Z."""
+        return self.ask(self.Z, 0)
+
+    @cached_property
+    def scale(self) -> float:
+        """Mean squared deviation of the answers, what residuals are compared with."""
+        return max(mean_square(self.y - np.nanmean(self.y)), 1e-300)
+
+    def rows(self, n: int) -> Problem:
+        """The same function on the first n points (their order is random)."""
+        return Problem(self.Z[:n], self.ask, self.depth)
+
+    def below(self, Z: np.ndarray, ask: Ask) -> Problem:
+        """A reduced function, on those of its points that can be asked for."""
+        return Problem(Z, ask, self.depth + 1)
+
+    def averaged(self, replicas: int) -> tuple[np.ndarray, np.ndarray, float]:
+        """Points, mean answers over the replicas, and the mean's relative squared error as their spread tells it."""
+        answers = np.stack([self.ask(self.Z, k) for k in range(replicas)])
+        valid = np.isfinite(answers)
+        count = valid.sum(axis=0)
+        usable = count > replicas // 2
+        with np.errstate(all="ignore"):
+            mean = np.where(valid, answers, 0.0).sum(axis=0) / count
+            square = np.where(valid, (answers - mean) ** 2, 0.0).sum(axis=0) / np.maximum(count - 1, 1) / count
+        if not usable.any():
+            return self.Z[:0], mean[:0], np.inf
+        noise = mean_square(np.sqrt(square[usable])) if replicas > 1 else 0.0
+        return self.Z[usable], mean[usable], noise / self.scale
+
+
+def mean_square(values: np.ndarray, drop: float = 0.05) -> float:
+    """Mean of the squares without the largest few: a network's corners and a law's poles don't decide.
+
+    NaN counts as not asked; with fewer than half of the values left there is no answer: infinity.
+    """
+    finite = values[np.isfinite(values)]
+    if len(finite) < max(8, len(values) // 2):
+        return np.inf
+    squares = np.sort(finite * finite)
+    return float(squares[: max(1, int(len(squares) * (1 - drop)))].mean())
+
+
+def root(X: np.ndarray, teacher: Callable[[np.ndarray], np.ndarray], count: Count, seed: int) -> Problem:
+    """The teacher itself as a problem on the rows of X, in an order drawn from the seed.
+
+    It is trusted within the ranges of the samples and no farther from their centre than the samples
+    are, in the metric of their covariance: inputs that move together are not asked for apart.
+    """
+    low, high = X.min(axis=0), X.max(axis=0)
+    width = np.where(high > low, high - low, 1.0)
+    centre = X.mean(axis=0)
+    covariance = np.cov((X - centre).T / width[:, None]).reshape(X.shape[1], X.shape[1])
+    values, vectors = np.linalg.eigh(covariance)
+    # An input (or combination) that doesn't vary must not be moved at all.
+    whiten = vectors / np.sqrt(np.maximum(values, 1e-12))
+    farthest = float(np.sqrt((((X - centre) / width @ whiten) ** 2).sum(axis=1)).max()) * (1 + MARGIN)
+    # In a filled box the far corners are farther out than any sample of it; they are within bounds.
+    corner = float(np.sqrt(3.0 * X.shape[1]))
+    limit = max(farthest, corner if _fills_box(covariance) else 0.0)
+
+    def ask(Z: np.ndarray, replica: int) -> np.ndarray:
+        inside = ((low - MARGIN * width <= Z) & (high + MARGIN * width >= Z)).all(axis=1)
+        inside &= (((Z - centre) / width @ whiten) ** 2).sum(axis=1) <= limit**2
+        count.rows += int(inside.sum())
+        out = np.full(len(Z), np.nan)
+        if inside.any():
+            out[inside] = teacher(Z[inside])
+        return np.where(np.isfinite(out), out, np.nan)
+
+    return Problem(X[np.random.default_rng(seed).permutation(len(X))], ask)
+
+
+def _fills_box(covariance: np.ndarray) -> bool:
+    """Whether the inputs are uncorrelated as far as the samples can tell."""
+    deviation = np.sqrt(np.maximum(np.diag(covariance), 1e-300))
+    correlation = covariance / np.outer(deviation, deviation)
+    return bool((np.abs(correlation - np.eye(len(covariance))) < 0.2).all())
