@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -182,4 +183,24 @@ class Front:
             mark = "> " if i == self.best_index else "  "
             r2 = "" if eq.r2 is None else f"{eq.r2:9.6f}"
             rows.append(f"{mark}{eq.complexity:>10}  {eq.loss:>10.3e}  {r2:>9}  {eq}")
-        return "\n".join(rows)
+        return "\n".join([*rows, self.summary])
+
+    @property
+    def summary(self) -> str:
+        """One line: which engine searched, on what, how long, and why it stopped."""
+        seconds = f" in {self.seconds:.1f} s" if self.seconds else ""
+        return f"engine {self.engine or 'unknown'}, {self.n_samples:,} rows{seconds}; stopped: {self.stop_reason}"
+
+    def _repr_html_(self) -> str:
+        rows = []
+        for i, eq in enumerate(self):
+            cells = (str(eq.complexity), f"{eq.loss:.3g}", "" if eq.r2 is None else f"{eq.r2:.6g}")
+            marked = "<b>&#9656;</b>" if i == self.best_index else ""
+            row = "".join(f"<td>{cell}</td>" for cell in (marked, *cells, f"${html.escape(eq.latex())}$"))
+            rows.append(f"<tr>{row}</tr>")
+        head = "".join(f"<th>{name}</th>" for name in ("", "complexity", "loss", "held-out R²", "equation"))
+        table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+        return f"<div>{table}<small>{html.escape(self.summary)}</small></div>"
+
+    def _repr_latex_(self) -> str:
+        return f"${self.latex()}$"

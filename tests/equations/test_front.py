@@ -65,3 +65,14 @@ def test_the_printed_front_marks_the_pick(front):
     marked = [line for line in str(front).splitlines() if line.startswith(">")]
     assert len(marked) == 1
     assert "sin(a)" in marked[0]
+
+
+def test_the_printed_front_says_why_the_search_stopped():
+    equations = [equation("a", 1, 1.0)]
+    text = str(Front.from_candidates(equations, engine="native", stop_reason="timeout", n_samples=1000))
+    assert text.endswith("engine native, 1,000 rows; stopped: timeout")
+
+
+def test_notebooks_show_a_table_and_the_pick(front):
+    assert front._repr_html_().count("<tr>") == 1 + len(front)
+    assert front._repr_latex_().startswith("$")
