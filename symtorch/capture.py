@@ -45,6 +45,7 @@ def capture(
     dimension. Other arguments are ignored. Everything runs in eval mode without gradients; modes of
     all submodules, hooks, random state and settings are put back whatever happens.
 
+    >>> import torch
     >>> block = nn.Linear(3, 2)
     >>> model = nn.Sequential(nn.Linear(5, 3), block)
     >>> captured = capture({"head": block}, torch.randn(100, 5), model=model)["head"]
