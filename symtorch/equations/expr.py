@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -25,6 +25,8 @@ from symtorch.errors import InputError
 
 if TYPE_CHECKING:
     from symtorch.equations.operators import Operator
+
+T = TypeVar("T")
 
 
 class Expr:
@@ -52,16 +54,72 @@ class Variable(Expr):
     index: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Call(Expr):
     """An operator applied to ``op.arity`` arguments."""
 
     op: Operator
     args: tuple[Expr, ...]
+    _hash: int = field(init=False, repr=False)
+
+    # A sum of a thousand terms is a thousand levels deep, so nothing here recurses: the hash is made
+    # with the node, comparing walks, and pickling writes the tree in postfix order.
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash((self.op, self.args)))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if not isinstance(other, Call) or self._hash != other._hash:
+            return False
+        return all(
+            (a.op == b.op and len(a.args) == len(b.args))
+            if isinstance(a, Call) and isinstance(b, Call)
+            else type(a) is type(b) and a == b
+            for a, b in zip(walk(self), walk(other), strict=False)
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _from_tokens, (_tokens(self),)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Call:
+        return self
 
     @property
     def children(self) -> tuple[Expr, ...]:
         return self.args
+
+
+def _tokens(expr: Expr) -> tuple[float | int | Operator, ...]:
+    """The tree in postfix order."""
+    tokens: list[float | int | Operator] = []
+
+    def rule(node: Expr, _: list[None]) -> None:
+        if isinstance(node, Call):
+            tokens.append(node.op)
+        else:
+            assert isinstance(node, (Constant, Variable))
+            tokens.append(node.value if isinstance(node, Constant) else node.index)
+
+    fold(expr, rule)
+    return tuple(tokens)
+
+
+def _from_tokens(tokens: tuple[float | int | Operator, ...]) -> Expr:
+    stack: list[Expr] = []
+    for token in tokens:
+        if isinstance(token, float):
+            stack.append(Constant(token))
+        elif isinstance(token, int):
+            stack.append(Variable(token))
+        else:
+            first = len(stack) - token.arity
+            stack[first:] = [Call(token, tuple(stack[first:]))]
+    return stack[0]
 
 
 def walk(expr: Expr) -> Iterator[Expr]:
@@ -73,13 +131,33 @@ def walk(expr: Expr) -> Iterator[Expr]:
         stack.extend(reversed(node.children))
 
 
+def fold(expr: Expr, rule: Callable[[Expr, list[T]], T]) -> T:
+    """A value for the tree, from the leaves up: ``rule(node, values of its children)`` at every node."""
+    stack: list[tuple[Expr, bool]] = [(expr, False)]
+    values: list[T] = []
+    while stack:
+        node, ready = stack.pop()
+        children = node.children
+        if not children:
+            values.append(rule(node, []))
+        elif ready:
+            first = len(values) - len(children)
+            values[first:] = [rule(node, values[first:])]
+        else:
+            stack.append((node, True))
+            stack.extend((child, False) for child in reversed(children))
+    return values[0]
+
+
 def transform(expr: Expr, rule: Callable[[Expr], Expr]) -> Expr:
     """Rebuild the tree from the leaves up, with ``rule`` applied to every rebuilt node."""
-    if isinstance(expr, Call):
-        args = tuple(transform(arg, rule) for arg in expr.args)
-        unchanged = all(new is old for new, old in zip(args, expr.args, strict=True))
-        return rule(expr if unchanged else Call(expr.op, args))
-    return rule(expr)
+
+    def rebuild(node: Expr, args: list[Expr]) -> Expr:
+        if isinstance(node, Call) and any(new is not old for new, old in zip(args, node.args, strict=True)):
+            node = Call(node.op, tuple(args))
+        return rule(node)
+
+    return fold(expr, rebuild)
 
 
 def substitute(expr: Expr, inputs: Sequence[Expr]) -> Expr:
@@ -89,7 +167,7 @@ def substitute(expr: Expr, inputs: Sequence[Expr]) -> Expr:
 
 def depth(expr: Expr) -> int:
     """Number of nodes on the longest way from the root to a leaf; 1 for a leaf."""
-    return 1 + max((depth(child) for child in expr.children), default=0)
+    return fold(expr, lambda node, depths: 1 + max(depths, default=0))
 
 
 def size(expr: Expr) -> int:
@@ -105,15 +183,7 @@ def constants(expr: Expr) -> list[float]:
 def with_constants(expr: Expr, values: Sequence[float]) -> Expr:
     """The same tree with its constants replaced, in the order of :func:`walk`."""
     remaining = iter(values)
-
-    def rebuild(node: Expr) -> Expr:
-        if isinstance(node, Constant):
-            return Constant(float(next(remaining)))
-        if isinstance(node, Call):
-            return Call(node.op, tuple(rebuild(arg) for arg in node.args))
-        return node
-
-    return rebuild(expr)
+    return transform(expr, lambda node: Constant(float(next(remaining))) if isinstance(node, Constant) else node)
 
 
 def variables(expr: Expr) -> list[int]:
@@ -137,16 +207,16 @@ def evaluate(expr: Expr, X: np.ndarray) -> np.ndarray:
     if X.ndim != 2:
         raise InputError(f"X has shape {X.shape}; expected (n_samples, n_inputs).")
 
-    def rec(node: Expr) -> Any:
+    def rule(node: Expr, values: list[Any]) -> Any:
         if isinstance(node, Constant):
             return np.float64(node.value)
         if isinstance(node, Variable):
             return X[:, node.index]
         assert isinstance(node, Call)
-        return node.op.numpy(*(rec(arg) for arg in node.args))
+        return node.op.numpy(*values)
 
     with np.errstate(all="ignore"):
-        out = rec(expr)
+        out = fold(expr, rule)
     return np.array(np.broadcast_to(out, (len(X),)), dtype=np.float64)
 
 
@@ -169,7 +239,7 @@ def to_text(expr: Expr, names: Sequence[str], digits: int | None = None) -> str:
         text = repr(value) if digits is None else f"{value:.{digits}g}"
         return text[:-2] if text.endswith(".0") else text
 
-    def rec(node: Expr) -> tuple[str, int]:
+    def rule(node: Expr, parts: list[tuple[str, int]]) -> tuple[str, int]:
         if isinstance(node, Constant):
             text = number(node.value)
             return text, (_ATOM if not text.startswith("-") else 0)
@@ -178,8 +248,8 @@ def to_text(expr: Expr, names: Sequence[str], digits: int | None = None) -> str:
         assert isinstance(node, Call)
         op = node.op
         if op.precedence is None:
-            return f"{op.name}({', '.join(rec(arg)[0] for arg in node.args)})", _ATOM
-        left, right = rec(node.args[0]), rec(node.args[1])
+            return f"{op.name}({', '.join(text for text, _ in parts)})", _ATOM
+        left, right = parts
         # Left-associative: an equal precedence on the right needs parentheses to come back as the
         # same tree. Powers get them on both sides, since Python's ** groups the other way.
         tight = op.precedence + 1 if op.name == "^" else op.precedence
@@ -188,22 +258,14 @@ def to_text(expr: Expr, names: Sequence[str], digits: int | None = None) -> str:
         gap = " " if op.name in "+-" else ""
         return f"{a}{gap}{op.name}{gap}{b}", op.precedence
 
-    return rec(expr)[0]
+    return fold(expr, rule)[0]
 
 
 def to_sympy(expr: Expr, names: Sequence[str]) -> Any:
-    """The tree as a SymPy expression over real symbols of these names."""
-    import sympy
+    """The tree as a SymPy expression over real symbols of these names.
 
-    symbols = [sympy.Symbol(name, real=True) for name in names]
+    The way back is :func:`symtorch.equations.sympy_bridge.from_sympy`.
+    """
+    from symtorch.equations.sympy_bridge import to_sympy
 
-    def rec(node: Expr) -> Any:
-        if isinstance(node, Constant):
-            value = node.value
-            return sympy.Integer(int(value)) if value.is_integer() and abs(value) < 2**53 else sympy.Float(value)
-        if isinstance(node, Variable):
-            return symbols[node.index]
-        assert isinstance(node, Call)
-        return node.op.sympy(*(rec(arg) for arg in node.args))
-
-    return rec(expr)
+    return to_sympy(expr, names)

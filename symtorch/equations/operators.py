@@ -1,24 +1,27 @@
 """The operator table: what each operator is called and how each world computes it.
 
 Every converter (parsing, evaluation, torch, SymPy, export, the engines) reads this table and nothing
-else, so an operator is added in one place. Names are PySR's (that is, Julia's):
-https://ai.damtp.cam.ac.uk/pysr/stable/operators/
+else, so an operator is added in one place: a row of :mod:`symtorch.equations.table`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from symtorch.equations.table import ALIASES, ROWS, Row
 from symtorch.errors import OptionError
 
 if TYPE_CHECKING:
     from symtorch.equations.expr import Expr
+
+__all__ = ["ALIASES", "OPERATORS", "Operator", "operator"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +41,7 @@ class Operator:
             given the operator's value there. None where it has none of use (floor, greater).
         precedence: of infix notation; None for function notation.
         body: for an operator that a user defined, its tree over ``Variable(0..arity-1)``.
+        row: for an operator of the table, its texts.
     """
 
     name: str
@@ -48,6 +52,7 @@ class Operator:
     partials: Callable[..., tuple[Any, ...]] | None = None
     precedence: int | None = None
     body: Expr | None = None
+    row: Row | None = None
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Operator) and (self.name, self.body) == (other.name, other.body)
@@ -70,52 +75,73 @@ def _restore(name: str, arity: int, body: Expr | None) -> Operator:
 OPERATORS: dict[str, Operator] = {}
 """Every operator by PySR's name."""
 
-ALIASES = {"pow": "^", "**": "^", "plus": "+", "sub": "-", "mult": "*", "div": "/", "ln": "log", "Abs": "abs"}
-"""Other spellings that are read as an operator of the table."""
+_ARGUMENTS = ("x", "y", "z")
 
 
-def _add(name: str, arity: int, numpy: Any, torch: Any, sympy: Any, partials: Any = None, **more: Any) -> None:
-    OPERATORS[name] = Operator(name, arity, numpy, torch, sympy, partials, **more)
+def _torch_special(name: str) -> Callable[[Any], Any]:
+    """A special function over arrays, by torch: NumPy has none, and SciPy would have to be imported."""
 
-
-def _sympy(name: str) -> Callable[..., Any]:
-    """The SymPy function of that name, imported when it is first called."""
-
-    def call(*args: Any) -> Any:
-        import sympy
-
-        return getattr(sympy, name)(*args)
+    def call(x: Any) -> Any:
+        result = getattr(torch.special, name)(torch.as_tensor(np.asarray(x, dtype=np.float64)))
+        return result.numpy() if np.ndim(x) else np.float64(result)
 
     return call
 
 
-def _power(x: Any, y: Any) -> Any:
-    return np.power(np.asarray(x, dtype=np.float64), y)
+def _gamma(x: Any) -> Any:
+    x = np.asarray(x, dtype=np.float64)
+    sign = np.where((x < 0) & (np.floor(x) % 2 == 1), -1.0, 1.0)
+    return np.where((x <= 0) & (x == np.floor(x)), np.nan, sign * np.exp(_torch_special("gammaln")(x)))
 
 
-def _power_partials(v: Any, x: Any, y: Any) -> tuple[Any, Any]:
-    return y * _power(x, y - 1), v * np.log(x)
+_NUMPY_SCOPE: dict[str, Any] = {
+    "np": np,
+    "erf": _torch_special("erf"),
+    "erfc": _torch_special("erfc"),
+    "digamma": _torch_special("digamma"),
+    "gamma": _gamma,
+}
 
 
-_add("+", 2, np.add, torch.add, lambda x, y: x + y, lambda v, x, y: (1.0, 1.0), precedence=1)
-_add("-", 2, np.subtract, torch.sub, lambda x, y: x - y, lambda v, x, y: (1.0, -1.0), precedence=1)
-_add("*", 2, np.multiply, torch.mul, lambda x, y: x * y, lambda v, x, y: (y, x), precedence=2)
-_add("/", 2, np.divide, torch.div, lambda x, y: x / y, lambda v, x, y: (1 / y, -v / y), precedence=2)
-_add("^", 2, _power, torch.pow, lambda x, y: x**y, _power_partials, precedence=4)
-_add("neg", 1, np.negative, torch.neg, lambda x: -x, lambda v, x: (-1.0,))
-_add("inv", 1, lambda x: np.divide(1.0, x), torch.reciprocal, lambda x: 1 / x, lambda v, x: (-v * v,))
-_add("square", 1, np.square, torch.square, lambda x: x**2, lambda v, x: (2 * x,))
-_add("cube", 1, lambda x: x * x * x, lambda x: x * x * x, lambda x: x**3, lambda v, x: (3 * x * x,))
-_add("sqrt", 1, np.sqrt, torch.sqrt, _sympy("sqrt"), lambda v, x: (0.5 / v,))
-_add("abs", 1, np.abs, torch.abs, _sympy("Abs"), lambda v, x: (np.sign(x),))
-_add("exp", 1, np.exp, torch.exp, _sympy("exp"), lambda v, x: (v,))
-_add("log", 1, np.log, torch.log, _sympy("log"), lambda v, x: (1 / x,))
-_add("sin", 1, np.sin, torch.sin, _sympy("sin"), lambda v, x: (np.cos(x),))
-_add("cos", 1, np.cos, torch.cos, _sympy("cos"), lambda v, x: (-np.sin(x),))
-_add("tan", 1, np.tan, torch.tan, _sympy("tan"), lambda v, x: (1 + v * v,))
-_add("sinh", 1, np.sinh, torch.sinh, _sympy("sinh"), lambda v, x: (np.cosh(x),))
-_add("cosh", 1, np.cosh, torch.cosh, _sympy("cosh"), lambda v, x: (np.sinh(x),))
-_add("tanh", 1, np.tanh, torch.tanh, _sympy("tanh"), lambda v, x: (1 - v * v,))
+@cache
+def _sympy_scope() -> dict[str, Any]:
+    import sympy
+
+    from symtorch.equations import sympy_bridge
+
+    helpers = {f.__name__: f for f in (sympy_bridge.condition, sympy_bridge.half_to_even)}
+    return {"sympy": sympy, "indicator": sympy_bridge.indicator, "power": sympy_bridge.power, **helpers}
+
+
+def _function(text: str, arguments: Sequence[str], scope: dict[str, Any]) -> Callable[..., Any]:
+    """What a text of the table means: a function by its name, or an expression in the arguments."""
+    if not text.replace(".", "").replace("_", "").isalnum():
+        text = f"lambda {', '.join(arguments)}: {text}"
+    return eval(text, scope)
+
+
+def _from_row(row: Row) -> Operator:
+    arguments = _ARGUMENTS[: row.arity]
+
+    def in_sympy(*args: Any) -> Any:  # SymPy is imported when an equation is first shown
+        return _function(row.sympy, arguments, _sympy_scope())(*args)
+
+    partials = None
+    if row.partials:
+        partials = _function(f"({row.partials.replace(';', ',')},)", ("v", *arguments), _NUMPY_SCOPE)
+    return Operator(
+        row.name,
+        row.arity,
+        _function(row.numpy, arguments, _NUMPY_SCOPE),
+        _function(row.torch, arguments, {"torch": torch}),
+        in_sympy,
+        partials,
+        row.precedence,
+        row=row,
+    )
+
+
+OPERATORS.update((row.name, _from_row(row)) for row in ROWS)
 
 
 _DEFINITION = re.compile(r"^\s*([A-Za-z]\w*)\s*\(([^()]*)\)\s*=(?!=)\s*(.+?)\s*$", re.S)
@@ -165,47 +191,45 @@ def _suggest(name: str, known: Iterable[str]) -> str:
 
 def _from_body(name: str, arity: int, body: Expr) -> Operator:
     """An operator computed through its body; the table's own where the body is just that function."""
-    from symtorch.equations.expr import Call, Constant, Variable
+    from symtorch.equations.expr import Call, Constant, Variable, fold
 
     def through(world: str, number: Callable[[float], Any]) -> Callable[..., Any]:
         def call(*args: Any) -> Any:
-            def rec(node: Expr) -> Any:
+            def rule(node: Expr, values: list[Any]) -> Any:
                 if isinstance(node, Constant):
                     return number(node.value)
                 if isinstance(node, Variable):
                     return args[node.index]
                 assert isinstance(node, Call)
-                return getattr(node.op, world)(*(rec(arg) for arg in node.args))
+                return getattr(node.op, world)(*values)
 
-            return rec(body)
+            return fold(body, rule)
 
         return call
 
     def sympy_number(value: float) -> Any:
-        import sympy
+        from symtorch.equations.sympy_bridge import number
 
-        return sympy.Integer(int(value)) if value.is_integer() else sympy.Float(value)
+        return number(value)
 
     built_in = OPERATORS.get(name)
     if built_in is not None and built_in.arity == arity:
-        rng = np.random.default_rng(0)
-        args = rng.uniform(0.1, 2.0, size=(arity, 16))
-        if np.allclose(through("numpy", np.float64)(*args), built_in.numpy(*args), rtol=1e-12):
+        args = np.random.default_rng(0).uniform(-3.0, 3.0, size=(arity, 64))
+        with np.errstate(all="ignore"):
+            ours, theirs = built_in.numpy(*args), through("numpy", np.float64)(*args)
+        if np.allclose(ours, theirs, rtol=1e-12, atol=0.0, equal_nan=True):
             return built_in
+
+    # In float64, since a number without dimensions takes on the precision of the tensor it meets.
+    in_torch = through("torch", lambda value: torch.tensor(value, dtype=torch.float64))
 
     def partials(value: Any, *args: Any) -> tuple[Any, ...]:
         tensors = [torch.as_tensor(np.asarray(a, dtype=np.float64)).clone().requires_grad_() for a in args]
         with torch.enable_grad():
-            out = through("torch", lambda v: torch.tensor(v, dtype=torch.float64))(*tensors)
-            grads = torch.autograd.grad(out.sum(), tensors, allow_unused=True)
+            out = in_torch(*tensors)
+            grads = torch.autograd.grad(out.sum(), tensors, allow_unused=True) if out.requires_grad else [None] * arity
         return tuple(np.zeros(t.shape) if g is None else g.numpy() for g, t in zip(grads, tensors, strict=True))
 
     return Operator(
-        name,
-        arity,
-        through("numpy", np.float64),
-        through("torch", lambda v: torch.tensor(v)),
-        through("sympy", sympy_number),
-        partials,
-        body=body,
+        name, arity, through("numpy", np.float64), in_torch, through("sympy", sympy_number), partials, body=body
     )

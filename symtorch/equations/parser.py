@@ -8,26 +8,34 @@ from __future__ import annotations
 
 import ast
 import math
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 from symtorch.equations.expr import Call, Constant, Expr, Variable
 from symtorch.equations.operators import ALIASES, OPERATORS, Operator
 from symtorch.errors import ParseError
 
-MAX_LENGTH = 20_000
+MAX_LENGTH = 100_000
 """Longest text that is read, in characters."""
 
-MAX_DEPTH = 200
-"""Deepest nesting that is read."""
+MAX_DEPTH = 100
+"""Deepest nesting that is read. A sum or product of many terms is not nested, however long it is."""
 
-_INFIX: dict[type[ast.operator], str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "^"}
+_INFIX: dict[type, str] = {
+    ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "^", ast.Mod: "mod",
+    ast.Gt: "greater", ast.Lt: "less", ast.GtE: "greater_equal", ast.LtE: "less_equal",
+    ast.And: "logical_and", ast.Or: "logical_or",
+}  # fmt: skip
 _NUMBERS = {"pi": math.pi, "E": math.e, "inf": math.inf, "nan": math.nan}
+_VARIADIC = ("max", "min")
 
 
 def parse(text: str, names: Sequence[str], operators: Iterable[Operator] = ()) -> Expr:
     """The tree of an equation.
 
-    ``^`` and ``**`` both mean a power. ``pi`` and ``E`` are numbers unless they are variables.
+    Written as Python writes it, with PySR's, SymPy's or NumPy's function names. ``^`` and ``**`` both
+    mean a power. ``pi`` and ``E`` are numbers unless they are variables. Comparisons, ``and``, ``or``,
+    ``not``, ``a if c else b`` and SymPy's ``Piecewise((a, c), (b, True))`` are read as well.
 
     >>> parse("x0*sin(2*x1)", ["x0", "x1"]).op
     Operator('*')
@@ -46,57 +54,118 @@ def parse(text: str, names: Sequence[str], operators: Iterable[Operator] = ()) -
         raise ParseError(f"the text has {len(text):,} characters; at most {MAX_LENGTH:,} are read.")
     nesting = deepest = 0
     for char in text:
-        nesting += (char == "(") - (char == ")")
+        nesting += (char in "([{") - (char in ")]}")
         deepest = max(deepest, nesting)
     if deepest > MAX_DEPTH:
         raise ParseError(f"parentheses are nested {deepest} deep; at most {MAX_DEPTH} are read.")
     try:
         root = ast.parse(text.strip().replace("^", "**"), mode="eval").body
-    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
-        raise ParseError(f"{_shorten(text)!r} is not an equation: {error}.") from None
-    index = {name: i for i, name in enumerate(names)}
-    known = OPERATORS | {op.name: op for op in operators}
+        return _Reader(text, names, operators).read(root, 0)
+    except (MemoryError, RecursionError):
+        raise ParseError(f"{_shorten(text)!r} is nested too deeply, or has too many terms.") from None
+    except (SyntaxError, ValueError) as error:
+        if isinstance(error, ParseError):
+            raise
+        raise ParseError(f"{_shorten(text)!r} is not an equation: {_shorten(str(error))}.") from None
 
-    def call(name: str, args: list[ast.expr], level: int) -> Expr:
-        op = known.get(name) or known.get(ALIASES.get(name, name))
-        if op is None:
-            raise ParseError(f"function {name!r} in {_shorten(text)!r} is not known.")
-        if len(args) != op.arity:
-            raise ParseError(f"{name!r} takes {op.arity} argument(s), got {len(args)} in {_shorten(text)!r}.")
-        return Call(op, tuple(rec(arg, level + 1) for arg in args))
 
-    def rec(node: ast.expr, level: int) -> Expr:
+class _Reader:
+    def __init__(self, text: str, names: Sequence[str], operators: Iterable[Operator]) -> None:
+        self.text = _shorten(text)
+        self.names = list(names)
+        # Python's grammar brings identifiers into this form.
+        self.index = {unicodedata.normalize("NFKC", name): i for i, name in enumerate(names)}
+        self.operators = OPERATORS | {op.name: op for op in operators}
+
+    def read(self, node: ast.expr, level: int) -> Expr:
         if level > MAX_DEPTH:
             raise ParseError(f"the equation is nested more than {MAX_DEPTH} deep.")
+        below = level + 1
         match node:
-            case ast.Constant(value=bool()):
-                pass
+            case ast.Constant(value=bool(value)):
+                return Constant(float(value))
             case ast.Constant(value=int() | float() as value):
-                try:
-                    return Constant(float(value))
-                except OverflowError:
-                    raise ParseError(f"the number {_shorten(str(value))} is too large.") from None
-            case ast.Name(id=name) if name in index:
-                return Variable(index[name])
-            case ast.Name(id=name) if name in _NUMBERS:
-                return Constant(_NUMBERS[name])
+                return self.number(value)
             case ast.Name(id=name):
-                raise ParseError(f"name {name!r} in {_shorten(text)!r} is not one of the variables {list(names)}.")
+                return self.name(name)
             case ast.UnaryOp(op=ast.UAdd(), operand=operand):
-                return rec(operand, level + 1)
+                return self.read(operand, below)
             case ast.UnaryOp(op=ast.USub(), operand=operand):
-                inner = rec(operand, level + 1)
-                return Constant(-inner.value) if isinstance(inner, Constant) else Call(OPERATORS["neg"], (inner,))
-            case ast.BinOp(left=left, op=op, right=right) if type(op) in _INFIX:
-                return call(_INFIX[type(op)], [left, right], level)
+                inner = self.read(operand, below)
+                return Constant(-inner.value) if isinstance(inner, Constant) else self.call("neg", [inner])
+            case ast.UnaryOp(op=ast.Not(), operand=operand):
+                return self.call("logical_not", [self.read(operand, below)])
+            case ast.BinOp():
+                return self.chain(node, level)
+            case ast.BoolOp(op=op, values=values):
+                return self.fold(_INFIX[type(op)], [self.read(value, below) for value in values])
+            case ast.Compare(left=left, ops=ops, comparators=others) if all(type(op) in _INFIX for op in ops):
+                sides = [self.read(side, below) for side in (left, *others)]
+                pairs = zip(ops, sides, sides[1:], strict=False)
+                return self.fold("logical_and", [self.call(_INFIX[type(op)], [a, b]) for op, a, b in pairs])
+            case ast.IfExp(test=test, body=body, orelse=otherwise):
+                return self.call("ifelse", [self.read(part, below) for part in (test, body, otherwise)])
+            case ast.Call(func=ast.Name(id="Piecewise"), args=cases, keywords=[]):
+                return self.piecewise(cases, below)
             case ast.Call(func=ast.Name(id=name), args=args, keywords=[]):
-                return call(name, args, level)
-        raise ParseError(f"{type(node).__name__} is not allowed in an equation: {_shorten(text)!r}.")
+                return self.call(name, [self.read(arg, below) for arg in args])
+        raise ParseError(f"{type(node).__name__} is not allowed in an equation: {self.text!r}.")
 
-    try:
-        return rec(root, 0)
-    except RecursionError:
-        raise ParseError("the equation is nested too deeply.") from None
+    def number(self, value: float) -> Constant:
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
+        if math.isinf(number):
+            raise ParseError(f"a number in {self.text!r} is too large for float64.")
+        return Constant(number)
+
+    def name(self, name: str) -> Expr:
+        if name in self.index:
+            return Variable(self.index[name])
+        if name in _NUMBERS:
+            return Constant(_NUMBERS[name])
+        raise ParseError(f"name {name!r} in {self.text!r} is not one of the variables {self.names}.")
+
+    def chain(self, node: ast.expr, level: int) -> Expr:
+        """Infix operators from the left, without a level per term: a + b + c + ..."""
+        rest: list[ast.BinOp] = []
+        while isinstance(node, ast.BinOp):
+            if type(node.op) not in _INFIX:
+                raise ParseError(f"{type(node.op).__name__} is not allowed in an equation: {self.text!r}.")
+            rest.append(node)
+            node = node.left
+        result = self.read(node, level + 1)
+        for binary in reversed(rest):
+            result = self.call(_INFIX[type(binary.op)], [result, self.read(binary.right, level + 1)])
+        return result
+
+    def call(self, name: str, args: list[Expr]) -> Expr:
+        op = self.operators.get(name) or self.operators.get(ALIASES.get(name, name))
+        if op is None:
+            raise ParseError(f"function {name!r} in {self.text!r} is not known.")
+        if op.name in _VARIADIC and len(args) > 2:
+            return self.fold(op.name, args)
+        if len(args) != op.arity:
+            raise ParseError(f"{name!r} takes {op.arity} argument(s), got {len(args)} in {self.text!r}.")
+        return Call(op, tuple(args))
+
+    def fold(self, name: str, args: list[Expr]) -> Expr:
+        """A binary operator over many arguments, from the left."""
+        result = args[0]
+        for arg in args[1:]:
+            result = self.call(name, [result, arg])
+        return result
+
+    def piecewise(self, cases: list[ast.expr], level: int) -> Expr:
+        result: Expr = Constant(math.nan)
+        for case in reversed(cases):
+            if not isinstance(case, ast.Tuple) or len(case.elts) != 2:
+                raise ParseError(f"Piecewise takes pairs (value, condition), in {self.text!r}.")
+            value, holds = (self.read(part, level) for part in case.elts)
+            always = isinstance(holds, Constant) and holds.value > 0
+            result = value if always else self.call("ifelse", [holds, value, result])
+        return result
 
 
 def _shorten(text: str, limit: int = 80) -> str:
