@@ -1,0 +1,131 @@
+"""Elementwise losses under the names of Julia's LossFunctions.jl, as PySR takes them.
+
+A loss is minimised by iteratively reweighted least squares: near a residual r the loss rho(r) is
+approximated by ``weight(r) * r^2 + const`` with ``weight(r) = rho'(r)/(2r)`` (Holland & Welsch 1977),
+so that one least-squares fitter serves them all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from symtorch.errors import OptionError
+
+Elementwise = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss of the residual ``prediction - target``.
+
+    Attributes:
+        value: residuals -> loss of each.
+        weight: residuals -> weights of the squared residuals that have the same slope; None for 1.
+    """
+
+    value: Elementwise
+    weight: Elementwise | None = None
+
+    @property
+    def is_squared(self) -> bool:
+        return self.weight is None
+
+    def mean(self, residuals: np.ndarray, weights: np.ndarray | None) -> float:
+        """Weighted mean loss; infinite where a residual is not finite."""
+        losses = self.value(residuals)
+        total = float(losses.mean()) if weights is None else float(weights @ losses / weights.sum())
+        return total if np.isfinite(total) else np.inf
+
+
+_TINY = 1e-12
+
+
+def _huber(d: float) -> Loss:
+    return Loss(
+        lambda r: np.where(np.abs(r) <= d, 0.5 * r * r, d * (np.abs(r) - 0.5 * d)),
+        lambda r: 0.5 * np.minimum(1.0, d / np.maximum(np.abs(r), _TINY)),
+    )
+
+
+def _lp(p: float) -> Loss:
+    return Loss(lambda r: np.abs(r) ** p, lambda r: 0.5 * p * np.maximum(np.abs(r), 1e-9) ** (p - 2.0))
+
+
+def _quantile(tau: float) -> Loss:
+    # LossFunctions.jl's argument is target - prediction.
+    def value(r: np.ndarray) -> np.ndarray:
+        return np.where(r <= 0.0, -tau * r, (1.0 - tau) * r)
+
+    return Loss(value, lambda r: 0.5 * value(r) / np.maximum(r * r, 1e-18))
+
+
+def _epsilon(eps: float, p: float) -> Loss:
+    def weight(r: np.ndarray) -> np.ndarray:
+        over = np.maximum(np.abs(r) - eps, 0.0)
+        slope = np.where(over > 0.0, p * over ** (p - 1.0), 0.0)
+        return 0.5 * slope / np.maximum(np.abs(r), _TINY)
+
+    return Loss(lambda r: np.maximum(np.abs(r) - eps, 0.0) ** p, weight)
+
+
+SQUARED = Loss(np.square)
+
+_LOSSES: dict[str, tuple[Callable[..., Loss], int]] = {
+    "L2DistLoss": (lambda: SQUARED, 0),
+    "L1DistLoss": (lambda: _lp(1.0), 0),
+    "LPDistLoss": (_lp, 1),
+    "HuberLoss": (_huber, 1),
+    "LogCoshLoss": (
+        lambda: Loss(
+            lambda r: np.logaddexp(r, -r) - np.log(2.0),
+            lambda r: np.where(np.abs(r) < 1e-6, 0.5, 0.5 * np.tanh(r) / np.where(r == 0.0, 1.0, r)),
+        ),
+        0,
+    ),
+    "LogitDistLoss": (
+        lambda: Loss(
+            lambda r: 2.0 * np.logaddexp(0.0, r) - r - np.log(4.0),
+            lambda r: np.where(np.abs(r) < 1e-6, 0.25, 0.5 * np.tanh(r / 2.0) / np.where(r == 0.0, 1.0, r)),
+        ),
+        0,
+    ),
+    "L1EpsilonInsLoss": (lambda eps: _epsilon(eps, 1.0), 1),
+    "EpsilonInsLoss": (lambda eps: _epsilon(eps, 1.0), 1),
+    "L2EpsilonInsLoss": (lambda eps: _epsilon(eps, 2.0), 1),
+    "QuantileLoss": (_quantile, 1),
+}
+
+_CALLED = re.compile(r"^\s*(\w+)\s*(?:\{\s*([^{}]*?)\s*\})?\s*(?:\(\s*([^()]*?)\s*\))?\s*$")
+
+
+def parse_loss(text: str | None) -> Loss:
+    """The loss that PySR's ``elementwise_loss`` names.
+
+    >>> parse_loss("HuberLoss(0.1)").value(np.array([0.05, 1.0]))
+    array([0.00125, 0.095  ])
+
+    Raises:
+        OptionError: it is none of the known ones; a Julia function needs ``engine="pysr"``.
+    """
+    if text is None:
+        return SQUARED
+    match = _CALLED.match(text)
+    if match and match.group(1) in _LOSSES:
+        make, n_parameters = _LOSSES[match.group(1)]
+        given = [part for group in match.group(2, 3) if group for part in group.split(",")]
+        try:
+            numbers = [float(part) for part in given]
+        except ValueError:
+            numbers = []
+        if match.group(1) == "HuberLoss" and not given:
+            numbers = [1.0]
+        if len(numbers) == n_parameters:
+            return make(*numbers)
+    raise OptionError(
+        f"elementwise_loss {text!r} is beyond the native engine, which knows {', '.join(_LOSSES)}, with "
+        f'their number in brackets where they take one ("HuberLoss(0.5)"); engine="pysr" takes any Julia function.'
+    )

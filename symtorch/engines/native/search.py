@@ -1,0 +1,219 @@
+"""The flat search: one bank, all outputs, stage after stage, until there is nothing more to gain.
+
+    archives = search_flat(X, Y, Vocabulary(options), Budget(rounds=8), seed=0)
+
+It knows nothing of teachers or of where the rows come from; :mod:`.engine` prepares them, and the
+search for structure calls it for the pieces that it has found.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from symtorch.engines.native import normal
+from symtorch.engines.native.archive import EXACT, Archive
+from symtorch.engines.native.bank import Bank
+from symtorch.engines.native.contexts import first_guesses
+from symtorch.engines.native.fit import Rows
+from symtorch.engines.native.losses import SQUARED, Loss
+from symtorch.engines.native.vocabulary import Vocabulary
+from symtorch.equations.expr import Constant, Expr, Variable
+
+_BANK_ROWS = 128
+_FEW_ROWS = 256
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How far a search goes.
+
+    Attributes:
+        rounds: rounds of refinement after the first guesses.
+        patience: rounds without progress after which an output is given up.
+        goal: mean loss that is good enough; an output is done once it is exact in any case.
+        seconds: wall-clock limit, or None.
+    """
+
+    rounds: int = 12
+    patience: int = 3
+    goal: float = 0.0
+    seconds: float | None = None
+
+
+@dataclass
+class FlatSearch:
+    """The state of a search over several outputs of the same inputs.
+
+    Attributes:
+        X: (n, d) inputs.
+        Y: (n, k) targets.
+        words: what may be written.
+        budget: how far to go.
+        weights: (n,) or None.
+        loss: what is minimised.
+        seed: of everything random.
+        device: where the bank lives.
+        report: called after every stage with its name, the steps done, and the steps of the whole budget.
+    """
+
+    X: np.ndarray
+    Y: np.ndarray
+    words: Vocabulary
+    budget: Budget = field(default_factory=Budget)
+    weights: np.ndarray | None = None
+    loss: Loss = SQUARED
+    seed: int = 0
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    report: Callable[[str, int, int], None] | None = None
+    archives: list[Archive] = field(init=False)
+    stop_reason: str = field(init=False, default="budget")
+
+    def __post_init__(self) -> None:
+        self._started = time.monotonic()
+        n = len(self.X)
+        order = np.random.default_rng(self.seed).permutation(n)
+        self._bank_rows = np.sort(order[:_BANK_ROWS])
+        few = np.sort(order[: min(n, _FEW_ROWS)])
+        self._root_weights = None
+        if self.weights is not None:
+            root = np.sqrt(self.weights[self._bank_rows] / self.weights.mean())
+            self._root_weights = root if root.any() else None
+        self._banks: dict[bool, Bank] = {}
+        self.archives = []
+        for y in self.Y.T:
+            rows = Rows.of(self.X, y, self.weights)
+            some = None if self.weights is None or not self.weights[few].any() else self.weights[few]
+            archive = Archive(
+                self.words,
+                Rows.of(self.X[few], y[few], some),
+                rows,
+                self.loss,
+                constant_loss(y, self.weights, self.loss),
+                self.words.options.parsimony,
+            )
+            archive.goal = max(EXACT, self.budget.goal / archive.scale)
+            self.archives.append(archive)
+
+    # ---- the course of the search
+
+    def run(self) -> list[Archive]:
+        """Search until every output is done, the budget is spent or time is up; one archive per output."""
+        try:
+            steps = list(self._steps())
+            for done, (name, step) in enumerate(steps):
+                if not self.open or self.out_of_time():
+                    break
+                step()
+                if self.report is not None:
+                    self.report(name, done + 1, len(steps))
+            self.stop_reason = self._reason()
+        except KeyboardInterrupt:
+            self.stop_reason = "interrupted"
+        return self.archives
+
+    def _steps(self) -> Iterator[tuple[str, Callable[[], None]]]:
+        yield "start", self._start
+        yield "bank", lambda: self._guess(False, 150)
+        yield "bank, all", lambda: self._guess(True, 1000)
+
+    @property
+    def open(self) -> list[int]:
+        """Outputs that are worth going on with."""
+        return [k for k, archive in enumerate(self.archives) if archive.best > archive.goal]
+
+    def out_of_time(self) -> bool:
+        return self.budget.seconds is not None and time.monotonic() - self._started > self.budget.seconds
+
+    def _reason(self) -> str:
+        if not self.open:
+            return "exact" if all(archive.is_exact for archive in self.archives) else "early_stop_condition"
+        return "timeout" if self.out_of_time() else "converged"
+
+    def offer(self, output: int, exprs: Sequence[Expr]) -> None:
+        """Candidates from elsewhere: fitted, cleaned and kept if they are good."""
+        for expr in exprs:
+            self.archives[output].offer(normal.normalise(expr), steps=30)
+
+    # ---- stages
+
+    def bank(self, large: bool) -> Bank:
+        """The building blocks, made when they are first wanted."""
+        if large not in self._banks:
+            size, level = (60000, 7) if large else (12000, 5)
+            X = self.X[self._bank_rows]
+            self._banks[large] = Bank(X, self.words, size, level, self.device, self.seed)
+        return self._banks[large]
+
+    def _start(self) -> None:
+        """What needs no search: a constant, the inputs, lines through them."""
+        inputs = [Variable(i) for i in range(self.X.shape[1])]
+        for archive in self.archives:
+            mean = float(np.mean(archive.rows.y))
+            archive.offer(Constant(mean))
+            lines = [normal.add([Constant(mean), normal.multiply([Constant(0.5), x])]) for x in inputs]
+            archive.consider([*inputs, *lines], self.out_of_time)
+
+    def _guess(self, large: bool, n_partners: int) -> None:
+        bank = self.bank(large)
+        for k in self.open:
+            archive = self.archives[k]
+            y = archive.rows.y[self._bank_rows]
+            guesses = first_guesses(
+                bank,
+                y,
+                self._root_weights,
+                n_partners,
+                bank.unit.shape[1],
+                self.out_of_time,
+                most=400 if large else 250,
+            )
+            archive.consider(guesses, self.out_of_time)
+            if self.out_of_time():
+                return
+
+
+def search_flat(
+    X: np.ndarray,
+    Y: np.ndarray,
+    words: Vocabulary,
+    budget: Budget | None = None,
+    *,
+    weights: np.ndarray | None = None,
+    loss: Loss = SQUARED,
+    seed: int = 0,
+    start: Sequence[Sequence[Expr]] | None = None,
+    device: torch.device | None = None,
+    report: Callable[[str, int, int], None] | None = None,
+) -> list[Archive]:
+    """Search expressions of the columns of X for every column of Y; see :class:`FlatSearch`.
+
+    Args:
+        start: per output, expressions to start from.
+
+    Returns:
+        One archive per output; ``archive.pareto()`` is its front, simplest first.
+    """
+    search = FlatSearch(X, Y, words, budget or Budget(), weights, loss, seed, device or torch.device("cpu"), report)
+    for output, exprs in enumerate(start or ()):
+        search.offer(output, exprs)
+    return search.run()
+
+
+def constant_loss(y: np.ndarray, weights: np.ndarray | None, loss: Loss) -> float:
+    """Loss of the best constant: what every other loss is measured against."""
+    w = np.ones_like(y) if weights is None else weights / weights.mean()
+    centre = float(np.average(y, weights=w))
+    if loss.weight is not None:
+        for _ in range(30):
+            own = w * loss.weight(centre - y)
+            if not own.sum() > 0.0:
+                break
+            centre = float(np.average(y, weights=own))
+    found = loss.mean(centre - y, weights)
+    return found if found > 0.0 and math.isfinite(found) else 1.0
