@@ -48,7 +48,10 @@ class Engine(Protocol):
     KeyboardInterrupt with what it has found so far, and says so in ``Front.stop_reason``.
     """
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What it is called, in logs and in the fronts that it finds."""
+        ...
 
     def search(self, samples: Samples, options: SearchOptions, progress: ProgressCallback | None = None) -> list[Front]:
         """One front per output of the samples, in their order."""

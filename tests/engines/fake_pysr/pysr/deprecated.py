@@ -1,0 +1,1 @@
+DEPRECATED_KWARGS = {"npop": "population_size"}
