@@ -76,15 +76,13 @@ class Plan:
     ) -> Plan:
         """Check everything that can be checked without data."""
         options = SearchOptions.from_params(sr_params)
-        chosen = resolve(engine)
-        check = getattr(chosen, "check", None)
-        if check is not None:
-            check(options)
         fit = dict(fit_params or {})
         names = fit.pop("variable_names", None)
         weights = fit.pop("weights", None)
-        if fit:
-            raise InputError(f"fit_params {list(fit)} are not known; expected {' and '.join(map(repr, FIT_PARAMS))}.")
+        chosen = _with_fit_params(resolve(engine), fit)
+        check = getattr(chosen, "check", None)
+        if check is not None:
+            check(options)
         if isinstance(variable_transforms, Mapping) and names is not None:
             raise InputError("variable_transforms given by name and variable_names too; give the names once.")
         if variable_transforms is not None:
@@ -124,17 +122,25 @@ class Plan:
         samples = Samples(X, captured.Y, weights, names, teacher)
         return samples, Interface(layout, samples.n_outputs, samples.variable_names, transforms)
 
-    def outputs(self, n_outputs: int) -> list[int]:
-        """The outputs to search for, checked against how many there are."""
+    def outputs(self, n_outputs: int, active: Sequence[int] | None = None) -> list[int]:
+        """The outputs to search for, checked against those that there are and that pruning has kept."""
         if self.output_dim is None:
-            return list(range(n_outputs))
+            return list(range(n_outputs) if active is None else active)
         if not 0 <= self.output_dim < n_outputs:
             raise InputError(f"output_dim {self.output_dim} does not exist; the block has outputs 0..{n_outputs - 1}.")
+        if active is not None and self.output_dim not in active:
+            raise InputError(f"output_dim {self.output_dim} has been pruned and is zero; there are {list(active)}.")
         return [self.output_dim]
 
-    def run(self, samples: Samples, progress: ProgressCallback | None) -> dict[int, Front]:
-        """Search, and judge what was found on the rows that were held out."""
-        wanted = self.outputs(samples.n_outputs)
+    def run(
+        self, samples: Samples, progress: ProgressCallback | None, active: Sequence[int] | None = None
+    ) -> dict[int, Front]:
+        """Search, and judge what was found on the rows that were held out.
+
+        Args:
+            active: outputs that pruning has kept; None for all.
+        """
+        wanted = self.outputs(samples.n_outputs, active)
         train, held_out = samples.split(self.held_out, seed=self.seed) if self.held_out else (samples, None)
         fronts = {i: _constant_front(train, i, self.options) for i in wanted if _is_constant(train.Y[:, i])}
         to_search = [i for i in wanted if i not in fronts]
@@ -159,6 +165,19 @@ def judged(front: Front, held_out: Samples | None, output: int) -> Front:
         return 1 - error / total if np.isfinite(error) else None
 
     return replace(front, equations=tuple(replace(eq, r2=r2(eq)) for eq in front))
+
+
+def _with_fit_params(engine: Engine, fit_params: Mapping[str, Any]) -> Engine:
+    """The engine with what it alone understands of the fit parameters (PySR: X_units, y_units, ...)."""
+    if not fit_params:
+        return engine
+    bind = getattr(engine, "bind", None)
+    if bind is None:
+        raise InputError(
+            f"fit_params {list(fit_params)} are not known to engine {engine.name!r}; expected "
+            f"{' and '.join(map(repr, FIT_PARAMS))}. engine='pysr' takes all of PySR's."
+        )
+    return bind(fit_params=fit_params)
 
 
 def _is_constant(y: np.ndarray) -> bool:

@@ -30,6 +30,10 @@ class NotDistilledError(SymTorchError, RuntimeError):
     """Equations were asked for that do not exist (yet)."""
 
 
+class NotSetUpError(SymTorchError, RuntimeError):
+    """A step was taken before the one that it needs."""
+
+
 class EngineError(SymTorchError, RuntimeError):
     """A search engine is not available on this machine, or failed while it ran.
 

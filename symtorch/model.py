@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -18,13 +18,14 @@ from symtorch.engines.base import Engine, ProgressCallback
 from symtorch.equations.front import Equation, Front
 from symtorch.errors import InputError, NotDistilledError
 from symtorch.options import DEFAULT_SR_PARAMS
+from symtorch.pruning import Prunable, masked
 from symtorch.surrogate import Surrogate
 from symtorch.transforms import Transform
 
 logger = logging.getLogger("symtorch")
 
 
-class SymbolicModel(nn.Module):
+class SymbolicModel(Prunable):
     """A block of a model that can be replaced by equations.
 
     It calls the block until :meth:`switch_to_symbolic`, and after that the equations that
@@ -157,7 +158,7 @@ class SymbolicModel(nn.Module):
         if self._cache is not None and key is not None and self._cache[0] == key:
             logger.info("%s: data captured before is used again", self.block_name)
             return self._cache[1]
-        with _calling_blocks([self]):
+        with self._calling_block():
             captured = capture({self.block_name: self.symtorch_block}, inputs, model=parent_model, **how)
         self._cache = None if key is None else (key, captured[self.block_name])
         return captured[self.block_name]
@@ -169,7 +170,8 @@ class SymbolicModel(nn.Module):
         logger.info("%s: %s searches %d rows", self.block_name, plan.engine.name, samples.n_samples)
         show = plan.options.progress and plan.options.verbosity > 0 if progress is None else progress is True
         with display.progress_bar(self.block_name, show) as bar:
-            fronts = plan.run(samples, progress if callable(progress) else bar)
+            active = self._active_outputs(samples.n_outputs)
+            fronts = plan.run(samples, progress if callable(progress) else bar, active)
         if self._interface != interface:
             # Equations over other variables can't stand beside these in one function.
             self.switch_to_block()
@@ -262,8 +264,9 @@ class SymbolicModel(nn.Module):
 
         Args:
             complexity: which equations: None for each front's default pick, a number for all outputs,
-                a list with one entry per output, or a dict {output: complexity}; an entry of None and
-                an output that the dict leaves out take the default pick.
+                a list with one entry per output (or per output that pruning has kept), or a dict
+                {output: complexity}; an entry of None and an output that the dict leaves out take the
+                default pick.
 
         Raises:
             NotDistilledError: not every output has equations yet; says which have none.
@@ -271,19 +274,25 @@ class SymbolicModel(nn.Module):
         """
         if not self.fronts or self._interface is None:
             raise NotDistilledError(f"{self.block_name!r} has no equations yet; call distill(...) first.")
-        missing = [i for i in range(self._interface.n_outputs) if i not in self.fronts]
+        n_outputs = self._interface.n_outputs
+        active = self._active_outputs(n_outputs)
+        missing = [i for i in active if i not in self.fronts]
         if missing:
             raise NotDistilledError(
                 f"outputs {missing} of {self.block_name!r} have no equations yet (there are {list(self.fronts)}); "
                 f"distill them too."
             )
-        chosen = _per_output(complexity, self._interface.n_outputs)
-        equations = [self.fronts[i].at(chosen[i]) for i in range(self._interface.n_outputs)]
-        surrogate = Surrogate([eq.expr for eq in equations], self._interface.layout, self._interface.transforms)
+        chosen = _per_output(complexity, n_outputs, active)
+        equations = {i: self.fronts[i].at(chosen[i]) for i in active}
+        exprs = [equations[i].expr if i in equations else None for i in range(n_outputs)]
+        surrogate = Surrogate(exprs, self._interface.layout, self._interface.transforms)
         tensors = (*self.parameters(), *self.buffers())
         self.surrogate = surrogate.to(tensors[0].device) if tensors else surrogate
-        self._complexities = {i: eq.complexity for i, eq in enumerate(equations)}
+        self._complexities = {i: eq.complexity for i, eq in equations.items()}
         self._use_symbolic = True
+
+    def _calling_block(self) -> AbstractContextManager[None]:
+        return _calling_blocks([self])
 
     def switch_to_block(self) -> None:
         """Put the block back in its place; the equations are kept."""
@@ -291,6 +300,10 @@ class SymbolicModel(nn.Module):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The block's result, or the equations' in the same structure; NumPy in gives NumPy out."""
+        output = self._forward(*args, **kwargs)
+        return output if self.pruning_mask is None else masked(output, self.pruning_mask)
+
+    def _forward(self, *args: Any, **kwargs: Any) -> Any:
         if not self._use_symbolic:
             if isinstance(self.symtorch_block, nn.Module):
                 return self.symtorch_block(*args, **kwargs)
@@ -364,7 +377,7 @@ def _calling_blocks(models: Sequence[SymbolicModel]) -> Iterator[None]:
             sm._use_symbolic = True
 
 
-def _per_output(complexity: Any, n_outputs: int) -> list[int | None]:
+def _per_output(complexity: Any, n_outputs: int, active: Sequence[int]) -> list[int | None]:
     """What the user said of complexities, as one entry per output."""
     if complexity is None or isinstance(complexity, int):
         return [complexity] * n_outputs
@@ -373,8 +386,11 @@ def _per_output(complexity: Any, n_outputs: int) -> list[int | None]:
         if unknown:
             raise InputError(f"complexity speaks of outputs {unknown}; there are outputs 0..{n_outputs - 1}.")
         return [complexity.get(i) for i in range(n_outputs)]
+    if len(complexity) == len(active):
+        by_output = dict(zip(active, complexity, strict=True))
+        return [by_output.get(i) for i in range(n_outputs)]
     if len(complexity) != n_outputs:
-        raise InputError(f"{len(complexity)} complexities for {n_outputs} outputs; give one for each.")
+        raise InputError(f"{len(complexity)} complexities for {len(active)} outputs; give one for each.")
     return list(complexity)
 
 
