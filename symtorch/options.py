@@ -58,8 +58,8 @@ class SearchOptions:
     Attributes:
         binary_operators: names (``"+"``) or definitions (``"hyp(x, y) = sqrt(x^2 + y^2)"``).
         unary_operators: the same, with one argument.
-        extra_sympy_mappings: SymPy functions of custom operators, by name. The native engine reads the
-            operator's definition instead.
+        extra_sympy_mappings: SymPy functions of custom operators, by name: what a definition means that
+            is more Julia than a formula, and how the others are shown.
         maxsize: highest complexity of an equation.
         maxdepth: greatest depth of its tree; None for no limit.
         constraints: for an operator the highest complexity of its argument, or of each of its
@@ -157,8 +157,8 @@ class SearchOptions:
     @cached_property
     def operators(self) -> dict[str, Operator]:
         """The operators that may be used, by name."""
-        found = [operator(spec, 2) for spec in self.binary_operators]
-        found += [operator(spec, 1) for spec in self.unary_operators]
+        found = [operator(spec, 2, self.extra_sympy_mappings) for spec in self.binary_operators]
+        found += [operator(spec, 1, self.extra_sympy_mappings) for spec in self.unary_operators]
         return {op.name: op for op in found}
 
     def complexity(self, expr: Expr) -> int:
@@ -207,7 +207,7 @@ def _nesting(expr: Expr, name: str) -> int:
 
 def operator_name(spec: str) -> str:
     """``"inv"`` of ``"inv(x) = 1/x"``; a plain name is its own."""
-    return spec.split("(", 1)[0].strip() if "=" in spec else spec.strip()
+    return spec.split("(", 1)[0].strip().removeprefix("function ").strip() if "(" in spec else spec.strip()
 
 
 # ---- checks: (key, value) -> the value as the dataclass keeps it, or an OptionError

@@ -129,6 +129,10 @@ def resolve(engine: str | Engine) -> Engine:
         return _REGISTRY[engine]()
     if isinstance(engine, Engine):
         return engine
+    if type(engine).__name__ == "PySRRegressor":
+        from symtorch.engines.pysr import PySREngine
+
+        return PySREngine.from_regressor(engine)
     raise InputError(
         f"engine is a {type(engine).__name__}; expected a name, or an object with a `name` and a "
         f"method search(samples, options, progress) -> list[Front]."

@@ -7,8 +7,8 @@ else, so an operator is added in one place: a row of :mod:`symtorch.equations.ta
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from symtorch.equations.table import ALIASES, ROWS, Row
-from symtorch.errors import OptionError
+from symtorch.errors import OptionError, ParseError
 
 if TYPE_CHECKING:
     from symtorch.equations.expr import Expr
@@ -144,10 +144,11 @@ def _from_row(row: Row) -> Operator:
 OPERATORS.update((row.name, _from_row(row)) for row in ROWS)
 
 
-_DEFINITION = re.compile(r"^\s*([A-Za-z]\w*)\s*\(([^()]*)\)\s*=(?!=)\s*(.+?)\s*$", re.S)
+_DEFINITION = re.compile(r"^\s*([A-Za-z]\w*)\s*\(([^()]*)\)(?:\s*where\b[^=]*)?\s*=(?!=)\s*(.+?)\s*$", re.S)
+_JULIA_FUNCTION = re.compile(r"^\s*function\s+([A-Za-z]\w*)\s*\(([^()]*)\)(.+?)\s*end\s*$", re.S)
 
 
-def operator(spec: str, arity: int | None = None) -> Operator:
+def operator(spec: str, arity: int | None = None, mappings: Mapping[str, Callable[..., Any]] | None = None) -> Operator:
     """The operator that a user means by a name (``"sin"``) or a definition (``"inv(x) = 1/x"``).
 
     >>> operator("exp").arity
@@ -155,16 +156,19 @@ def operator(spec: str, arity: int | None = None) -> Operator:
     >>> float(operator("bump(x) = exp(-x^2)").numpy(np.float64(1.0))).__round__(6)
     0.367879
 
+    Args:
+        spec: the name or the definition.
+        arity: how many arguments it must have; None for any number.
+        mappings: SymPy functions by operator name. They say what a definition means that is more
+            Julia than a formula (``"f(x) = x > 0 ? x : 0"``), and how the others are shown in SymPy.
+
     Raises:
         OptionError: the operator isn't known, or its arity is not the expected one.
+        ParseError: its definition can't be read, and there is no mapping for it.
     """
-    from symtorch.equations.parser import parse
-
     found: Operator | None
-    if match := _DEFINITION.match(spec):
-        name, parameters, text = match.groups()
-        names = [p.strip() for p in parameters.split(",")]
-        found = _from_body(name, len(names), parse(text, names))
+    if (match := _DEFINITION.match(spec)) or (match := _JULIA_FUNCTION.match(spec)):
+        found = _defined(*match.groups(), mappings or {})
     else:
         name = spec.strip()
         found = OPERATORS.get(ALIASES.get(name, name))
@@ -180,6 +184,38 @@ def operator(spec: str, arity: int | None = None) -> Operator:
             f"{kind.get(arity, arity)} operators."
         )
     return found
+
+
+def _defined(name: str, parameters: str, text: str, mappings: Mapping[str, Callable[..., Any]]) -> Operator:
+    """An operator by its formula, or else by its SymPy function."""
+    from symtorch.equations.parser import parse
+
+    names = [p.partition("::")[0].strip() for p in parameters.split(",")]
+    mapping = mappings.get(name)
+    try:
+        found = _from_body(name, len(names), parse(text, names))
+    except ParseError as error:
+        if mapping is None:
+            raise ParseError(
+                f"the definition of operator {name!r} is more than a formula of the known functions ({error}) "
+                f"Say what it means: extra_sympy_mappings={{{name!r}: lambda {', '.join(names)}: ...}}."
+            ) from error
+        return _from_mapping(name, names, mapping)
+    return found if mapping is None or found.body is None else replace(found, sympy=mapping)
+
+
+def _from_mapping(name: str, parameters: list[str], mapping: Callable[..., Any]) -> Operator:
+    """An operator by its SymPy function."""
+    import sympy
+
+    from symtorch.equations.sympy_bridge import from_sympy
+
+    try:
+        formula = mapping(*(sympy.Symbol(parameter, real=True) for parameter in parameters))
+        body = from_sympy(formula, parameters)
+    except Exception as error:
+        raise OptionError(f"extra_sympy_mappings[{name!r}] can't be used as an operator: {error}") from error
+    return replace(_from_body(name, len(parameters), body), sympy=mapping)
 
 
 def _suggest(name: str, known: Iterable[str]) -> str:

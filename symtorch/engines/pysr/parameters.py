@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from symtorch.equations.operators import Operator, operator
-from symtorch.errors import OptionError, ParseError
-from symtorch.options import DEFAULT_SR_PARAMS, SearchOptions, operator_name
+from symtorch.errors import OptionError
+from symtorch.options import DEFAULT_SR_PARAMS, SearchOptions
 
 
 @dataclass(frozen=True)
@@ -79,44 +78,18 @@ def custom_operators(params: Mapping[str, Any]) -> tuple[Operator, ...]:
     """The operators that the parameters define in Julia.
 
     Raises:
-        OptionError: a definition that we can't read, without a SymPy mapping that says what it means.
+        ParseError: a definition that we can't read, without a SymPy mapping that says what it means.
     """
     by_arity: dict[int, Sequence[str]] = dict(params.get("operators") or {})
     for arity, name in ((1, "unary_operators"), (2, "binary_operators")):
         by_arity[arity] = [*by_arity.get(arity, ()), *_listed(params.get(name))]
     mappings = params.get("extra_sympy_mappings") or {}
     specs = [(spec, arity) for arity, specs in by_arity.items() for spec in specs if "(" in spec]
-    return tuple(_custom(spec, int(arity), mappings) for spec, arity in specs)
+    return tuple(operator(spec, int(arity), mappings) for spec, arity in specs)
 
 
 def _listed(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else list(value or ())
-
-
-def _custom(spec: str, arity: int, mappings: Mapping[str, Callable[..., Any]]) -> Operator:
-    try:
-        return operator(spec, arity)
-    except (ParseError, OptionError) as error:
-        match = re.match(r"\s*(?:function\s+)?([A-Za-z_]\w*)\s*\(", spec)
-        name = match.group(1) if match else operator_name(spec)
-        if name not in mappings:
-            raise OptionError(
-                f"operator {spec!r} is Julia code that symtorch can't read ({error}). "
-                f"Say what it means: extra_sympy_mappings={{{name!r}: lambda x: ...}}."
-            ) from error
-        return _from_mapping(name, arity, mappings[name])
-
-
-def _from_mapping(name: str, arity: int, mapping: Callable[..., Any]) -> Operator:
-    """An operator by its SymPy function."""
-    import sympy
-
-    arguments = [f"argument_{i}" for i in range(arity)]
-    try:
-        text = str(mapping(*(sympy.Symbol(argument, real=True) for argument in arguments)))
-        return operator(f"{name}({', '.join(arguments)}) = {text}")
-    except Exception as error:
-        raise OptionError(f"extra_sympy_mappings[{name!r}] can't be used as an operator: {error}") from error
 
 
 def requests(
