@@ -64,6 +64,7 @@ class Archive:
     front: dict[int, Candidate] = field(default_factory=dict)
     tried: set[str] = field(default_factory=set)
     expanded: set[str] = field(default_factory=set)
+    mutated: set[str] = field(default_factory=set)
 
     @property
     def best(self) -> float:

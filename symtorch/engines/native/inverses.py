@@ -13,7 +13,7 @@ import numpy as np
 
 from symtorch.engines.native import normal
 from symtorch.engines.native.vocabulary import Vocabulary
-from symtorch.equations.expr import Expr, Variable
+from symtorch.equations.expr import Call, Constant, Expr, Variable
 
 Array = np.ndarray
 
@@ -92,3 +92,37 @@ def wraps(words: Vocabulary) -> list[Wrap]:
             cost = words.cost(written) - words.cost(x)
             out.append(Wrap(wrap.name, wrap.inverse, wrap.slope, wrap.build, cost, wrap.positive, wrap.bounded))
     return out
+
+
+def undo(node: Call, step: int, wanted: Array, present: Array) -> tuple[Array, Array] | None:
+    """What argument ``step`` must be for the node to have the value ``wanted``, and ``|d node/d arg|``.
+
+    Of several solutions the one nearest to the ``present`` argument is taken. None where the function
+    can't be undone.
+    """
+    if normal.is_power(node):
+        exponent = node.args[1]
+        assert isinstance(exponent, Constant)
+        e = exponent.value
+        root = np.abs(wanted) ** (1.0 / e)
+        if e.is_integer() and e % 2 == 1.0:
+            argument = np.sign(wanted) * root
+        else:
+            argument = np.where(wanted > 0.0, root, np.nan)
+            if e.is_integer():
+                argument = np.where(present < 0.0, -argument, argument)
+        return argument, np.abs(e * wanted / argument)
+    name = node.op.name
+    if name in ("sin", "cos"):
+        first = np.arcsin(wanted) if name == "sin" else np.arccos(wanted)
+        second = np.pi - first if name == "sin" else -first
+        near = [a + 2.0 * np.pi * np.round((present - a) / (2.0 * np.pi)) for a in (first, second)]
+        nearer = np.abs(near[0] - present) < np.abs(near[1] - present)
+        return np.where(nearer, near[0], near[1]), np.sqrt(1.0 - wanted * wanted)
+    if name in _FUNCTIONS and node.op.body is None and node.op.arity == 1:
+        inverse, slope, _, _ = _FUNCTIONS[name]
+        argument = inverse(wanted)
+        if normal.parity(node.op) == 1:
+            argument = np.where(present < 0.0, -argument, argument)
+        return argument, np.abs(slope(wanted, argument))
+    return None

@@ -22,6 +22,8 @@ from symtorch.engines.native.bank import Bank
 from symtorch.engines.native.contexts import first_guesses
 from symtorch.engines.native.fit import Rows
 from symtorch.engines.native.losses import SQUARED, Loss
+from symtorch.engines.native.mutate import neighbours
+from symtorch.engines.native.refine import refine, with_more_constants
 from symtorch.engines.native.vocabulary import Vocabulary
 from symtorch.equations.expr import Constant, Expr, Variable
 
@@ -119,8 +121,17 @@ class FlatSearch:
 
     def _steps(self) -> Iterator[tuple[str, Callable[[], None]]]:
         yield "start", self._start
-        yield "bank", lambda: self._guess(False, 150)
-        yield "bank, all", lambda: self._guess(True, 1000)
+        yield "contexts", lambda: self._guess(False, 150)
+        yield "constants", self._add_constants
+        yield "refine 1", lambda: self._refine(False)
+        yield "mutate 1", self._mutate
+        yield "refine 2", lambda: self._refine(False)
+        yield "contexts, all", lambda: self._guess(True, 1000)
+        yield "constants", self._add_constants
+        for i in range(3, self.budget.rounds + 3):
+            yield f"refine {i}", lambda large=i % 2 == 1: self._refine(large)
+            yield f"constants {i}", self._add_constants
+            yield f"mutate {i}", self._mutate
 
     @property
     def open(self) -> list[int]:
@@ -176,6 +187,34 @@ class FlatSearch:
             archive.consider(guesses, self.out_of_time)
             if self.out_of_time():
                 return
+
+    def _refine(self, large: bool) -> None:
+        bank = self.bank(large)
+        limit = bank.unit.shape[1]
+        for k in self.open:
+            archive = self.archives[k]
+            columns = tuple(column[self._bank_rows] for column in archive.rows.columns)
+            y = archive.rows.y[self._bank_rows]
+            found = refine(archive, bank, columns, y, self._root_weights, limit, self.out_of_time)
+            archive.consider(found, self.out_of_time)
+
+    def _add_constants(self) -> None:
+        for k in self.open:
+            archive = self.archives[k]
+            best = sorted(archive.front.values(), key=lambda c: c.loss)[:12]
+            found = [more for candidate in best for more in with_more_constants(candidate.expr)]
+            archive.consider(found, self.out_of_time, steps=20)
+
+    def _mutate(self) -> None:
+        for k in self.open:
+            archive = self.archives[k]
+            ranked = sorted(
+                archive.found.items(), key=lambda item: np.log(item[1].loss + 1e-14) + 0.12 * item[1].complexity
+            )
+            fresh = [shape for shape, _ in ranked if shape not in archive.mutated][:6]
+            archive.mutated.update(fresh)
+            found = [new for shape in fresh for new in neighbours(archive.found[shape].expr, self.words)]
+            archive.consider(found, self.out_of_time, steps=10)
 
 
 def search_flat(
