@@ -15,8 +15,9 @@ from symtorch.engines.base import Engine, ProgressCallback, resolve
 from symtorch.equations.expr import Constant
 from symtorch.equations.front import Equation, Front
 from symtorch.errors import InputError
+from symtorch.neighbourhood import Neighbourhood
 from symtorch.options import SearchOptions
-from symtorch.samples import Samples
+from symtorch.samples import MIN_SAMPLES, Samples
 from symtorch.transforms import Transform, Transforms, check_transforms
 
 FIT_PARAMS = ("variable_names", "weights")
@@ -122,6 +123,36 @@ class Plan:
         samples = Samples(X, captured.Y, weights, names, teacher)
         return samples, Interface(layout, samples.n_outputs, samples.variable_names, transforms)
 
+    def local_samples(
+        self, captured: Captured, block: Any, around: Neighbourhood
+    ) -> tuple[Samples, Samples | None, Interface]:
+        """Samples around a point, of the data and new ones; and as many new ones to judge by."""
+        if self.weights is not None:
+            raise InputError("weights were given, but around a point SLIME weighs the rows; leave one of them out.")
+        teacher = captured.teacher(block)
+        if teacher is None:
+            raise InputError(
+                "the block can't be asked at new points around x: its output for a row depends on other rows, on "
+                "chance, or on arguments that are no tensors. Distill it without a point x."
+            )
+        rng = np.random.default_rng(self.seed)
+        near = around.near(captured.X)
+        var = around.variance(captured.X[near])
+
+        def around_x(real: np.ndarray) -> tuple[Captured, np.ndarray]:
+            new = around.draw(max(around.num_synthetic, MIN_SAMPLES - len(real)), var, rng)
+            X = np.concatenate([captured.X[real], new])
+            Y = np.concatenate([captured.Y[real], teacher(new)])
+            weights = np.concatenate([np.full(len(real), around.real_weighting), around.weights(new, var)])
+            return replace(captured, X=X, Y=Y, rows=np.arange(len(X)), n_seen=len(X)), weights
+
+        local, weights = around_x(near)
+        train, interface = replace(self, weights=weights).samples(local, block)
+        local, weights = around_x(near[:0])
+        # In very many dimensions every new point is so far away that its weight is zero.
+        held_out = replace(self, weights=weights).samples(local, block)[0] if weights.any() else None
+        return train, held_out, interface
+
     def outputs(self, n_outputs: int, active: Sequence[int] | None = None) -> list[int]:
         """The outputs to search for, checked against those that there are and that pruning has kept."""
         if self.output_dim is None:
@@ -133,15 +164,22 @@ class Plan:
         return [self.output_dim]
 
     def run(
-        self, samples: Samples, progress: ProgressCallback | None, active: Sequence[int] | None = None
+        self,
+        samples: Samples,
+        progress: ProgressCallback | None,
+        active: Sequence[int] | None = None,
+        held_out: Samples | None = None,
     ) -> dict[int, Front]:
-        """Search, and judge what was found on the rows that were held out.
+        """Search, and judge what was found on rows that were held out.
 
         Args:
             active: outputs that pruning has kept; None for all.
+            held_out: the rows to judge by; None to take a part of the samples.
         """
         wanted = self.outputs(samples.n_outputs, active)
-        train, held_out = samples.split(self.held_out, seed=self.seed) if self.held_out else (samples, None)
+        train = samples
+        if held_out is None and self.held_out:
+            train, held_out = samples.split(self.held_out, seed=self.seed)
         fronts = {i: _constant_front(train, i, self.options) for i in wanted if _is_constant(train.Y[:, i])}
         to_search = [i for i in wanted if i not in fronts]
         if to_search:

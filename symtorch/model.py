@@ -13,10 +13,12 @@ from torch import nn
 
 from symtorch import display
 from symtorch.capture import Captured, call_plain, capture, fingerprint
-from symtorch.distillation import Interface, Plan
+from symtorch.distillation import Plan
 from symtorch.engines.base import Engine, ProgressCallback
 from symtorch.equations.front import Equation, Front
-from symtorch.errors import InputError, NotDistilledError
+from symtorch.errors import InputError
+from symtorch.findings import Findings
+from symtorch.neighbourhood import DEFAULT_SLIME_PARAMS, Neighbourhood
 from symtorch.options import DEFAULT_SR_PARAMS
 from symtorch.pruning import Prunable, masked
 from symtorch.surrogate import Surrogate
@@ -50,14 +52,7 @@ class SymbolicModel(Prunable):
     """
 
     DEFAULT_SR_PARAMS = DEFAULT_SR_PARAMS
-    DEFAULT_SLIME_PARAMS: Mapping[str, Any] = {
-        "x": None,
-        "J_nn": 10,
-        "num_synthetic": 100,
-        "real_weighting": 1.0,
-        "nn_metric": "euclidean",
-        "var": None,
-    }
+    DEFAULT_SLIME_PARAMS = DEFAULT_SLIME_PARAMS
 
     def __init__(self, block: nn.Module | Callable[..., Any], block_name: str | None = None) -> None:
         super().__init__()
@@ -65,10 +60,10 @@ class SymbolicModel(Prunable):
             raise InputError(f"block is a {type(block).__name__}; expected an nn.Module or a callable.")
         self.symtorch_block = block
         self.block_name = block_name or f"block_{id(self)}"
-        self.fronts: dict[int, Front] = {}
+        self._standard = Findings(repr(self.block_name))
+        self._local = Findings(f"{self.block_name!r} with SLIME=True", "distill(..., SLIME=True)")
+        self._chosen = self._standard
         self.surrogate: Surrogate | None = None
-        self._interface: Interface | None = None
-        self._complexities: dict[int, int] = {}
         self._use_symbolic = False
         self._cache: tuple[str, Captured] | None = None
 
@@ -107,6 +102,10 @@ class SymbolicModel(Prunable):
                 callable that takes all inputs (n_rows, n_inputs) and returns (n_rows,); in a list, or
                 in a dict by name.
             sr_params: search options under PySR's names; see :class:`symtorch.SearchOptions`.
+            SLIME: explain the block around a point: search on the rows near it and on new rows drawn around
+                it, weighed by nearness. The equations stand apart from the others; see ``slime_fronts``.
+            slime_params: ``x``, the point (n_inputs,), ``J_nn``, ``num_synthetic``, ``real_weighting``,
+                ``nn_metric``, ``var``; see :class:`symtorch.neighbourhood.Neighbourhood`.
             fit_params: ``variable_names``, one per variable, and ``weights``, one per row of the data.
             engine: "native", "pysr", "auto" (PySR where it is installed and ready, else native), or an
                 object of your own; see :class:`symtorch.engines.Engine`.
@@ -140,6 +139,7 @@ class SymbolicModel(Prunable):
             engine=engine,
             held_out=held_out,
         )
+        around = Neighbourhood.from_params(slime_params) if SLIME else None
         captured = self._capture(
             inputs,
             parent_model,
@@ -150,7 +150,7 @@ class SymbolicModel(Prunable):
             seed=plan.seed,
             drop_nonfinite=drop_nonfinite,
         )
-        return self._search(captured, plan, progress)
+        return self._search(captured, plan, progress, around)
 
     def _capture(self, inputs: Any, parent_model: nn.Module | None, **how: Any) -> Captured:
         """The block's data, from the cache where nothing that it depends on has changed."""
@@ -164,20 +164,25 @@ class SymbolicModel(Prunable):
         return captured[self.block_name]
 
     def _search(
-        self, captured: Captured, plan: Plan, progress: bool | ProgressCallback | None
+        self,
+        captured: Captured,
+        plan: Plan,
+        progress: bool | ProgressCallback | None,
+        around: Neighbourhood | None = None,
     ) -> Front | dict[int, Front]:
-        samples, interface = plan.samples(captured, self.symtorch_block)
+        found = self._standard if around is None else self._local
+        if around is None or around.x is None:
+            samples, interface = plan.samples(captured, self.symtorch_block)
+            held_out = None
+        else:
+            samples, held_out, interface = plan.local_samples(captured, self.symtorch_block, around)
         logger.info("%s: %s searches %d rows", self.block_name, plan.engine.name, samples.n_samples)
         show = plan.options.progress and plan.options.verbosity > 0 if progress is None else progress is True
         with display.progress_bar(self.block_name, show) as bar:
             active = self._active_outputs(samples.n_outputs)
-            fronts = plan.run(samples, progress if callable(progress) else bar, active)
-        if self._interface != interface:
-            # Equations over other variables can't stand beside these in one function.
+            fronts = plan.run(samples, progress if callable(progress) else bar, active, held_out)
+        if found.add(fronts, interface) and found is self._chosen:
             self.switch_to_block()
-            self.fronts = {}
-        self._interface = interface
-        self.fronts = dict(sorted((self.fronts | fronts).items()))
         return fronts if plan.output_dim is None else fronts[plan.output_dim]
 
     def clear_cache(self) -> None:
@@ -187,29 +192,32 @@ class SymbolicModel(Prunable):
     # ---- equations
 
     @property
+    def fronts(self) -> dict[int, Front]:
+        """{output: Front} of all that has been distilled."""
+        return self._standard.fronts
+
+    @property
+    def slime_fronts(self) -> dict[int, Front]:
+        """{output: Front} of all that has been distilled with SLIME=True."""
+        return self._local.fronts
+
+    @property
     def n_outputs(self) -> int | None:
         """Number of the block's outputs; None before the first distillation."""
-        return None if self._interface is None else self._interface.n_outputs
+        interface = self._standard.interface or self._local.interface
+        return None if interface is None else interface.n_outputs
 
-    def equation(self, output: int = 0, complexity: int | None = None) -> Equation:
+    def equation(self, output: int = 0, complexity: int | None = None, SLIME: bool = False) -> Equation:
         """The equation of an output: the chosen one, or the one of this complexity.
 
         Raises:
             InputError: there is no such output or complexity; says what there is.
             NotDistilledError: the output has not been distilled.
         """
-        if not self.fronts:
-            raise NotDistilledError(f"{self.block_name!r} has no equations yet; call distill(...) first.")
-        n_outputs = self.n_outputs or 0
-        if not 0 <= output < n_outputs:
-            raise InputError(
-                f"output {output} of {self.block_name!r} does not exist; it has outputs 0..{n_outputs - 1}."
-            )
-        if output not in self.fronts:
-            raise NotDistilledError(f"output {output} has no equations yet; there are outputs {list(self.fronts)}.")
-        if complexity is None:
-            complexity = self._complexities.get(output)
-        return self.fronts[output].at(complexity)
+        return self._findings(SLIME).equation(output, complexity)
+
+    def _findings(self, SLIME: bool) -> Findings:
+        return self._local if SLIME else self._standard
 
     @property
     def equations(self) -> dict[int, Equation]:
@@ -220,9 +228,9 @@ class SymbolicModel(Prunable):
         self, dim: int = 0, complexity: int | None = None, SLIME: bool = False
     ) -> Callable[[Any], np.ndarray]:
         """A function of the block's inputs, tensor or array (n_samples, n_inputs), to an array (n_samples,)."""
-        expr = self.equation(dim, complexity).expr
-        assert self._interface is not None
-        surrogate = Surrogate([expr], self._interface.layout, self._interface.transforms)
+        expr = self.equation(dim, complexity, SLIME).expr
+        interface = self._findings(SLIME).require()
+        surrogate = Surrogate([expr], interface.layout, interface.transforms)
 
         def function(x: Any) -> np.ndarray:
             x = torch.as_tensor(x)
@@ -235,19 +243,19 @@ class SymbolicModel(Prunable):
         self, dim: int | Sequence[int] | None = None, complexity: int | Sequence[int] | None = None, SLIME: bool = False
     ) -> None:
         """Print the fronts of these outputs (all by default), or their equations of these complexities."""
-        outputs = display.indices(dim, list(self.fronts))
-        if not outputs:
-            self.equation(0)  # raises: nothing has been distilled
+        found = self._findings(SLIME)
+        found.require()
+        outputs = display.indices(dim, list(found.fronts))
         if complexity is None:
             for i in outputs:
-                best = self.equation(i)
-                print(f"output {i}:\n{self.fronts[i]}\nchosen: y{i} = {best}\n")  # noqa: T201
+                best = found.equation(i)
+                print(f"output {i}:\n{found.fronts[i]}\nchosen: y{i} = {best}\n")  # noqa: T201
             return
         wanted = [complexity] * len(outputs) if isinstance(complexity, int) else list(complexity)
         if len(wanted) != len(outputs):
             raise InputError(f"{len(wanted)} complexities for {len(outputs)} outputs; give one for each.")
         for i, c in zip(outputs, wanted, strict=True):
-            eq = self.equation(i, c)
+            eq = found.equation(i, c)
             print(f"y{i} = {eq}    [{display.figures(eq)}]")  # noqa: T201
 
     # ---- switch
@@ -267,28 +275,17 @@ class SymbolicModel(Prunable):
                 a list with one entry per output (or per output that pruning has kept), or a dict
                 {output: complexity}; an entry of None and an output that the dict leaves out take the
                 default pick.
+            SLIME: take the equations of the last ``distill(..., SLIME=True)``.
 
         Raises:
             NotDistilledError: not every output has equations yet; says which have none.
             InputError: there is no equation of that complexity; says which there are.
         """
-        if not self.fronts or self._interface is None:
-            raise NotDistilledError(f"{self.block_name!r} has no equations yet; call distill(...) first.")
-        n_outputs = self._interface.n_outputs
-        active = self._active_outputs(n_outputs)
-        missing = [i for i in active if i not in self.fronts]
-        if missing:
-            raise NotDistilledError(
-                f"outputs {missing} of {self.block_name!r} have no equations yet (there are {list(self.fronts)}); "
-                f"distill them too."
-            )
-        chosen = _per_output(complexity, n_outputs, active)
-        equations = {i: self.fronts[i].at(chosen[i]) for i in active}
-        exprs = [equations[i].expr if i in equations else None for i in range(n_outputs)]
-        surrogate = Surrogate(exprs, self._interface.layout, self._interface.transforms)
+        found = self._findings(SLIME)
+        surrogate = found.choose(complexity, self._active_outputs(found.require().n_outputs))
         tensors = (*self.parameters(), *self.buffers())
         self.surrogate = surrogate.to(tensors[0].device) if tensors else surrogate
-        self._complexities = {i: eq.complexity for i, eq in equations.items()}
+        self._chosen = found
         self._use_symbolic = True
 
     def _calling_block(self) -> AbstractContextManager[None]:
@@ -375,23 +372,6 @@ def _calling_blocks(models: Sequence[SymbolicModel]) -> Iterator[None]:
     finally:
         for sm in symbolic:
             sm._use_symbolic = True
-
-
-def _per_output(complexity: Any, n_outputs: int, active: Sequence[int]) -> list[int | None]:
-    """What the user said of complexities, as one entry per output."""
-    if complexity is None or isinstance(complexity, int):
-        return [complexity] * n_outputs
-    if isinstance(complexity, Mapping):
-        unknown = [i for i in complexity if i not in range(n_outputs)]
-        if unknown:
-            raise InputError(f"complexity speaks of outputs {unknown}; there are outputs 0..{n_outputs - 1}.")
-        return [complexity.get(i) for i in range(n_outputs)]
-    if len(complexity) == len(active):
-        by_output = dict(zip(active, complexity, strict=True))
-        return [by_output.get(i) for i in range(n_outputs)]
-    if len(complexity) != n_outputs:
-        raise InputError(f"{len(complexity)} complexities for {len(active)} outputs; give one for each.")
-    return list(complexity)
 
 
 def _to_numpy(result: Any) -> Any:

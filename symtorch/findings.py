@@ -1,0 +1,108 @@
+"""The equations that were found for a block, and which of them were chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from symtorch.distillation import Interface
+from symtorch.equations.front import Equation, Front
+from symtorch.errors import InputError, NotDistilledError
+from symtorch.surrogate import Surrogate
+
+
+@dataclass
+class Findings:
+    """Fronts over the variables of one interface, and the complexities chosen from them.
+
+    Attributes:
+        what: how messages call the block and the kind of distillation.
+        how: the call that makes them.
+        fronts: {output: Front}.
+        interface: what the fronts' variables are; None before the first.
+        complexities: {output: complexity} of the equations that were switched to.
+    """
+
+    what: str
+    how: str = "distill(...)"
+    fronts: dict[int, Front] = field(default_factory=dict)
+    interface: Interface | None = None
+    complexities: dict[int, int] = field(default_factory=dict)
+
+    def add(self, fronts: Mapping[int, Front], interface: Interface) -> bool:
+        """Take new fronts; those over other variables can't stand beside them and go.
+
+        Returns:
+            whether earlier fronts went.
+        """
+        stale = self.interface is not None and self.interface != interface
+        if stale:
+            self.fronts, self.complexities = {}, {}
+        self.interface = interface
+        self.fronts = dict(sorted((self.fronts | dict(fronts)).items()))
+        return stale
+
+    def require(self) -> Interface:
+        """The interface, where something has been found.
+
+        Raises:
+            NotDistilledError: nothing has.
+        """
+        if self.interface is None or not self.fronts:
+            raise NotDistilledError(f"{self.what} has no equations yet; call {self.how} first.")
+        return self.interface
+
+    def equation(self, output: int, complexity: int | None = None) -> Equation:
+        """The equation of an output: the chosen one, or the one of this complexity.
+
+        Raises:
+            InputError: there is no such output or complexity; says what there is.
+            NotDistilledError: the output has not been distilled.
+        """
+        n_outputs = self.require().n_outputs
+        if not 0 <= output < n_outputs:
+            raise InputError(f"output {output} of {self.what} does not exist; it has outputs 0..{n_outputs - 1}.")
+        if output not in self.fronts:
+            raise NotDistilledError(f"output {output} has no equations yet; there are outputs {list(self.fronts)}.")
+        return self.fronts[output].at(self.complexities.get(output) if complexity is None else complexity)
+
+    def choose(self, complexity: Any, active: Sequence[int] | None = None) -> Surrogate:
+        """The surrogate of these complexities, which are from now on the chosen ones.
+
+        Args:
+            complexity: None, a number, a list or a dict, as for ``SymbolicModel.switch_to_symbolic``.
+            active: outputs that pruning has kept, the others are zero; None for all.
+        """
+        interface = self.require()
+        n_outputs = interface.n_outputs
+        active = range(n_outputs) if active is None else active
+        missing = [i for i in active if i not in self.fronts]
+        if missing:
+            raise NotDistilledError(
+                f"outputs {missing} of {self.what} have no equations yet (there are {list(self.fronts)}); "
+                f"distill them too."
+            )
+        wanted = _per_output(complexity, n_outputs, active)
+        chosen = {i: self.fronts[i].at(wanted[i]) for i in active}
+        exprs = [chosen[i].expr if i in chosen else None for i in range(n_outputs)]
+        surrogate = Surrogate(exprs, interface.layout, interface.transforms)
+        self.complexities = {i: eq.complexity for i, eq in chosen.items()}
+        return surrogate
+
+
+def _per_output(complexity: Any, n_outputs: int, active: Sequence[int]) -> list[int | None]:
+    """What the user said of complexities, as one entry per output."""
+    if complexity is None or isinstance(complexity, int):
+        return [complexity] * n_outputs
+    if isinstance(complexity, Mapping):
+        unknown = [i for i in complexity if i not in range(n_outputs)]
+        if unknown:
+            raise InputError(f"complexity speaks of outputs {unknown}; there are outputs 0..{n_outputs - 1}.")
+        return [complexity.get(i) for i in range(n_outputs)]
+    if len(complexity) == len(active):
+        by_output = dict(zip(active, complexity, strict=True))
+        return [by_output.get(i) for i in range(n_outputs)]
+    if len(complexity) != n_outputs:
+        raise InputError(f"{len(complexity)} complexities for {len(active)} outputs; give one for each.")
+    return list(complexity)
