@@ -168,7 +168,7 @@ def operator(spec: str, arity: int | None = None, mappings: Mapping[str, Callabl
     """
     found: Operator | None
     if (match := _DEFINITION.match(spec)) or (match := _JULIA_FUNCTION.match(spec)):
-        found = _defined(*match.groups(), mappings or {})
+        found = _defined(mappings or {}, *match.groups())
     else:
         name = spec.strip()
         found = OPERATORS.get(ALIASES.get(name, name))
@@ -186,7 +186,7 @@ def operator(spec: str, arity: int | None = None, mappings: Mapping[str, Callabl
     return found
 
 
-def _defined(name: str, parameters: str, text: str, mappings: Mapping[str, Callable[..., Any]]) -> Operator:
+def _defined(mappings: Mapping[str, Callable[..., Any]], name: str, parameters: str, text: str) -> Operator:
     """An operator by its formula, or else by its SymPy function."""
     from symtorch.equations.parser import parse
 
