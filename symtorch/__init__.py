@@ -1,5 +1,7 @@
 """Symbolic distillation for PyTorch: closed-form equations in the place of neural network parts."""
 
+from typing import Any
+
 from symtorch.equations import Equation, Front
 from symtorch.errors import (
     EngineError,
@@ -32,3 +34,9 @@ __all__ = [
     "unwrap",
     "wrap",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    from symtorch import legacy
+
+    return legacy.__getattr__(name)

@@ -18,6 +18,7 @@ from symtorch.engines.base import Engine, ProgressCallback
 from symtorch.equations.front import Equation, Front
 from symtorch.errors import InputError
 from symtorch.findings import Findings
+from symtorch.legacy import LegacyNames
 from symtorch.neighbourhood import DEFAULT_SLIME_PARAMS, Neighbourhood
 from symtorch.options import DEFAULT_SR_PARAMS
 from symtorch.pruning import Prunable, masked
@@ -27,7 +28,7 @@ from symtorch.transforms import Transform
 logger = logging.getLogger("symtorch")
 
 
-class SymbolicModel(Prunable):
+class SymbolicModel(LegacyNames, Prunable):
     """A block of a model that can be replaced by equations.
 
     It calls the block until :meth:`switch_to_symbolic`, and after that the equations that
