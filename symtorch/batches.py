@@ -91,14 +91,18 @@ def swapped(batch: Any) -> Any:
 
 def call_plain(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Call a plain function with tensors or arrays, whichever it takes; the answer is of the kind given."""
+    tensor = next((a for a in (*args, *kwargs.values()) if isinstance(a, torch.Tensor)), None)
     try:
-        return function(*args, **kwargs)
+        output = function(*args, **kwargs)
     except Exception as error:
         # NumPy functions do not always take tensors, nor PyTorch functions arrays.
         try:
             output = function(*swapped(args), **swapped(kwargs))
         except Exception:
             raise error from None
-    tensor = next((a for a in (*args, *kwargs.values()) if isinstance(a, torch.Tensor)), None)
-    output = swapped(output)
-    return output if tensor is None else output.to(tensor.device, tensor.dtype)
+    if tensor is None:
+        return swapped(output) if isinstance(output, torch.Tensor) else output
+    if isinstance(output, np.ndarray):
+        output = as_tensor(output, "the answer")
+        return output.to(tensor.device, tensor.dtype if output.is_floating_point() else None)
+    return output
