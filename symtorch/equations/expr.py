@@ -220,8 +220,8 @@ def evaluate(expr: Expr, X: np.ndarray) -> np.ndarray:
     return np.array(np.broadcast_to(out, (len(X),)), dtype=np.float64)
 
 
-_ATOM = 100
-"""Precedence of whatever never needs parentheses."""
+_ATOM, _MINUS = 100, 3
+"""Precedence of whatever never needs parentheses, and of a leading minus (under powers, over products)."""
 
 
 def to_text(expr: Expr, names: Sequence[str], digits: int | None = None) -> str:
@@ -229,8 +229,8 @@ def to_text(expr: Expr, names: Sequence[str], digits: int | None = None) -> str:
 
     Args:
         names: name of each input column.
-        digits: significant digits of the constants; None for all that float64 carries, which is
-            what makes the round trip exact.
+        digits: significant digits of the constants, for people: ``x + (-2)*y`` reads ``x - 2*y``.
+            None for all that float64 carries, which is what makes the round trip exact.
     """
 
     def number(value: float) -> str:
@@ -242,7 +242,7 @@ def to_text(expr: Expr, names: Sequence[str], digits: int | None = None) -> str:
     def rule(node: Expr, parts: list[tuple[str, int]]) -> tuple[str, int]:
         if isinstance(node, Constant):
             text = number(node.value)
-            return text, (_ATOM if not text.startswith("-") else 0)
+            return text, (_ATOM if not text.startswith("-") else _MINUS)
         if isinstance(node, Variable):
             return names[node.index], _ATOM
         assert isinstance(node, Call)
@@ -255,8 +255,13 @@ def to_text(expr: Expr, names: Sequence[str], digits: int | None = None) -> str:
         tight = op.precedence + 1 if op.name == "^" else op.precedence
         a = left[0] if left[1] >= tight else f"({left[0]})"
         b = right[0] if right[1] > op.precedence else f"({right[0]})"
-        gap = " " if op.name in "+-" else ""
-        return f"{a}{gap}{op.name}{gap}{b}", op.precedence
+        symbol, gap = op.name, " " if op.name in "+-" else ""
+        if b.startswith("-"):
+            if gap and digits is not None:  # for people: x - 2*y, though the tree says x + (-2)*y
+                symbol, b = ("-" if symbol == "+" else "+"), b[1:]
+            else:
+                b = f"({b})"
+        return f"{a}{gap}{symbol}{gap}{b}", op.precedence
 
     return fold(expr, rule)[0]
 

@@ -82,7 +82,7 @@ def test_numbers_and_columns_of_equal_value_are_different_leaves():
 
 
 def test_text_with_few_digits():
-    assert to_text(parse("1.23456*x0 - (-2)", NAMES), NAMES, digits=3) == "1.23*x0 - (-2)"
+    assert to_text(parse("1.23456*x0 + (-2)*x1 - (-3)", ["x0", "x1"]), ["x0", "x1"], digits=3) == "1.23*x0 - 2*x1 + 3"
 
 
 @pytest.mark.parametrize("text", ["exp(2)", "sin(1)*2", "max(1.0, x0)", "(-2)^3", "x0^(-2)", "1/0", "log(-1)"])
