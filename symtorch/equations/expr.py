@@ -72,16 +72,19 @@ class Call(Expr):
         return self._hash
 
     def __eq__(self, other: object) -> bool:
-        if self is other:
-            return True
-        if not isinstance(other, Call) or self._hash != other._hash:
-            return False
-        return all(
-            (a.op == b.op and len(a.args) == len(b.args))
-            if isinstance(a, Call) and isinstance(b, Call)
-            else type(a) is type(b) and a == b
-            for a, b in zip(walk(self), walk(other), strict=False)
-        )
+        pairs: list[tuple[object, object]] = [(self, other)]
+        while pairs:
+            a, b = pairs.pop()
+            if a is b:  # most often the same subtree, not one like it
+                continue
+            if not isinstance(a, Call) or not isinstance(b, Call):
+                if type(a) is not type(b) or a != b:
+                    return False
+            elif a._hash != b._hash or a.op != b.op or len(a.args) != len(b.args):
+                return False
+            else:
+                pairs.extend(zip(a.args, b.args, strict=True))
+        return True
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _from_tokens, (_tokens(self),)
