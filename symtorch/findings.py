@@ -41,6 +41,8 @@ class Findings:
             self.fronts, self.complexities = {}, {}
         self.interface = interface
         self.fronts = dict(sorted((self.fronts | dict(fronts)).items()))
+        # A choice was made from the earlier front; the new one may not have that complexity.
+        self.complexities = {i: c for i, c in self.complexities.items() if i not in fronts}
         return stale
 
     def require(self) -> Interface:

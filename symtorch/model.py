@@ -182,8 +182,13 @@ class SymbolicModel(LegacyNames, Prunable):
         with display.progress_bar(self.block_name, show) as bar:
             active = self._active_outputs(samples.n_outputs)
             fronts = plan.run(samples, progress if callable(progress) else bar, active, held_out)
-        if found.add(fronts, interface) and found is self._chosen:
-            self.switch_to_block()
+        stale = found.add(fronts, interface)
+        if self._use_symbolic and found is self._chosen:
+            # What stands in the block's place is always what is shown.
+            if stale:
+                self.switch_to_block()
+            else:
+                self.switch_to_symbolic(found.complexities, SLIME=around is not None)
         return fronts if plan.output_dim is None else fronts[plan.output_dim]
 
     def clear_cache(self) -> None:

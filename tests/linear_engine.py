@@ -13,7 +13,8 @@ class LinearEngine:
 
     name = "linear"
 
-    def __init__(self):
+    def __init__(self, complexities=(1, 5)):
+        self.complexities = complexities
         self.searches = []
 
     def search(self, samples, options, progress=None):
@@ -30,7 +31,7 @@ class LinearEngine:
         c = np.linalg.lstsq(A * np.sqrt(w)[:, None], y * np.sqrt(w), rcond=None)[0]
         line = " + ".join([repr(float(c[0])), *(f"({float(a)!r})*{n}" for a, n in zip(c[1:], names, strict=True))])
         equations = []
-        for complexity, text in ((1, repr(float(np.average(y, weights=w)))), (5, line)):
+        for complexity, text in zip(self.complexities, (repr(float(np.average(y, weights=w))), line), strict=True):
             eq = Equation(parse(text, names), names, complexity, 0.0)
             loss = float(np.average((eq.predict(samples.X) - y) ** 2, weights=w))
             equations.append(Equation(eq.expr, names, complexity, loss))
