@@ -22,6 +22,7 @@ class Findings:
         fronts: {output: Front}.
         interface: what the fronts' variables are; None before the first.
         complexities: {output: complexity} of the equations that were switched to.
+        options: search options of the last distillation, as plain values, for the record.
     """
 
     what: str
@@ -29,6 +30,7 @@ class Findings:
     fronts: dict[int, Front] = field(default_factory=dict)
     interface: Interface | None = None
     complexities: dict[int, int] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
 
     def add(self, fronts: Mapping[int, Front], interface: Interface) -> bool:
         """Take new fronts; those over other variables can't stand beside them and go.

@@ -14,6 +14,7 @@ from torch import nn
 from symtorch import display
 from symtorch.capture import Captured, call_plain, capture, fingerprint
 from symtorch.distillation import Plan
+from symtorch.document import write_options
 from symtorch.engines.base import Engine, ProgressCallback
 from symtorch.equations.front import Equation, Front
 from symtorch.errors import InputError
@@ -22,13 +23,14 @@ from symtorch.legacy import LegacyNames
 from symtorch.neighbourhood import DEFAULT_SLIME_PARAMS, Neighbourhood
 from symtorch.options import DEFAULT_SR_PARAMS
 from symtorch.pruning import Prunable, masked
+from symtorch.state import Persistent
 from symtorch.surrogate import Surrogate
 from symtorch.transforms import Transform
 
 logger = logging.getLogger("symtorch")
 
 
-class SymbolicModel(LegacyNames, Prunable):
+class SymbolicModel(LegacyNames, Prunable, Persistent):
     """A block of a model that can be replaced by equations.
 
     It calls the block until :meth:`switch_to_symbolic`, and after that the equations that
@@ -183,6 +185,7 @@ class SymbolicModel(LegacyNames, Prunable):
             active = self._active_outputs(samples.n_outputs)
             fronts = plan.run(samples, progress if callable(progress) else bar, active, held_out)
         stale = found.add(fronts, interface)
+        found.options = write_options(plan.options.given)
         if self._use_symbolic and found is self._chosen:
             # What stands in the block's place is always what is shown.
             if stale:

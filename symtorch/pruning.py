@@ -111,7 +111,8 @@ class Prunable(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("pruning_mask", None)
+        # It is part of the extra state: a buffer that comes and goes would make the keys of state dicts differ.
+        self.register_buffer("pruning_mask", None, persistent=False)
         self.pruning_schedule: dict[int, int] | None = None
         self.initial_dim: int | None = None
         self.target_dim: int | None = None

@@ -202,6 +202,9 @@ def test_only_the_kept_outputs_are_distilled_and_switched(engine):
 def test_the_mask_is_a_buffer_and_follows_the_model():
     block = pruned()
     block.prune(9, torch.randn(50, 1))
-    assert block.state_dict()["pruning_mask"].tolist() == [False, True, False, True]
+    other = SymbolicModel(nn.Linear(1, 4))
+    other.load_state_dict(block.state_dict())
+    assert other.pruning_mask.tolist() == [False, True, False, True]
+    assert other.pruning_schedule == block.pruning_schedule
     assert "pruning_mask" not in SymbolicModel(nn.Linear(1, 4)).state_dict()
     assert block.to("meta").pruning_mask.device.type == "meta"

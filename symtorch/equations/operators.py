@@ -69,7 +69,7 @@ class Operator:
 
 
 def _restore(name: str, arity: int, body: Expr | None) -> Operator:
-    return OPERATORS[name] if body is None else _from_body(name, arity, body)
+    return OPERATORS[name] if body is None else from_body(name, arity, body)
 
 
 OPERATORS: dict[str, Operator] = {}
@@ -193,7 +193,7 @@ def _defined(mappings: Mapping[str, Callable[..., Any]], name: str, parameters: 
     names = [p.partition("::")[0].strip() for p in parameters.split(",")]
     mapping = mappings.get(name)
     try:
-        found = _from_body(name, len(names), parse(text, names))
+        found = from_body(name, len(names), parse(text, names))
     except ParseError as error:
         if mapping is None:
             raise ParseError(
@@ -215,7 +215,7 @@ def _from_mapping(name: str, parameters: list[str], mapping: Callable[..., Any])
         body = from_sympy(formula, parameters)
     except Exception as error:
         raise OptionError(f"extra_sympy_mappings[{name!r}] can't be used as an operator: {error}") from error
-    return replace(_from_body(name, len(parameters), body), sympy=mapping)
+    return replace(from_body(name, len(parameters), body), sympy=mapping)
 
 
 def _suggest(name: str, known: Iterable[str]) -> str:
@@ -225,7 +225,7 @@ def _suggest(name: str, known: Iterable[str]) -> str:
     return f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}."
 
 
-def _from_body(name: str, arity: int, body: Expr) -> Operator:
+def from_body(name: str, arity: int, body: Expr) -> Operator:
     """An operator computed through its body; the table's own where the body is just that function."""
     from symtorch.equations.expr import Call, Constant, Variable, fold
 
