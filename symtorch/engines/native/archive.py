@@ -18,6 +18,9 @@ EXACT = 1e-13
 """Relative loss under which an equation counts as exact: the square of float32's rounding, and some."""
 
 _LEAST = 1e-14
+_FIRST_STEPS = 4
+_HOPELESS = 1e3
+"""A candidate that is so many times worse than the front after the first steps isn't fitted further."""
 
 
 @dataclass(frozen=True)
@@ -100,9 +103,10 @@ class Archive:
             if tree is None:
                 continue
             n_fitted += 1
-            fitted, loss = fit(expr, self.few, self.loss, steps)
-            if np.isfinite(loss):
-                complexity = self.words.options.complexity(tree)
+            complexity = self.words.options.complexity(tree)
+            fitted, loss = fit(expr, self.few, self.loss, _FIRST_STEPS)
+            if loss <= _HOPELESS * self.scale * max(self.level(complexity), 1e-10):
+                fitted, loss = fit(fitted, self.few, self.loss, steps - _FIRST_STEPS)
                 sized.setdefault(complexity, []).append((loss / self.scale, shape, fitted))
         for complexity in sorted(sized):
             ranked = sorted(sized[complexity], key=lambda item: item[0])

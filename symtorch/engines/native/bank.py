@@ -24,8 +24,9 @@ from symtorch.engines.native.vocabulary import Vocabulary
 from symtorch.equations.expr import Constant, Expr, Variable
 
 _PERIODIC = ("sin", "cos", "tan")
-_RATES = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
-_FREQUENCIES = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 7.0, 8.0)
+# In units of one over the standard deviation of the input; steps within reach of the fit.
+_RATES = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0)
+_FREQUENCIES = (0.3, 0.6, 0.9, 1.2, 1.5, 1.8, 2.1, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 7.0, 8.0)
 _OFFSETS = (0.02, 0.1, 0.3, 0.6, 1.2)
 _MAX_GRID_INPUTS = 16
 _CHUNK = 4_000_000
@@ -67,6 +68,7 @@ class Bank:
         order: the expressions by rising cost.
         unit: (n_rows, m) float32, values shifted and scaled to mean 0 and mean square 1, of those
             expressions that differ by more than that, by rising cost; ``unit_squared`` its squares.
+        grid: those that are functions of one input with a constant inside.
         unit_index: (m,) which expression each column of ``unit`` is.
     """
 
@@ -96,6 +98,7 @@ class Bank:
         self._functions = np.zeros(size, np.int8)
         self.n = 0
         self._ends: dict[int, tuple[int, int]] = {}
+        self.grid = np.zeros(0, np.int64)
         self._build(max_level)
         self._finish()
 
@@ -179,7 +182,9 @@ class Bank:
         costs = np.array([self.words.cost(self.words.render(tree) or tree) for _, tree, _ in atoms], np.float32)
         functions = np.array([f for _, _, f in atoms], np.int8)
         ways = first + np.arange(len(atoms), dtype=np.int32)
+        first_kept = self.n
         self._keep(values, ways, -1, -1, 4, costs, functions)
+        self.grid = np.arange(first_kept, self.n)
         product = next((b for b in _binaries(self.words) if not b.is_sum and not b.is_function), None)
         if product is None:
             return
@@ -341,6 +346,7 @@ def _unaries(words: Vocabulary) -> Iterator[Unary]:
             False,
             False,
         )
+        yield torch.rsqrt, lambda e: normal.power(e, -0.5), False, True
         for op in words.functions:
             yield op.torch, lambda e, op=op: normal.apply(op, [e]), True, False  # type: ignore[misc]
             if normal.parity(op) == 0 and op.name != "log":

@@ -43,12 +43,16 @@ class ContextBatch:
         self.bank = bank
         self.y = y
         self.root = np.ones_like(y) if root_weights is None else root_weights
-        self.partners = np.concatenate([[-1], bank.order[:n_partners]]).astype(np.int64)
-        values = bank.raw[bank._t(bank.order[:n_partners])].cpu().numpy().astype(np.float64)
+        cheapest = bank.order[:n_partners]
+        # Functions with a constant inside are worth trying as a factor, however dear they are.
+        others = np.setdiff1d(bank.grid, cheapest)
+        self.n_cheapest = 1 + len(cheapest)
+        self.partners = np.concatenate([[-1], cheapest, others]).astype(np.int64)
+        values = bank.raw[bank._t(self.partners[1:])].cpu().numpy().astype(np.float64)
         self.values = np.vstack([np.ones((1, len(y))), values])
         words = bank.words
         affine = 2.0 + 2.0 * words.options.complexity_of_constants
-        partner_cost = np.concatenate([[0.0], bank.cost[bank.order[:n_partners]] + 1.0])
+        partner_cost = np.concatenate([[0.0], bank.cost[self.partners[1:]] + 1.0])
         total = float(np.sum((self.root * (y - _weighted_mean(y, self.root**2))) ** 2))
         self.total = max(total, 1e-300)
         self.sets: list[tuple[list[Kind], Contexts]] = []
@@ -85,6 +89,8 @@ class ContextBatch:
                 chosen = np.flatnonzero((positive <= 0.02) | (positive >= 0.98))
             else:
                 chosen = np.arange(len(ratio))
+            if wrap.name not in ("id", "^-1"):
+                chosen = chosen[chosen < self.n_cheapest]
             if len(chosen) == 0:
                 continue
             negative = (positive[chosen] < 0.5) & wrap.positive
@@ -124,15 +130,15 @@ class ContextBatch:
 
     def _linear(self, affine: float, partner_cost: Array) -> tuple[Kind, Contexts]:
         """Contexts ``y = a*phi + b*phi1 + c``."""
-        n = len(self.partners) - 1
+        n = self.n_cheapest - 1
         D = np.tile(self.root, (n, 1))
         one = self.root / np.linalg.norm(self.root)
-        second = self.values[1:] * self.root
+        second = self.values[1 : n + 1] * self.root
         second = second - (second @ one)[:, None] * one
         second = second / np.maximum(np.linalg.norm(second, axis=1, keepdims=True), 1e-300)
         Q = np.stack([np.tile(one, (n, 1)), second], axis=1)
-        cost = partner_cost[1:] + affine + 1.0
-        kind = Kind(_LINEAR, self.partners[1:], np.zeros(n, bool))
+        cost = partner_cost[1 : n + 1] + affine + 1.0
+        kind = Kind(_LINEAR, self.partners[1 : n + 1], np.zeros(n, bool))
         return kind, Contexts(D, np.tile(self.root * self.y, (n, 1)), Q, cost, np.full(n, 1 / self.total))
 
     def tree(self, kinds: list[Kind], contexts: Contexts, match: Match) -> Expr:

@@ -30,6 +30,9 @@ PLUS, TIMES, POWER = OPERATORS["+"], OPERATORS["*"], OPERATORS["^"]
 EXP, LOG = OPERATORS["exp"], OPERATORS["log"]
 NEGATIVE = Constant(-1.0)
 
+_REMEMBERED = 1 << 16
+"""Trees whose normal form and shape are kept: candidates share most of their subtrees."""
+
 _A, _B = Variable(0), Variable(1)
 _MEANINGS: dict[str, Expr] = {
     "+": Call(PLUS, (_A, _B)),
@@ -63,6 +66,7 @@ def _NORMAL_MEANINGS() -> tuple[Expr, ...]:
     return tuple(normalise(_MEANINGS[name]) for name in "+-*/")
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def normalise(expr: Expr) -> Expr:
     """The normal form of any expression; it has the same values wherever the original is defined."""
     if not isinstance(expr, Call):
@@ -143,7 +147,8 @@ def factors(expr: Expr) -> tuple[float, list[tuple[Expr, float]]]:
         elif isinstance(node, Call) and node.op == TIMES:
             stack.extend(reversed(node.args))
         elif is_power(node):
-            assert isinstance(node, Call) and isinstance(node.args[1], Constant)
+            assert isinstance(node, Call)
+            assert isinstance(node.args[1], Constant)
             found.append((node.args[0], node.args[1].value))
         else:
             found.append((node, 1.0))
@@ -259,12 +264,18 @@ def _product(value: float, powers: dict[Expr, float]) -> Expr:
             if scale != 1.0:
                 base = multiply([Constant(1.0 / scale), base])
                 value *= _real_power(scale, exponent)
-        elif value < 0.0 and isinstance(base, Call) and base.op.arity == 1 and exponent % 2 == 1.0:
-            # -f(-u) = f(u) for odd f: never longer, mostly shorter.
-            if base.op != EXP and parity(base.op) == -1 and _leads_negative(base.args[0]):
-                base, value = Call(base.op, (multiply([NEGATIVE, base.args[0]]),)), -value
+        elif value < 0.0 and exponent % 2.0 == 1.0 and _is_odd_of_negative(base):
+            # -f(-u) = f(u): never longer, mostly shorter.
+            assert isinstance(base, Call)
+            base, value = Call(base.op, (multiply([NEGATIVE, base.args[0]]),)), -value
         built.append(base if exponent == 1.0 else Call(POWER, (base, Constant(exponent))))
     return _scaled(value, _chain(TIMES, built))
+
+
+def _is_odd_of_negative(expr: Expr) -> bool:
+    if not isinstance(expr, Call) or expr.op.arity != 1 or expr.op == EXP:
+        return False
+    return parity(expr.op) == -1 and _leads_negative(expr.args[0])
 
 
 def _scaled_sum(value: float, total: Expr) -> Expr:
@@ -337,6 +348,7 @@ def nice_exponent(exponent: float) -> bool:
     return abs(exponent) <= 12.0 and abs(6.0 * exponent - round(6.0 * exponent)) < 1e-9
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def key(expr: Expr) -> str:
     """The shape of a normal form as text: equal for trees that differ in their constants only."""
     if isinstance(expr, Constant):

@@ -124,9 +124,9 @@ class FlatSearch:
         yield "contexts", lambda: self._guess(False, 150)
         yield "constants", self._add_constants
         yield "refine 1", lambda: self._refine(False)
+        yield "refine 2", lambda: self._refine(True)
         yield "mutate 1", self._mutate
-        yield "refine 2", lambda: self._refine(False)
-        yield "contexts, all", lambda: self._guess(True, 1000)
+        yield "contexts, all", lambda: self._guess(True, 400)
         yield "constants", self._add_constants
         for i in range(3, self.budget.rounds + 3):
             yield f"refine {i}", lambda large=i % 2 == 1: self._refine(large)

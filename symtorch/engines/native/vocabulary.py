@@ -40,6 +40,9 @@ _SUM, _DIFFERENCE, _PRODUCT, _QUOTIENT, _NEGATION = (
     normalise(Call(OPERATORS[name], (_A, _B) if name != "neg" else (_A,))) for name in ("+", "-", "*", "/", "neg")
 )
 
+_REMEMBERED = 1 << 16
+"""Trees whose rendering and cost are kept: candidates share most of their subtrees."""
+
 
 class Vocabulary:
     """The user's operators, sorted by what they mean to the search.
@@ -67,6 +70,8 @@ class Vocabulary:
         for op in options.operators.values():
             self._sort_in(op)
         self._plans: dict[float, list[Callable[[Expr], Expr]]] = {}
+        self._costs: dict[Expr, float] = {}
+        self._deep = _Renderer(self, True, False)
 
     def _sort_in(self, op: Operator) -> None:
         idea = meaning(op)
@@ -94,8 +99,15 @@ class Vocabulary:
 
     def cost(self, expr: Expr) -> float:
         """Complexity of a tree in the user's operators, before rounding."""
-        here = self.options.complexity_of(expr)
-        return here + sum(self.cost(child) for child in expr.children)
+        if not isinstance(expr, Call):
+            return self.options.complexity_of(expr)
+        known = self._costs.get(expr)
+        if known is None:
+            known = self.options.complexity_of(expr) + sum(self.cost(arg) for arg in expr.args)
+            if len(self._costs) > _REMEMBERED:
+                self._costs.clear()
+            self._costs[expr] = known
+        return known
 
     def legal(self, expr: Expr) -> Expr | None:
         """The cheapest tree in the user's operators that equals ``expr`` and keeps every rule, or None."""
@@ -117,7 +129,7 @@ class Vocabulary:
 
         Only the operators are looked at here; :meth:`legal` minds sizes and constraints too.
         """
-        return _Renderer(self, True, False).render(expr)
+        return self._deep.render(expr)
 
     def powers_of(self, exponent: float) -> list[Callable[[Expr], Expr]]:
         """Every way of writing ``base^exponent``, as functions of the written base."""
@@ -197,10 +209,18 @@ class _Renderer:
         self.words = words
         self.deep = deep
         self.backwards = backwards
+        self._known: dict[Expr, Expr | None] = {}
 
     def render(self, expr: Expr) -> Expr | None:
         if not isinstance(expr, Call):
             return expr
+        if expr not in self._known:
+            if len(self._known) > _REMEMBERED:
+                self._known.clear()
+            self._known[expr] = self._render(expr)
+        return self._known[expr]
+
+    def _render(self, expr: Call) -> Expr | None:
         if is_sum(expr):
             return self._sum(expr)
         if is_product(expr) or is_power(expr):
