@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from symtorch.capture import Captured, Layout
-from symtorch.engines.base import Engine, ProgressCallback, resolve
+from symtorch.engines.base import Engine, ProgressCallback
+from symtorch.engines.registry import resolve
 from symtorch.equations.expr import Constant
 from symtorch.equations.front import Equation, Front
 from symtorch.errors import InputError

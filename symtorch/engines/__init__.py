@@ -1,5 +1,6 @@
 """Search engines behind one protocol."""
 
-from symtorch.engines.base import Availability, Engine, Progress, ProgressCallback, register, resolve, status
+from symtorch.engines.base import Availability, Engine, Progress, ProgressCallback
+from symtorch.engines.registry import register, resolve, status
 
 __all__ = ["Availability", "Engine", "Progress", "ProgressCallback", "register", "resolve", "status"]
