@@ -304,7 +304,7 @@ def test_templates_are_put_together_or_refused(combine, text, expected):
 def test_template_parameters_take_their_values():
     template = TEMPLATE | {"combine": "p[1] * f(a) + p[2] * q[1]", "parameters": {"p": 2, "q": 1}}
     expr = parse_equation("f = #1; p = [0.5, -2.0]; q = [1.0e-3]", ["x0", "x1"], [], template)
-    assert to_text(expr, ["x0", "x1"]) == "0.5*x0 + (-2)*0.001"
+    assert to_text(expr, ["x0", "x1"]) == "0.5*x0 + (-2*0.001)"
     with pytest.raises(ParseError, match=r"p\[3\]"):
         parse_equation("f = #1; p = [0.5]", ["x0"], [], template | {"combine": "p[3] * f(a)", "variable_names": ["a"]})
     with pytest.raises(ParseError, match="ParametricExpressionSpec"):
