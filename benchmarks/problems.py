@@ -84,7 +84,7 @@ TABLE = [
     _law("relativity", "x0*x1/sqrt(1 - square(x1/x2))", (1, 5), (1, 2), (3, 10)),
 ]
 LEARNED: dict[str, dict[str, Any]] = {
-    name: {"steps": 4000, "activation": torch.nn.Tanh} for name in ("heat", "gravity")
+    name: {"steps": 12000} for name in ("heat", "gravity")
 }
 """How the networks of the two laws are trained."""
 
