@@ -91,6 +91,7 @@ class Archive:
         """Fit candidates: all on few rows, the most promising of every size on all. Number fitted."""
         sized: dict[int, list[tuple[float, str, Expr]]] = {}
         n_fitted = 0
+        exact = self.exact_from  # what is no simpler than an exact equation can't improve on it
         for expr in exprs:
             if stop():
                 break
@@ -104,10 +105,16 @@ class Archive:
                 continue
             n_fitted += 1
             complexity = self.words.options.complexity(tree)
+            if complexity >= exact:
+                continue
             fitted, loss = fit(expr, self.few, self.loss, _FIRST_STEPS)
             if loss <= _HOPELESS * self.scale * max(self.level(complexity), 1e-10):
                 fitted, loss = fit(fitted, self.few, self.loss, steps - _FIRST_STEPS)
-                sized.setdefault(complexity, []).append((loss / self.scale, shape, fitted))
+                if loss < EXACT * self.scale:
+                    self.offer(fitted)
+                    exact = self.exact_from
+                else:
+                    sized.setdefault(complexity, []).append((loss / self.scale, shape, fitted))
         for complexity in sorted(sized):
             ranked = sorted(sized[complexity], key=lambda item: item[0])
             for loss, shape, expr in ranked[:per_size]:
@@ -160,3 +167,20 @@ class Archive:
     @property
     def is_exact(self) -> bool:
         return self.best < EXACT
+
+    @property
+    def exact_from(self) -> float:
+        """Complexity of the simplest exact equation; infinite if there is none."""
+        return min((size for size, c in self.front.items() if c.loss < EXACT), default=np.inf)
+
+    def height(self) -> float:
+        """Mean of log10 of the front over all complexities: what progress is measured by."""
+        largest = self.words.options.maxsize
+        steps = sorted(self.front)
+        if not steps:
+            return 0.0
+        total, best = 0.0, 1.0
+        for size, after in zip(steps, [*steps[1:], max(largest + 1, steps[-1] + 1)], strict=True):
+            best = min(best, self.front[size].loss)
+            total += (after - size) * np.log10(best + _LEAST)
+        return total / max(1, largest)

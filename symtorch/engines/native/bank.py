@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from symtorch.engines.native import normal
 from symtorch.engines.native.vocabulary import Vocabulary
+from symtorch.engines.native.ways import Binary, Unary, binaries, unaries
 from symtorch.equations.expr import Constant, Expr, Variable
 
 _PERIODIC = ("sin", "cos", "tan")
@@ -31,31 +31,6 @@ _OFFSETS = (0.02, 0.1, 0.3, 0.6, 1.2)
 _MAX_GRID_INPUTS = 16
 _CHUNK = 4_000_000
 """Values (rows times expressions) that are made at once."""
-
-
-@dataclass(frozen=True)
-class Unary:
-    """A way of making one expression from one: on values, and as a tree."""
-
-    values: Callable[[torch.Tensor], torch.Tensor]
-    build: Callable[[Expr], Expr]
-    cost: float
-    copies: int
-    is_function: bool
-    needs_sign: bool = False
-    size: int = 1
-    """Levels that it adds."""
-
-
-@dataclass(frozen=True)
-class Binary:
-    """A way of making one expression from two."""
-
-    values: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-    build: Callable[[Expr, Expr], Expr]
-    cost: float
-    is_sum: bool = False
-    is_function: bool = False
 
 
 class Bank:
@@ -105,16 +80,16 @@ class Bank:
     # ---- making
 
     def _build(self, max_level: int) -> None:
-        unaries, binaries = list(_unaries(self.words)), list(_binaries(self.words))
+        of_one, of_two = list(unaries(self.words)), list(binaries(self.words))
         self._add_leaves()
         for level in range(2, max_level + 1):
             start = self.n
-            for unary in unaries:
+            for unary in of_one:
                 self._add_unary(unary, level)
             if level == 4:
                 self._add_grid()
             for small in range(1, (level - 1) // 2 + 1):
-                for binary in binaries:
+                for binary in of_two:
                     if not (binary.is_sum and level > 5) and not (binary.is_function and level > 3):
                         self._add_binary(binary, small, level - 1 - small, level)
             self._ends[level] = (start, self.n)
@@ -185,7 +160,7 @@ class Bank:
         first_kept = self.n
         self._keep(values, ways, -1, -1, 4, costs, functions)
         self.grid = np.arange(first_kept, self.n)
-        product = next((b for b in _binaries(self.words) if not b.is_sum and not b.is_function), None)
+        product = next((b for b in binaries(self.words) if not b.is_sum and not b.is_function), None)
         if product is None:
             return
         for i in inputs:
@@ -314,80 +289,3 @@ def _unit_of(column: np.ndarray) -> float:
 
 def _just(tree: Expr) -> Callable[[], Expr]:
     return lambda: tree
-
-
-def _price(words: Vocabulary, tree: Expr) -> tuple[float, int] | None:
-    """What writing a production costs beyond its arguments, and how often it repeats the first."""
-    written = words.render(tree)
-    if written is None:
-        return None
-    leaves = [node for node in _leaves(written) if isinstance(node, Variable)]
-    cost = words.cost(written) - sum(words.cost(leaf) for leaf in leaves)
-    return cost, max(1, sum(leaf.index == 0 for leaf in leaves))
-
-
-def _leaves(tree: Expr) -> Iterator[Expr]:
-    if not tree.children:
-        yield tree
-    for child in tree.children:
-        yield from _leaves(child)
-
-
-def _unaries(words: Vocabulary) -> Iterator[Unary]:
-    x = Variable(0)
-
-    def ways() -> Iterator[tuple[Callable[[torch.Tensor], torch.Tensor], Callable[[Expr], Expr], bool, bool]]:
-        yield torch.square, lambda e: normal.power(e, 2.0), False, False
-        yield torch.reciprocal, lambda e: normal.power(e, -1.0), False, False
-        yield torch.sqrt, lambda e: normal.power(e, 0.5), False, True
-        yield (
-            lambda v: torch.sqrt(-v),
-            lambda e: normal.power(normal.multiply([normal.NEGATIVE, e]), 0.5),
-            False,
-            False,
-        )
-        yield torch.rsqrt, lambda e: normal.power(e, -0.5), False, True
-        for op in words.functions:
-            yield op.torch, lambda e, op=op: normal.apply(op, [e]), True, False  # type: ignore[misc]
-            if normal.parity(op) == 0 and op.name != "log":
-                yield (  # type: ignore[misc]
-                    lambda v, op=op: op.torch(-v),
-                    lambda e, op=op: normal.apply(op, [normal.multiply([normal.NEGATIVE, e])]),
-                    True,
-                    False,
-                )
-
-    for values, build, is_function, needs_sign in ways():
-        price = _price(words, build(x))
-        if price is not None:
-            yield Unary(values, build, *price, is_function, needs_sign)
-    price = _price(words, normal.power(x, 3.0))
-    if price is not None:
-        yield Unary(lambda v: v * v * v, lambda e: normal.power(e, 3.0), *price, False, size=2)
-
-
-def _binaries(words: Vocabulary) -> Iterator[Binary]:
-    x, y = Variable(0), Variable(1)
-    product = (torch.mul, lambda a, b: normal.multiply([a, b]), False)
-    quotient = (torch.div, lambda a, b: normal.multiply([a, normal.power(b, -1.0)]), False)
-    reverse = (lambda a, b: b / a, lambda a, b: normal.multiply([b, normal.power(a, -1.0)]), False)
-    total = (torch.add, lambda a, b: normal.add([a, b]), True)
-    difference = (torch.sub, lambda a, b: normal.add([a, normal.multiply([normal.NEGATIVE, b])]), True)
-    for values, build, is_sum in (product, quotient, reverse, total, difference):
-        price = _price(words, build(x, y))
-        if price is not None:
-            yield Binary(values, build, price[0], is_sum)
-    for op in words.binaries:
-        for swap in (False, True):
-            price = _price(words, normal.apply(op, [x, y]))
-            if price is not None:
-                yield Binary(
-                    (lambda a, b, op=op: op.torch(*torch.broadcast_tensors(b, a)))
-                    if swap
-                    else (lambda a, b, op=op: op.torch(*torch.broadcast_tensors(a, b))),
-                    (lambda a, b, op=op: normal.apply(op, [b, a]))
-                    if swap
-                    else (lambda a, b, op=op: normal.apply(op, [a, b])),
-                    price[0],
-                    is_function=True,
-                )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -79,9 +80,7 @@ class NativeEngine:
         loss = check_options(options)
         words = Vocabulary(options)
         guesses = _guesses(samples, options)
-        seed = (
-            options.random_state if options.random_state is not None else int(np.random.SeedSequence().entropy) % 2**32
-        )
+        seed = options.random_state if options.random_state is not None else secrets.randbits(32)
         rows = _rows_to_fit(samples, options, seed)
         varying = [k for k in range(samples.n_outputs) if _varies(samples.Y[:, k])]
         goal = float(options.early_stop_condition or 0.0)
@@ -90,10 +89,10 @@ class NativeEngine:
             goal=goal,
             seconds=options.timeout_in_seconds,
         )
-        search = None
+        search: FlatSearch | None = None
 
         def fronts() -> list[Front]:
-            archives = dict(zip(varying, search.archives if search else [], strict=False))
+            archives: dict[int, Archive] = dict(zip(varying, search.archives if search else [], strict=False))
             reason = search.stop_reason if search else "exact"
             return [
                 _front(samples, options, words, loss, k, archives.get(k), reason, time.monotonic() - started)

@@ -131,14 +131,14 @@ def _open(found: _Holes, candidate: Candidate, bank: Bank, columns: tuple[Array,
     n = len(y)
     tape = Tape(candidate.expr)
     values = [np.broadcast_to(v, (n,)) for v in tape.forward(columns, tape.constants)]
-    slopes = [
+    slopes: list[Array | None] = [
         None if a is None else np.broadcast_to(a, (n,)) * root
         for a in tape.backward(tape.forward(columns, tape.constants), n)
     ]
     residual = (y - values[-1]) * root
     if not np.isfinite(residual).all():
         return
-    own = [slopes[i] for i in tape.constant_nodes if slopes[i] is not None and np.isfinite(slopes[i]).all()]  # type: ignore[arg-type]
+    own = [slope for i in tape.constant_nodes if (slope := slopes[i]) is not None and np.isfinite(slope).all()]
     at_path = {ins.path: i for i, ins in enumerate(tape.instructions)}
     words = bank.words
     price = 2.0 + words.options.complexity_of_constants
@@ -213,7 +213,8 @@ def wanted_at(expr: Expr, path: Path, value: Callable[[Path], Array], y: Array) 
     Returns:
         The value wanted on each row, NaN where there is none, and ``|d y / d node|`` there.
     """
-    wanted, weight, here = y.copy(), np.ones_like(y), ()
+    wanted, weight = y.copy(), np.ones_like(y)
+    here: Path = ()
     node = expr
     for step in path:
         assert isinstance(node, Call)

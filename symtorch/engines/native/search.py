@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -29,6 +30,8 @@ from symtorch.equations.expr import Constant, Expr, Variable
 
 _BANK_ROWS = 128
 _FEW_ROWS = 256
+_PROGRESS = 0.03
+"""A round that lowers the front by less than this (in decades, on average over all sizes) was in vain."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Budget:
     """
 
     rounds: int = 12
-    patience: int = 3
+    patience: int = 2
     goal: float = 0.0
     seconds: float | None = None
 
@@ -86,6 +89,8 @@ class FlatSearch:
         if self.weights is not None:
             root = np.sqrt(self.weights[self._bank_rows] / self.weights.mean())
             self._root_weights = root if root.any() else None
+        self._heights: dict[int, float] = {}
+        self._still: dict[int, int] = {}
         self._banks: dict[bool, Bank] = {}
         self.archives = []
         for y in self.Y.T:
@@ -127,24 +132,48 @@ class FlatSearch:
         yield "refine 2", lambda: self._refine(True)
         yield "mutate 1", self._mutate
         yield "contexts, all", lambda: self._guess(True, 400)
-        yield "constants", self._add_constants
+        yield "constants, all", self._end_first_round
         for i in range(3, self.budget.rounds + 3):
-            yield f"refine {i}", lambda large=i % 2 == 1: self._refine(large)
+            yield f"refine {i}", partial(self._refine, i % 2 == 1)
             yield f"constants {i}", self._add_constants
-            yield f"mutate {i}", self._mutate
+            yield f"mutate {i}", self._end_round
+
+    def _end_first_round(self) -> None:
+        self._add_constants()
+        self._note_progress()
+
+    def _end_round(self) -> None:
+        self._mutate()
+        self._note_progress()
+
+    def _note_progress(self) -> None:
+        """Outputs whose front has hardly moved for some rounds are left as they are."""
+        for k in self.open:
+            height = self.archives[k].height()
+            moved = self._heights.get(k, np.inf) - height > _PROGRESS
+            self._heights[k] = height
+            self._still[k] = 0 if moved else self._still.get(k, 0) + 1
 
     @property
     def open(self) -> list[int]:
         """Outputs that are worth going on with."""
-        return [k for k, archive in enumerate(self.archives) if archive.best > archive.goal]
+        return [
+            k
+            for k, archive in enumerate(self.archives)
+            if archive.best > archive.goal and self._still.get(k, 0) < self.budget.patience
+        ]
 
     def out_of_time(self) -> bool:
         return self.budget.seconds is not None and time.monotonic() - self._started > self.budget.seconds
 
     def _reason(self) -> str:
-        if not self.open:
-            return "exact" if all(archive.is_exact for archive in self.archives) else "early_stop_condition"
-        return "timeout" if self.out_of_time() else "converged"
+        if all(archive.is_exact for archive in self.archives):
+            return "exact"
+        if self.out_of_time():
+            return "timeout"
+        if all(archive.best <= archive.goal for archive in self.archives):
+            return "early_stop_condition"
+        return "budget" if self.open else "converged"
 
     def offer(self, output: int, exprs: Sequence[Expr]) -> None:
         """Candidates from elsewhere: fitted, cleaned and kept if they are good."""
