@@ -53,7 +53,7 @@ def clean(expr: Expr, loss: float, judge: Judge) -> Iterator[tuple[Expr, float]]
     improved = True
     while improved and budget > 0:
         improved = False
-        for simpler in _shorter(expr):
+        for simpler in shorter(expr):
             budget -= 1
             tried, found = judge.refit(simpler)
             tried = normal.normalise(tried)
@@ -93,7 +93,7 @@ def _simple_numbers(value: float) -> Iterator[float]:
             break
 
 
-def _shorter(expr: Expr) -> Iterator[Expr]:
+def shorter(expr: Expr) -> Iterator[Expr]:
     """The form without one of its constants, or without an alias."""
     seen = {normal.key(expr)}
     for path, node in places(expr):

@@ -14,14 +14,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from symtorch.engines.native.structure_candidates import EXACT
 from symtorch.engines.native.structure_links import Separation, Swaps, find_gaps, find_separations, links
 from symtorch.engines.native.structure_pairs import find_pairs, find_scalings, gradients
 from symtorch.engines.native.structure_problem import Problem
 from symtorch.engines.native.structure_steps import Drop, Merge, Part, Rescale, Split, Step
 
 TEST_ROWS = 240
-EXACT = 1e-14
-"""A floor below this is rounding: the teacher is a formula."""
 WORST = 3e-3
 """A teacher whose relative squared error is above this shows no structure that could be trusted."""
 FACTOR = 30.0
@@ -45,16 +44,11 @@ class Findings:
     steps: list[Step]
     floor: float
 
-    @property
-    def exact(self) -> bool:
-        return self.floor < EXACT
 
-
-def find_steps(problem: Problem, scales: tuple[str, ...], hint: float, seed: int) -> Findings:
+def find_steps(problem: Problem, hint: float, seed: int) -> Findings:
     """Test everything on a few rows.
 
     Args:
-        scales: names of the scales on which two inputs may merge.
         hint: the floor that was found above this problem; infinite at the root.
     """
     rng = np.random.default_rng(seed)
@@ -67,7 +61,7 @@ def find_steps(problem: Problem, scales: tuple[str, ...], hint: float, seed: int
         return Findings([], hint)
     swaps = Swaps.ask(few, rng)
     gradient = gradients(few)
-    merges = [Merge(pair, problem.n_inputs) for pair in find_pairs(few, gradient, scales, rng)]
+    merges = [Merge(pair, problem.n_inputs) for pair in find_pairs(few, gradient, rng)]
     rescales = [Rescale(s, problem.n_inputs) for s in find_scalings(few, gradient, rng)]
     judged = [swaps.judged(link, *pair) for link in links(swaps) for pair in swaps.two]
     seen = [(step.residual, step.contrast) for step in (*merges, *rescales)] + judged

@@ -140,15 +140,12 @@ def ratio(numerator: np.ndarray, denominator: np.ndarray) -> tuple[float, float]
     return middle, float(np.median(np.abs(quotient - middle)) / max(abs(middle), 1e-300))
 
 
-def find_pairs(
-    problem: Problem, gradient: np.ndarray, scales: tuple[str, ...], rng: np.random.Generator
-) -> Iterator[Pair]:
+def find_pairs(problem: Problem, gradient: np.ndarray, rng: np.random.Generator) -> Iterator[Pair]:
     """Every pair of inputs whose derivatives have a fixed ratio on one of the scales, tested."""
     d = problem.n_inputs
     for i in range(d):
         for j in range(i + 1, d):
-            for name in scales:
-                scale = SCALES[name]
+            for name, scale in SCALES.items():
                 both = np.stack([problem.low[[i, j]], problem.high[[i, j]]])
                 if name == "inverse" and (np.abs(both).min() < 0.1 * np.abs(both).max() or (both[0] * both[1] < 0).any()):
                     continue

@@ -1,0 +1,145 @@
+"""Candidates for the answer of one problem, and which of them are likely to be laws.
+
+Where the teacher errs, accuracy alone always prefers a longer expression. What tells the law is the
+shape of the front: log(loss) falls steeply by complexity until the law is complete; what comes later
+fits the teacher's error, which has no short form, so it falls slowly.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from symtorch.engines.native.clean import shorter
+from symtorch.engines.native.fit import Rows, fit
+from symtorch.engines.native.normal import key, normalise
+from symtorch.engines.native.vocabulary import Vocabulary
+from symtorch.equations.expr import Expr, size
+
+EXACT = 1e-14
+"""A teacher whose relative squared error is below this is a formula; what is left is rounding."""
+MOST_NOISE = 1e-2
+"""Relative loss above which nothing is taken for a law."""
+SLOW = 0.2
+"""Fall of log(loss) per unit of complexity that fitting a teacher's error brings, at most."""
+COMBINATIONS = 24
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A normal form that solves a problem, its complexity in the user's operators, its loss as 1 - R²."""
+
+    expr: Expr
+    cost: float
+    loss: float
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """Where a problem is fitted: points, answers, and the answers' relative squared error."""
+
+    Z: np.ndarray
+    y: np.ndarray
+    noise: float
+
+    def fitted(self, exprs: Sequence[Expr], words: Vocabulary, exact: bool) -> list[Candidate]:
+        """The front of these expressions with their constants fitted; of a noisy teacher with what they are
+        with fewer constants."""
+        rows, variance = Rows.of(self.Z, self.y), float(np.var(self.y))
+
+        def candidate(expr: Expr, steps: int) -> Candidate | None:
+            found, loss = fit(expr, rows, steps=steps, enough=1e-26 * variance)
+            if not np.isfinite(loss):
+                return None
+            found = normalise(found)
+            tree = words.render(found)
+            return Candidate(found, words.cost(tree) if tree is not None else 2.0 * size(found), loss / variance)
+
+        made = [c for expr in exprs if (c := candidate(expr, 30)) is not None]
+        if not exact:
+            for c in likeliest(pareto(made), self.noise, 2):
+                made += pruned(c, lambda expr: candidate(expr, 12))
+        return pareto(made)
+
+
+def pruned(candidate: Candidate, refit: Callable[[Expr], Candidate | None]) -> Iterator[Candidate]:
+    """The candidate without one constant, without two, ...: each time the one that is missed least."""
+    limit = 20 * candidate.loss + 1e-20
+    seen = {key(candidate.expr)}
+    while True:
+        tried = []
+        for expr in shorter(candidate.expr):
+            shape = key(expr)
+            if shape not in seen:
+                seen.add(shape)
+                found = refit(expr)
+                if found is not None and found.loss <= limit:
+                    tried.append(found)
+        if not tried:
+            return
+        yield from tried
+        candidate = min(tried, key=lambda c: c.loss)
+
+
+def pareto(found: Sequence[Candidate]) -> list[Candidate]:
+    """By rising cost and falling loss; nothing beyond the first exact one."""
+    kept: list[Candidate] = []
+    for c in sorted(found, key=lambda c: (c.cost, c.loss)):
+        if not kept or c.loss < 0.95 * kept[-1].loss:
+            kept.append(c)
+        if kept[-1].loss < 1e-18:
+            break
+    return kept
+
+
+def convincing(front: Sequence[Candidate], floor: float) -> bool:
+    """Whether the front ends in a law: nothing that costs more is better by more than its cost allows."""
+    if not front:
+        return False
+    if floor < EXACT:
+        return front[-1].loss < 1e-13
+    law = likeliest(front, floor)[0]
+    best = min(front, key=lambda c: c.loss)
+    gain = math.log(max(law.loss, 1e-300) / max(best.loss, 1e-300))
+    return law.loss <= MOST_NOISE and gain <= 0.7 + SLOW * (best.cost - law.cost)
+
+
+def likeliest(front: Sequence[Candidate], floor: float, most: int = 3) -> list[Candidate]:
+    """The candidates at the sharpest bends of a front, the sharpest first, and the most accurate one."""
+    if not front:
+        return []
+    least = 1e-18 if floor < EXACT else max(1e-3 * floor, 1e-18)
+    points = [(0.0, 0.0), *((c.cost, math.log(max(c.loss, least))) for c in front)]
+    hull = [0]
+    for k in range(1, len(points)):
+        while len(hull) > 1 and _slope(points[hull[-2]], points[k]) <= _slope(points[hull[-2]], points[hull[-1]]):
+            hull.pop()
+        if points[k][1] < points[hull[-1]][1]:
+            hull.append(k)
+    bends = []
+    for before, here, after in zip(hull, hull[1:], [*hull[2:], None], strict=False):
+        beyond = 0.0 if after is None else _slope(points[here], points[after])
+        bends.append((beyond - _slope(points[before], points[here]), front[here - 1]))
+    bends.sort(key=lambda item: -item[0])
+    chosen = [c for _, c in bends[:most]]
+    best = min(front, key=lambda c: c.loss)
+    return chosen if best in chosen else [*chosen, best]
+
+
+def _slope(a: tuple[float, float], b: tuple[float, float]) -> float:
+    return (b[1] - a[1]) / max(b[0] - a[0], 1e-9)
+
+
+def combinations(solved: Sequence[Sequence[Candidate]]) -> list[list[Candidate]]:
+    """Choices of one candidate per piece: all if there are few, else the likeliest with one changed at a time."""
+    if math.prod(len(part) for part in solved) <= COMBINATIONS:
+        return [list(choice) for choice in itertools.product(*solved)]
+    first = [part[0] for part in solved]
+    out = [first, [min(part, key=lambda c: c.loss) for part in solved]]
+    for k, part in enumerate(solved):
+        out += [[*first[:k], other, *first[k + 1 :]] for other in part[1:]]
+    return out
