@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,6 +22,9 @@ from symtorch.neighbourhood import Neighbourhood
 from symtorch.options import SearchOptions
 from symtorch.samples import MIN_SAMPLES, Samples
 from symtorch.transforms import Transform, Transforms, check_transforms
+
+if TYPE_CHECKING:
+    from symtorch.journal import Journal
 
 FIT_PARAMS = ("variable_names", "weights")
 
@@ -64,6 +69,8 @@ class Plan:
     variable_names: tuple[str, ...] | None
     weights: np.ndarray | None
     held_out: float
+    save_path: Path | None = None
+    resume: bool = False
 
     @classmethod
     def make(
@@ -75,6 +82,8 @@ class Plan:
         fit_params: Mapping[str, Any] | None = None,
         engine: str | Engine = "auto",
         held_out: float = 0.2,
+        save_path: str | Path | None = None,
+        resume: bool = False,
     ) -> Plan:
         """Check everything that can be checked without data."""
         options = SearchOptions.from_params(sr_params)
@@ -101,6 +110,8 @@ class Plan:
             None if names is None else tuple(names),
             None if weights is None else _numpy(weights),
             held_out,
+            _usable(save_path, resume),
+            resume,
         )
 
     @property
@@ -164,18 +175,29 @@ class Plan:
             raise InputError(f"output_dim {self.output_dim} has been pruned and is zero; there are {list(active)}.")
         return [self.output_dim]
 
+    def journal(self, name: str, interface: Interface, suffix: str = "") -> Journal | None:
+        """Where the fronts of the block of this name are kept while they improve."""
+        from symtorch.journal import Journal
+
+        if self.save_path is None:
+            return None
+        folder = self.save_path / re.sub(r"[^\w.-]+", "_", name).strip(".")
+        return Journal(folder, interface, suffix, self.resume)
+
     def run(
         self,
         samples: Samples,
         progress: ProgressCallback | None,
         active: Sequence[int] | None = None,
         held_out: Samples | None = None,
+        journal: Journal | None = None,
     ) -> dict[int, Front]:
         """Search, and judge what was found on rows that were held out.
 
         Args:
             active: outputs that pruning has kept; None for all.
             held_out: the rows to judge by; None to take a part of the samples.
+            journal: keeps the fronts on disk while they improve; None for nowhere.
         """
         wanted = self.outputs(samples.n_outputs, active)
         train = samples
@@ -183,10 +205,30 @@ class Plan:
             train, held_out = samples.split(self.held_out, seed=self.seed)
         fronts = {i: _constant_front(train, i, self.options) for i in wanted if _is_constant(train.Y[:, i])}
         to_search = [i for i in wanted if i not in fronts]
-        if to_search:
+        if to_search and journal is not None:
+            fronts |= journal.search(self.engine, train, self.options, to_search, progress)
+        elif to_search:
             found = self.engine.search(train.outputs(to_search), self.options, progress)
             fronts |= dict(zip(to_search, found, strict=True))
-        return {i: judged(fronts[i], held_out, i) for i in wanted}
+        fronts = {i: judged(fronts[i], held_out, i) for i in wanted}
+        if journal is not None:
+            for i, front in fronts.items():
+                journal.write(i, front, journal.is_final(front))
+        return fronts
+
+
+def _usable(save_path: str | Path | None, resume: bool) -> Path | None:
+    """The folder for results, made if need be."""
+    if save_path is None:
+        if resume:
+            raise InputError("resume=True goes on from what is in save_path; pass the folder as save_path.")
+        return None
+    folder = Path(save_path).expanduser().absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"save_path {str(save_path)!r} can't be made a folder: {error}.") from error
+    return folder
 
 
 def judged(front: Front, held_out: Samples | None, output: int) -> Front:

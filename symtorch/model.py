@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -78,7 +79,7 @@ class SymbolicModel(LegacyNames, Prunable, Persistent):
         output_dim: int | None = None,
         parent_model: nn.Module | None = None,
         variable_transforms: Sequence[Transform] | Mapping[str, Transform] | None = None,
-        save_path: str | None = None,
+        save_path: str | Path | None = None,
         sr_params: Mapping[str, Any] | None = None,
         fit_params: Mapping[str, Any] | None = None,
         SLIME: bool = False,
@@ -91,6 +92,7 @@ class SymbolicModel(LegacyNames, Prunable, Persistent):
         max_rows: int = 10_000,
         held_out: float = 0.2,
         drop_nonfinite: bool = False,
+        resume: bool = False,
         progress: bool | ProgressCallback | None = None,
     ) -> Front | dict[int, Front]:
         """Find equations for the block's outputs.
@@ -104,6 +106,7 @@ class SymbolicModel(LegacyNames, Prunable, Persistent):
             variable_transforms: new variables to search on, each a formula over ``x0, x1, ...`` or a
                 callable that takes all inputs (n_rows, n_inputs) and returns (n_rows,); in a list, or
                 in a dict by name.
+            save_path: folder in which the fronts are kept while they improve, one JSON file per output.
             sr_params: search options under PySR's names; see :class:`symtorch.SearchOptions`.
             SLIME: explain the block around a point: search on the rows near it and on new rows drawn around
                 it, weighed by nearness. The equations stand apart from the others; see ``slime_fronts``.
@@ -119,6 +122,8 @@ class SymbolicModel(LegacyNames, Prunable, Persistent):
             max_rows: rows kept of the data, at most; drawn evenly from all of it, however long.
             held_out: share of those rows on which the equations are judged and not searched (R²).
             drop_nonfinite: leave out rows with NaN or infinite values instead of raising.
+            resume: go on from what a search of the same data and options has left in ``save_path``, be it
+                that it was interrupted or killed: finished outputs are taken over, others start from there.
             progress: True or False for a bar, a callable for the reports themselves; None follows
                 ``sr_params["progress"]``.
 
@@ -141,6 +146,8 @@ class SymbolicModel(LegacyNames, Prunable, Persistent):
             fit_params=fit_params,
             engine=engine,
             held_out=held_out,
+            save_path=save_path,
+            resume=resume,
         )
         around = Neighbourhood.from_params(slime_params) if SLIME else None
         captured = self._capture(
@@ -172,6 +179,7 @@ class SymbolicModel(LegacyNames, Prunable, Persistent):
         plan: Plan,
         progress: bool | ProgressCallback | None,
         around: Neighbourhood | None = None,
+        name: str | None = None,
     ) -> Front | dict[int, Front]:
         found = self._standard if around is None else self._local
         if around is None or around.x is None:
@@ -183,7 +191,10 @@ class SymbolicModel(LegacyNames, Prunable, Persistent):
         show = plan.options.progress and plan.options.verbosity > 0 if progress is None else progress is True
         with display.progress_bar(self.block_name, show) as bar:
             active = self._active_outputs(samples.n_outputs)
-            fronts = plan.run(samples, progress if callable(progress) else bar, active, held_out)
+            journal = plan.journal(
+                self._own_name if name is None else name, interface, "" if around is None else "_local"
+            )
+            fronts = plan.run(samples, progress if callable(progress) else bar, active, held_out, journal)
         stale = found.add(fronts, interface)
         found.options = write_options(plan.options.given)
         if self._use_symbolic and found is self._chosen:
@@ -367,7 +378,7 @@ def distill(
     plan = Plan.make(**options)
     with _calling_blocks(list(chosen.values())):
         captured = capture({n: sm.symtorch_block for n, sm in chosen.items()}, data, model=model, seed=plan.seed, **how)
-    return {name: sm._search(captured[name], plan, progress) for name, sm in chosen.items()}
+    return {name: sm._search(captured[name], plan, progress, name=name) for name, sm in chosen.items()}
 
 
 @contextmanager

@@ -11,7 +11,8 @@ import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -31,13 +32,14 @@ from symtorch.document import (
 )
 from symtorch.equations.expr import to_text
 from symtorch.errors import StateError
+from symtorch.files import load_trusted, save_trusted
 from symtorch.findings import Findings
 from symtorch.surrogate import Surrogate
 
 logger = logging.getLogger("symtorch.state")
 
 _SURROGATE = "surrogate"
-_OWN_NAME = re.compile(r"block_\d+")
+_ID_NAME = re.compile(r"block_\d+")
 
 
 class Persistent(nn.Module):
@@ -55,6 +57,43 @@ class Persistent(nn.Module):
     _local: Findings
     _chosen: Findings
     _use_symbolic: bool
+    _cache: Any
+
+    @property
+    def _own_name(self) -> str:
+        """The name that the user gave it; empty for one made from its id, which is another in every process."""
+        return "" if _ID_NAME.fullmatch(self.block_name) else self.block_name
+
+    def save(self, path: str | Path, data: bool = False) -> None:
+        """Write the whole object, with the block and whatever Python functions belong to it, into one file.
+
+        For what a state_dict can't hold: plain functions as blocks, functions as variable transforms. The
+        file is written atomically. Loading it runs code that is in it.
+
+        Args:
+            path: of the file.
+            data: keep the captured data as well.
+        """
+        save_trusted(path, {"model": self, "data": self._cache if data else None})
+
+    @classmethod
+    def load(cls, path: str | Path, trusted: bool = False, map_location: Any = None) -> Self:
+        """Read what :meth:`save` has written.
+
+        Args:
+            path: of the file.
+            trusted: say that you know where it comes from; nothing is loaded otherwise.
+            map_location: where tensors go, as for ``torch.load``.
+
+        Raises:
+            StateError: the file isn't trusted, is damaged, of a later version, or something else.
+        """
+        content = load_trusted(path, trusted, map_location)
+        model = content.get("model") if isinstance(content, dict) else None
+        if not isinstance(model, cls):
+            raise StateError(f"{path} holds a {type(model).__name__}; expected a {cls.__name__}.")
+        model._cache = content.get("data")
+        return model
 
     def get_extra_state(self) -> Tensor:
         """Everything symbolic, as UTF-8 JSON in a uint8 tensor (n_bytes,) on the CPU."""
@@ -162,7 +201,7 @@ class _Read:
     pruning: Mapping[str, Any]
 
     def give_to(self, model: Persistent) -> None:
-        if _OWN_NAME.fullmatch(model.block_name):
+        if not model._own_name:
             model.block_name = self.name
         for own, new in zip((model._standard, model._local), self.findings, strict=True):
             own.fronts, own.interface = new.fronts, new.interface

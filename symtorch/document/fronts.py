@@ -156,6 +156,6 @@ def write_options(given: Mapping[str, Any]) -> dict[str, Any]:
             return {str(key): plain(v, level + 1) for key, v in value.items()}
         if isinstance(value, (list, tuple)) and level < 10:
             return [plain(v, level + 1) for v in value]
-        return shorten(repr(value), 200)
+        return shorten(re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value)), 200)
 
     return {name: plain(value) for name, value in given.items()}

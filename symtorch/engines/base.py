@@ -21,6 +21,7 @@ class Progress:
         done, total: how far the search is, in steps of its budget; it may stop earlier.
         losses: best loss so far of each output, as 1 - R² on the search's rows; NaN where none yet.
         fronts: makes the fronts found so far; call it only when they are wanted, it costs a little.
+        finished: indices of the outputs whose search is over.
     """
 
     stage: str
@@ -29,6 +30,7 @@ class Progress:
     total: int
     losses: tuple[float, ...]
     fronts: Callable[[], list[Front]] = field(repr=False)
+    finished: tuple[int, ...] = ()
 
 
 ProgressCallback = Callable[[Progress], None]
@@ -42,6 +44,11 @@ class Engine(Protocol):
     engine that can. It obeys the search space for every equation that it returns, takes all its
     randomness from ``options.random_state``, stops at ``options.timeout_in_seconds`` and on
     KeyboardInterrupt with what it has found so far, and says so in ``Front.stop_reason``.
+
+    What an engine may have beside this: ``check(options)``, which raises before there is data;
+    ``bind(fit_params=..., save_path=...)``, which returns the engine with fit parameters of its own or a
+    folder for its own files; ``takes_guesses = True`` where it starts from ``options.guesses``, so that an
+    interrupted search can go on; ``availability()``.
     """
 
     @property

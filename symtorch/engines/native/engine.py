@@ -69,6 +69,7 @@ class NativeEngine:
     """
 
     name = "native"
+    takes_guesses = True  # an interrupted search goes on from what it had
 
     def search(self, samples: Samples, options: SearchOptions, progress: ProgressCallback | None = None) -> list[Front]:
         """One front per output; see :class:`symtorch.engines.base.Engine`.

@@ -17,6 +17,7 @@ from symtorch.engines.pysr import parameters, readiness, signature
 from symtorch.engines.pysr.fronts import Judge
 from symtorch.engines.pysr.pool import Limits, Pool
 from symtorch.equations.front import Front
+from symtorch.errors import EngineError
 from symtorch.options import SearchOptions
 from symtorch.samples import Samples
 
@@ -45,6 +46,14 @@ class PySREngine:
     save_path: str | Path | None = None
     max_workers: int | None = None
     limits: Limits = field(default_factory=Limits)
+
+    @property
+    def takes_guesses(self) -> bool:
+        """Whether the installed PySR starts from guesses (since version 2)."""
+        try:
+            return "guesses" in signature.installed().init
+        except EngineError:
+            return False
 
     @classmethod
     def from_regressor(cls, regressor: Any) -> PySREngine:

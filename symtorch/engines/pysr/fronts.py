@@ -103,7 +103,9 @@ class Judge:
             total = 1000 * len(runs)
             losses = tuple(self._relative_loss(run) for run in runs)
             snapshot = list(runs)
-            progress(Progress("pysr", None, round(1000 * sum(shares)), total, losses, lambda: self._so_far(snapshot)))
+            finished = tuple(i for i, run in enumerate(runs) if run.reason in ("budget", "converged"))
+            done = round(1000 * sum(shares))
+            progress(Progress("pysr", None, done, total, losses, lambda: self._so_far(snapshot), finished))
 
         return report
 
