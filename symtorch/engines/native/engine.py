@@ -13,6 +13,7 @@ import torch
 
 from symtorch.engines.base import Progress, ProgressCallback
 from symtorch.engines.native.archive import Archive
+from symtorch.engines.native.asking import ask_teacher, close_solved
 from symtorch.engines.native.fit import Rows, fit
 from symtorch.engines.native.losses import Loss, parse_loss
 from symtorch.engines.native.normal import normalise
@@ -115,10 +116,23 @@ class NativeEngine:
                 for k, exprs in guesses.items():
                     if k in varying:
                         search.offer(varying.index(k), exprs)
-                search.run()
+                _run(search, part, varying, options, seed)
                 if len(rows) < samples.n_samples:
                     _polish(search.archives, samples, varying, loss, seed)
         return fronts()
+
+
+def _run(search: FlatSearch, samples: Samples, outputs: list[int], options: SearchOptions, seed: int) -> None:
+    """The whole search: structure by asking where there is a teacher, then the flat search."""
+    if samples.teacher is not None:
+        try:
+            found = ask_teacher(search, samples, outputs, options, seed)
+            search.sketch()
+            close_solved(search, found)
+        except KeyboardInterrupt:
+            search.stop_reason = "interrupted"
+            return
+    search.run()
 
 
 def check_options(options: SearchOptions) -> Loss:

@@ -30,6 +30,7 @@ from symtorch.equations.expr import Constant, Expr, Variable
 
 _BANK_ROWS = 128
 _FEW_ROWS = 256
+_SKETCH_PARTNERS = 40
 _PROGRESS = 0.03
 """A round that lowers the front by less than this (in decades, on average over all sizes) was in vain."""
 
@@ -179,6 +180,16 @@ class FlatSearch:
         """Candidates from elsewhere: fitted, cleaned and kept if they are good."""
         for expr in exprs:
             self.archives[output].offer(normal.normalise(expr), steps=30)
+
+    def sketch(self) -> None:
+        """The first, cheap stages for every output, solved or not: simple approximations."""
+        everything = [archive.goal for archive in self.archives]
+        for archive in self.archives:
+            archive.goal = 0.0
+        self._start()
+        self._guess(False, _SKETCH_PARTNERS)
+        for archive, goal in zip(self.archives, everything, strict=True):
+            archive.goal = goal
 
     # ---- stages
 

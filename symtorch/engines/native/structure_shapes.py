@@ -21,8 +21,8 @@ from symtorch.equations.operators import OPERATORS
 _POWERS = (1.0, 2.0, 3.0, -1.0, -2.0, -3.0, 0.5, -0.5, 1.5, -1.5, 4.0)
 _RATES = np.array([0.3, 0.6, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0])
 """Exponents that exp(b*x) gains over the range of x."""
-_WAVES = np.arange(0.4, 40.0, 0.4)
-"""Radians that sin(b*x) runs through over the range of x."""
+_WAVES = np.arange(1.6, 40.0, 0.4)
+"""Radians that sin(b*x) runs through over the range of x; through less, any curve is a wave."""
 LOOKED_AT = 60
 _GOOD_ENOUGH = 0.3
 """Relative squared error above which a form is not worth a fit."""
@@ -129,7 +129,7 @@ def _waves(x: np.ndarray, y: np.ndarray) -> Iterator[tuple[float, Callable[[], E
         b = min(_WAVES / width, key=lambda b: fitted(b, names)[0])
         step = 0.4 / width
         for _ in range(12):  # narrow the frequency down so that the fit starts in the right valley
-            b = min((b - step, b, b + step), key=lambda b: fitted(b, names)[0])
+            b = max(min((b - step, b, b + step), key=lambda b: fitted(b, names)[0]), 1.2 / width)
             step *= 0.6
         loss, solution = fitted(b, names)
 
