@@ -34,7 +34,7 @@ from symtorch.equations.expr import to_text
 from symtorch.errors import StateError
 from symtorch.files import load_trusted, save_trusted
 from symtorch.findings import Findings
-from symtorch.surrogate import Surrogate
+from symtorch.surrogate import Surrogate, in_block_inputs
 
 logger = logging.getLogger("symtorch.state")
 
@@ -171,12 +171,13 @@ def _write_in_place(model: Persistent) -> dict[str, Any] | None:
     surrogate, found = model.surrogate, model._chosen
     if surrogate is None or found.interface is None:
         return None
-    if any(i not in found.complexities for i in _active(model.pruning_mask, found.interface.n_outputs)):
+    active = _active(model.pruning_mask, found.interface.n_outputs)
+    if any(i not in found.complexities for i in active):
         return None  # distilled again since; nothing is chosen any more
     function = surrogate.function
-    trained = None
-    if function.expressions() != function.given:
-        exprs = function.expressions()
+    exprs, trained = function.expressions(), None
+    chosen = [found.equation(i).expr if i in active else None for i in range(found.interface.n_outputs)]
+    if exprs != in_block_inputs(chosen, found.interface.transforms)[0]:
         names = [f"v{i}" for i in range(function.n_inputs)]
         trained = {"operators": write_operators(exprs), "equations": [to_text(expr, names) for expr in exprs]}
     return {"trained": trained, "trainable": function.constants.requires_grad}

@@ -14,6 +14,27 @@ from symtorch.errors import InputError
 from symtorch.transforms import Transforms
 
 
+def in_block_inputs(
+    exprs: Sequence[Expr | None], transforms: Transforms | None
+) -> tuple[list[Expr], Transforms | None]:
+    """The trees over the block's own inputs, where all transforms are formulas.
+
+    Formulas become part of the one function that way: shared subterms, nothing in between.
+
+    Args:
+        exprs: None stands for zero.
+
+    Returns:
+        the trees, and the transforms that must still come before them (None for none).
+    """
+    trees = [Constant(0.0) if expr is None else expr for expr in exprs]
+    if transforms is None:
+        return trees, None
+    expanded = [transforms.expand(tree) for tree in trees]
+    found = [tree for tree in expanded if tree is not None]
+    return (found, None) if len(found) == len(trees) else (trees, transforms)
+
+
 class Surrogate(nn.Module):
     """The equations of all outputs as one function of the block's arguments.
 
@@ -26,17 +47,10 @@ class Surrogate(nn.Module):
 
     def __init__(self, exprs: Sequence[Expr | None], layout: Layout, transforms: Transforms | None = None) -> None:
         super().__init__()
-        trees = [Constant(0.0) if expr is None else expr for expr in exprs]
+        trees, transforms_left = in_block_inputs(exprs, transforms)
         self.layout = layout
-        self.transforms = transforms
-        n_variables = layout.n_inputs
-        if transforms is not None:
-            n_variables = len(transforms.items)
-            expanded = [transforms.expand(tree) for tree in trees]
-            if all(tree is not None for tree in expanded):
-                # Formulas become part of the one function: shared subterms, nothing in between.
-                trees = [tree for tree in expanded if tree is not None]
-                n_variables, self.transforms = layout.n_inputs, None
+        self.transforms = transforms_left
+        n_variables = layout.n_inputs if transforms_left is None else len(transforms_left.items)
         self.function = SymbolicFunction(trees, n_variables)
 
     def rows(self, x: Tensor) -> Tensor:

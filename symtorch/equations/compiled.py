@@ -70,11 +70,6 @@ class SymbolicFunction(nn.Module):
         """Number of equations."""
         return len(self._exprs)
 
-    @property
-    def given(self) -> list[Expr]:
-        """The equations as they were given, whatever has become of their constants."""
-        return list(self._exprs)
-
     def forward(self, x: Tensor) -> Tensor:
         """(..., n_inputs) -> (..., n_outputs), in x's dtype.
 

@@ -1,0 +1,42 @@
+"""An engine that knows the formulas beforehand, for tests of what becomes of equations afterwards."""
+
+from __future__ import annotations
+
+from symtorch.engines import Progress
+from symtorch.equations import Equation, Front, parse
+
+
+class FormulaEngine:
+    """Gives every output the same formulas, with falling losses, so that all stay on the front; reports each as a stage."""
+
+    name = "formula"
+    takes_guesses = True
+
+    def __init__(self, *formulas: str, operators=(), stop_reason: str = "converged", before_report=None):
+        self.formulas = formulas
+        self.operators = operators
+        self.stop_reason = stop_reason
+        self.before_report = before_report or (lambda stage: None)
+        self.searches = []
+
+    def search(self, samples, options, progress=None):
+        self.searches.append((samples, options))
+        for stage in range(1, len(self.formulas) + 1):
+            self.before_report(stage)
+            if progress is not None:
+                fronts = self._fronts(samples, stage, "")
+                losses = tuple(front.equations[-1].loss for front in fronts)
+                progress(Progress("formula", None, stage, len(self.formulas), losses, lambda f=fronts: f))
+        return self._fronts(samples, len(self.formulas), self.stop_reason)
+
+    def _fronts(self, samples, n_formulas, stop_reason):
+        return [self._front(samples, k, n_formulas, stop_reason) for k in range(samples.n_outputs)]
+
+    def _front(self, samples, k, n_formulas, stop_reason):
+        names = samples.variable_names
+        equations = []
+        for i, text in enumerate(self.formulas[:n_formulas]):
+            expr = parse(text, names, self.operators)
+            equations.append(Equation(expr, names, 3 * i + 1, 10.0**-i, source=f"as given: {text}"))
+        info = {"engine": self.name, "stop_reason": stop_reason, "n_samples": samples.n_samples}
+        return Front.from_candidates(equations, model_selection="accuracy", **info)
