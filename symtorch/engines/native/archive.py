@@ -17,6 +17,9 @@ from symtorch.equations.expr import Expr
 EXACT = 1e-13
 """Relative loss under which an equation counts as exact: the square of float32's rounding, and some."""
 
+ROUNDING = 1e-20
+"""Relative loss under which equations differ by float64's rounding only."""
+
 _LEAST = 1e-14
 _FIRST_STEPS = 4
 _HOPELESS = 1e3
@@ -83,7 +86,7 @@ class Archive:
         kept: list[Candidate] = []
         for complexity in sorted(self.front):
             candidate = self.front[complexity]
-            if not kept or candidate.loss < 0.999 * kept[-1].loss:
+            if not kept or (candidate.loss < 0.999 * kept[-1].loss and kept[-1].loss > ROUNDING):
                 kept.append(candidate)
         return kept
 

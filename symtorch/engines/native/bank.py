@@ -28,6 +28,8 @@ _PERIODIC = ("sin", "cos", "tan")
 _RATES = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0)
 _FREQUENCIES = (0.3, 0.6, 0.9, 1.2, 1.5, 1.8, 2.1, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 7.0, 8.0)
 _OFFSETS = (0.02, 0.1, 0.3, 0.6, 1.2)
+_FAR = 5.0
+"""An input whose mean is so many standard deviations from 0 is offered centred, too."""
 _MAX_GRID_INPUTS = 16
 _CHUNK = 4_000_000
 """Values (rows times expressions) that are made at once."""
@@ -101,6 +103,14 @@ class Bank:
             leaf = self._leaf(i)
             self._ways.append(_just(leaf))
             self._keep(self._values[i : i + 1], len(self._ways) - 1, -1, -1, 1, self.words.cost(leaf), 0)
+        for i, values in enumerate(self._values):
+            centre = float(values.mean())
+            if abs(centre) > _FAR * float(values.std()):  # a small range far from 0: what happens there is relative
+                tree = normal.add([self._leaf(i), Constant(-centre)])
+                written = self.words.render(tree)
+                if written is not None:
+                    self._ways.append(_just(tree))
+                    self._keep((values - centre)[None], len(self._ways) - 1, -1, -1, 1, self.words.cost(written), 0)
         self._ends[1] = (0, self.n)
 
     def _leaf(self, i: int) -> Expr:

@@ -24,7 +24,7 @@ from symtorch.equations.front import Equation, Front
 from symtorch.equations.parser import parse
 from symtorch.errors import OptionError
 from symtorch.options import ENGINE_PARAMETERS, SearchOptions
-from symtorch.samples import Samples
+from symtorch.samples import MIN_SAMPLES, Samples
 
 logger = logging.getLogger("symtorch.engines.native")
 
@@ -168,7 +168,7 @@ def _rows_to_fit(samples: Samples, options: SearchOptions, seed: int) -> np.ndar
     if options.batching is True:
         limit = max(100, options.batch_size or 1000)
     rows = np.arange(samples.n_samples)
-    if samples.weights is not None:
+    if samples.weights is not None and np.count_nonzero(samples.weights) >= MIN_SAMPLES:
         rows = rows[samples.weights > 0.0]
     if len(rows) > limit:
         rows = np.sort(np.random.default_rng(seed).choice(rows, limit, replace=False))
@@ -220,7 +220,7 @@ def _front(
     seconds: float,
 ) -> Front:
     """The archive as a front, each loss computed anew from the tree that is returned, on all rows."""
-    trees = [candidate.tree for candidate in archive.front.values()] if archive is not None else []
+    trees = [candidate.tree for candidate in archive.pareto()] if archive is not None else []
     y = samples.Y[:, k]
     if archive is None:
         trees = [Constant(float(np.average(y, weights=samples.weights)))]

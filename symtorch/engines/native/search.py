@@ -26,7 +26,7 @@ from symtorch.engines.native.losses import SQUARED, Loss
 from symtorch.engines.native.mutate import neighbours
 from symtorch.engines.native.refine import refine, with_more_constants
 from symtorch.engines.native.vocabulary import Vocabulary
-from symtorch.equations.expr import Constant, Expr, Variable
+from symtorch.equations.expr import Constant, Expr, Variable, evaluate
 
 _BANK_ROWS = 128
 _FEW_ROWS = 256
@@ -86,10 +86,6 @@ class FlatSearch:
         order = np.random.default_rng(self.seed).permutation(n)
         self._bank_rows = np.sort(order[:_BANK_ROWS])
         few = np.sort(order[: min(n, _FEW_ROWS)])
-        self._root_weights = None
-        if self.weights is not None:
-            root = np.sqrt(self.weights[self._bank_rows] / self.weights.mean())
-            self._root_weights = root if root.any() else None
         self._heights: dict[int, float] = {}
         self._still: dict[int, int] = {}
         self._banks: dict[bool, Bank] = {}
@@ -218,15 +214,35 @@ class FlatSearch:
             guesses = first_guesses(
                 bank,
                 y,
-                self._root_weights,
+                self._scan_weights(archive),
                 n_partners,
                 bank.unit.shape[1],
                 self.out_of_time,
-                most=400 if large else 250,
+                most=200 if large else 120,
+                per_cost=5,
             )
             archive.consider(guesses, self.out_of_time)
             if self.out_of_time():
                 return
+
+    def _scan_weights(self, archive: Archive) -> np.ndarray | None:
+        """Square roots of the weights with which squared errors on the bank's rows stand for the loss.
+
+        For other losses than the squared one they depend on the residuals, so those of the best equation
+        so far are taken: what it takes for outliers weighs little.
+        """
+        rows = self._bank_rows
+        weights = None if archive.rows.weights is None else archive.rows.weights[rows]
+        if self.loss.weight is not None and archive.front:
+            best = min(archive.front.values(), key=lambda c: c.loss)
+            residuals = evaluate(best.expr, self.X[rows]) - archive.rows.y[rows]
+            own = self.loss.weight(residuals)
+            own = np.minimum(own, 10.0 * np.median(own))
+            if np.isfinite(own).all() and own.any():
+                weights = own if weights is None else weights * own
+        if weights is None or not weights.any():
+            return None
+        return np.sqrt(weights / weights.mean())
 
     def _refine(self, large: bool) -> None:
         bank = self.bank(large)
@@ -235,7 +251,7 @@ class FlatSearch:
             archive = self.archives[k]
             columns = tuple(column[self._bank_rows] for column in archive.rows.columns)
             y = archive.rows.y[self._bank_rows]
-            found = refine(archive, bank, columns, y, self._root_weights, limit, self.out_of_time)
+            found = refine(archive, bank, columns, y, self._scan_weights(archive), limit, self.out_of_time)
             archive.consider(found, self.out_of_time)
 
     def _add_constants(self) -> None:
