@@ -29,6 +29,7 @@ from symtorch.document import (
     write_front,
     write_interface,
     write_operators,
+    write_options,
 )
 from symtorch.equations.expr import to_text
 from symtorch.errors import StateError
@@ -249,7 +250,7 @@ def _read_findings(root: Node, key: str, own: Findings) -> Findings:
         if index not in fronts or complexity.integer() not in fronts[index].complexities:
             raise complexity.fail(f"a complexity that output {index} has an equation of")
         complexities[index] = complexity.integer()
-    options = {name: option.value for name, option in node["options"].items()}
+    options = write_options({name: option.value for name, option in node["options"].items()})
     return Findings(own.what, own.how, dict(sorted(fronts.items())), interface, complexities, options)
 
 

@@ -24,6 +24,9 @@ MAX_BYTES = 16 << 20
 MAX_PARTS = 400_000
 """Most lists and objects in a document that is read; empty ones are what fills memory fastest."""
 
+MAX_VALUES = 1_000_000
+"""Most values in lists and objects."""
+
 # ---- the document as a whole
 
 
@@ -43,8 +46,10 @@ def loads(data: bytes, kind: str) -> Node:
         raise StateError(f"the state has {len(data):,} bytes; at most {MAX_BYTES:,} are read.")
     if data.count(b"{") + data.count(b"[") > MAX_PARTS:
         raise StateError(f"the state has more than {MAX_PARTS:,} parts; that many are not read.")
+    if data.count(b",") > MAX_VALUES:
+        raise StateError(f"the state has more than {MAX_VALUES:,} values; that many are not read.")
     try:
-        value = json.loads(data)
+        value = json.loads(data, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError too
         raise StateError(f"the state is no JSON document: {shorten(error)}.") from None
     root = Node(value, "state")
@@ -57,6 +62,10 @@ def loads(data: bytes, kind: str) -> Node:
             f"1 to {SCHEMA}. Update symtorch (pip install -U torch-symbolic)."
         )
     return root
+
+
+def _refuse(name: str) -> float:
+    raise ValueError(f"{name} is no number of JSON's")
 
 
 @lru_cache(maxsize=1)
