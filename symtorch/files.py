@@ -8,6 +8,7 @@ import json
 import os
 import secrets
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -49,10 +50,8 @@ def write_atomically(path: str | Path, data: bytes, sync: bool = True) -> None:
 
 def save_trusted(path: str | Path, content: Any) -> None:
     """Write any object, Python functions included, with dill, behind a header with version and hash."""
-    import dill
-
     buffer = io.BytesIO()
-    torch.save(content, buffer, pickle_module=dill)
+    torch.save(content, buffer, pickle_module=_dill())
     payload = buffer.getvalue()
     header = {
         "schema": SCHEMA,
@@ -61,6 +60,19 @@ def save_trusted(path: str | Path, content: Any) -> None:
         "sha256": hashlib.sha256(payload).hexdigest(),
     }
     write_atomically(path, _MAGIC + json.dumps(header).encode() + b"\n" + payload)
+
+
+def _dill() -> ModuleType:
+    """dill, such that a lambda takes along what it refers to, and not the whole module it was written in."""
+    import dill
+
+    class Pickler(dill.Pickler):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, recurse=True, **kwargs)
+
+    module = ModuleType("pickling")
+    module.Pickler = Pickler  # type: ignore[attr-defined]
+    return module
 
 
 def load_trusted(path: str | Path, trusted: bool, map_location: Any = None) -> Any:
