@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -17,9 +18,10 @@ from symtorch.engines.native.asking import ask_teacher, close_solved
 from symtorch.engines.native.fit import Rows, fit
 from symtorch.engines.native.losses import Loss, parse_loss
 from symtorch.engines.native.normal import normalise
+from symtorch.engines.native.screen import Group, group
 from symtorch.engines.native.search import Budget, FlatSearch
 from symtorch.engines.native.vocabulary import Vocabulary
-from symtorch.equations.expr import Constant, Expr, Variable, evaluate
+from symtorch.equations.expr import Constant, Expr, Variable, evaluate, substitute, variables
 from symtorch.equations.front import Equation, Front
 from symtorch.equations.parser import parse
 from symtorch.errors import OptionError
@@ -80,59 +82,139 @@ class NativeEngine:
         """
         started = time.monotonic()
         loss = check_options(options)
-        words = Vocabulary(options)
         guesses = _guesses(samples, options)
         seed = options.random_state if options.random_state is not None else secrets.randbits(32)
-        rows = _rows_to_fit(samples, options, seed)
         varying = [k for k in range(samples.n_outputs) if _varies(samples.Y[:, k])]
-        goal = float(options.early_stop_condition or 0.0)
-        budget = Budget(
-            rounds=max(1, round(_FULL_ROUNDS * options.niterations / FULL_BUDGET)),
-            goal=goal,
-            seconds=options.timeout_in_seconds,
-        )
-        search: FlatSearch | None = None
+        groups = group(samples, varying, options.select_k_features, seed)
+        parts: list[_Part] = []
 
         def fronts() -> list[Front]:
-            archives: dict[int, Archive] = dict(zip(varying, search.archives if search else [], strict=False))
-            reason = search.stop_reason if search else "exact"
-            return [
-                _front(samples, options, words, loss, k, archives.get(k), reason, time.monotonic() - started)
-                for k in range(samples.n_outputs)
-            ]
+            seconds = time.monotonic() - started
+            done = {k: part for part in parts for k in part.outputs}
+            return [_front(samples, options, loss, k, done.get(k), seconds) for k in range(samples.n_outputs)]
 
         def report(stage: str, done: int, total: int) -> None:
-            if progress is not None and search is not None:
-                best = dict(zip(varying, (archive.best for archive in search.archives), strict=True))
-                losses = tuple(min(best.get(k, 0.0), 1.0) for k in range(samples.n_outputs))
-                progress(Progress(stage, None, done, total, losses, fronts))
+            if progress is not None:
+                best = {k: part.archive(k).best for part in parts for k in part.outputs}
+                best |= {k: 0.0 for k in range(samples.n_outputs) if k not in varying}
+                losses = tuple(min(best.get(k, np.nan), 1.0) for k in range(samples.n_outputs))
+                before = (len(parts) - 1) * total
+                progress(Progress(stage, None, before + done, len(groups) * total, losses, fronts))
 
-        if varying:
-            with _one_thread():
-                part = samples.take(rows) if len(rows) < samples.n_samples else samples
-                search = FlatSearch(
-                    part.X, part.Y[:, varying], words, budget, part.weights, loss, seed, _device(), report
-                )
-                for k, exprs in guesses.items():
-                    if k in varying:
-                        search.offer(varying.index(k), exprs)
-                _run(search, part, varying, options, seed)
-                if len(rows) < samples.n_samples:
-                    _polish(search.archives, samples, varying, loss, seed)
+        with _one_thread():
+            for i, members in enumerate(groups):
+                seconds = None
+                if options.timeout_in_seconds is not None:
+                    seconds = max(0.0, started + options.timeout_in_seconds - time.monotonic()) / (len(groups) - i)
+                part = _Part(samples, members, options, loss, guesses, seed, seconds, report)
+                parts.append(part)
+                part.run()
+                if part.search.stop_reason == "interrupted":
+                    break
         return fronts()
 
 
-def _run(search: FlatSearch, samples: Samples, outputs: list[int], options: SearchOptions, seed: int) -> None:
-    """The whole search: structure by asking where there is a teacher, then the flat search."""
-    if samples.teacher is not None:
+class _Part:
+    """The search for some outputs on some inputs, from the samples' rows to the archives and back.
+
+    Attributes:
+        outputs, columns: columns of the samples' Y and X.
+        search: over these outputs and inputs only.
+    """
+
+    def __init__(
+        self,
+        samples: Samples,
+        members: Group,
+        options: SearchOptions,
+        loss: Loss,
+        guesses: dict[int, list[Expr]],
+        seed: int,
+        seconds: float | None,
+        report: Callable[[str, int, int], None],
+    ) -> None:
+        self.outputs = members.outputs
+        mentioned = {i for k in self.outputs for guess in guesses[k] for i in variables(guess)}
+        self.columns = tuple(sorted({*members.columns, *mentioned}))
+        self.options = _for_columns(options, self.columns, samples.n_inputs)
+        self.samples = _with_columns(samples, self.columns)
+        self.seed = seed
+        self.loss = loss
+        rows = _rows_to_fit(samples, options, seed)
+        self.fitted = self.samples.take(rows) if len(rows) < samples.n_samples else self.samples
+        budget = Budget(
+            rounds=max(1, round(_FULL_ROUNDS * options.niterations / FULL_BUDGET)),
+            goal=float(options.early_stop_condition or 0.0),
+            seconds=seconds,
+        )
+        self.search = FlatSearch(
+            self.fitted.X,
+            self.fitted.Y[:, list(self.outputs)],
+            Vocabulary(self.options),
+            budget,
+            self.fitted.weights,
+            loss,
+            seed,
+            _device(),
+            report,
+        )
+        self._guesses = [[_renumbered(guess, self.columns) for guess in guesses[k]] for k in self.outputs]
+
+    def run(self) -> None:
+        """Structure by asking where there is a teacher, then the flat search, then a fit to more rows."""
         try:
-            found = ask_teacher(search, samples, outputs, options, seed)
-            search.sketch()
-            close_solved(search, found)
+            for position, exprs in enumerate(self._guesses):
+                self.search.offer(position, exprs)
+            if self.samples.teacher is not None:
+                found = ask_teacher(self.search, self.fitted, self.outputs, self.options, self.seed)
+                self.search.sketch()
+                close_solved(self.search, found)
         except KeyboardInterrupt:
-            search.stop_reason = "interrupted"
-            return
-    search.run()
+            self.search.stop_reason = "interrupted"
+        else:
+            self.search.run()
+        if len(self.fitted.X) < len(self.samples.X):
+            _polish(self.search.archives, self.samples, self.outputs, self.loss, self.seed)
+
+    def archive(self, k: int) -> Archive:
+        return self.search.archives[self.outputs.index(k)]
+
+    def trees(self, k: int) -> list[Expr]:
+        """The front of output ``k``, over the samples' own columns."""
+        inputs = [Variable(i) for i in self.columns]
+        return [substitute(candidate.tree, inputs) for candidate in self.archive(k).pareto()]
+
+
+def _for_columns(options: SearchOptions, columns: Sequence[int], n_inputs: int) -> SearchOptions:
+    costs = options.complexity_of_variables
+    if not isinstance(costs, tuple):
+        return options
+    if len(costs) != n_inputs:
+        raise OptionError(f"complexity_of_variables has {len(costs)} numbers for {n_inputs} inputs.")
+    return replace(options, complexity_of_variables=tuple(costs[i] for i in columns))
+
+
+def _with_columns(samples: Samples, columns: Sequence[int]) -> Samples:
+    """The samples with these inputs only; the teacher is asked with the others at their medians."""
+    if len(columns) == samples.n_inputs:
+        return samples
+    chosen = list(columns)
+    names = tuple(samples.variable_names[i] for i in chosen)
+    reference, whole = np.median(samples.X, axis=0), samples.teacher
+
+    def teacher(Z: np.ndarray) -> np.ndarray:
+        assert whole is not None
+        X = np.tile(reference, (len(Z), 1))
+        X[:, chosen] = Z
+        return whole(X)
+
+    X = samples.X[:, chosen]
+    return replace(samples, X=X, variable_names=names, teacher=None if whole is None else teacher)
+
+
+def _renumbered(expr: Expr, columns: Sequence[int]) -> Expr:
+    place = {column: Variable(i) for i, column in enumerate(columns)}
+    return substitute(expr, [place.get(i, Variable(i)) for i in range(max(columns) + 1)])
 
 
 def check_options(options: SearchOptions) -> Loss:
@@ -194,7 +276,7 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _polish(archives: Sequence[Archive], samples: Samples, outputs: list[int], loss: Loss, seed: int) -> None:
+def _polish(archives: Sequence[Archive], samples: Samples, outputs: Sequence[int], loss: Loss, seed: int) -> None:
     """Refit the fronts on more rows than the search could afford."""
     rng = np.random.default_rng(seed + 1)
     n = samples.n_samples
@@ -209,31 +291,25 @@ def _polish(archives: Sequence[Archive], samples: Samples, outputs: list[int], l
                 archive.front[complexity] = type(candidate)(expr, tree, complexity, found / archive.scale)
 
 
-def _front(
-    samples: Samples,
-    options: SearchOptions,
-    words: Vocabulary,
-    loss: Loss,
-    k: int,
-    archive: Archive | None,
-    reason: str,
-    seconds: float,
-) -> Front:
-    """The archive as a front, each loss computed anew from the tree that is returned, on all rows."""
-    trees = [candidate.tree for candidate in archive.pareto()] if archive is not None else []
+def _front(samples: Samples, options: SearchOptions, loss: Loss, k: int, part: _Part | None, seconds: float) -> Front:
+    """What was found as a front, each loss computed anew from the tree that is returned, on all rows."""
     y = samples.Y[:, k]
-    if archive is None:
-        trees = [Constant(float(np.average(y, weights=samples.weights)))]
-    trees = [tree for tree in trees if options.violation(tree) is None] or _smallest(samples, options)
+    constant = not _varies(y)
+    trees: list[Expr] = [Constant(float(np.average(y, weights=samples.weights)))] if part is None else part.trees(k)
+    trees = [tree for tree in trees if options.violation(tree) is None] or _smallest(samples, options, y)
     equations = [
         Equation(tree, samples.variable_names, options.complexity(tree), _loss_on_all(tree, samples, y, loss))
         for tree in trees
     ]
+    if constant or (part is not None and part.archive(k).is_exact):
+        reason = "exact"
+    else:
+        reason = "interrupted" if part is None else part.search.stop_reason
     return Front.from_candidates(
         equations,
         model_selection=options.model_selection,
         engine=NativeEngine.name,
-        stop_reason="exact" if archive is None or archive.is_exact else reason,
+        stop_reason=reason,
         n_samples=samples.n_samples,
         seconds=seconds,
     )
@@ -252,9 +328,12 @@ def _loss_on_all(tree: Expr, samples: Samples, y: np.ndarray, loss: Loss) -> flo
     return total / weight
 
 
-def _smallest(samples: Samples, options: SearchOptions) -> list[Expr]:
+def _smallest(samples: Samples, options: SearchOptions, y: np.ndarray) -> list[Expr]:
     """The leaves, for when nothing else is allowed."""
-    leaves: list[Expr] = [Constant(float(np.mean(samples.Y))), *(Variable(i) for i in range(samples.n_inputs))]
+    leaves: list[Expr] = [
+        Constant(float(np.average(y, weights=samples.weights))),
+        *(Variable(i) for i in range(samples.n_inputs)),
+    ]
     allowed = [leaf for leaf in leaves if options.violation(leaf) is None]
     if not allowed:
         raise OptionError(
