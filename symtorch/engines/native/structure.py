@@ -194,7 +194,8 @@ class _Decomposition:
         if self.pieces_left <= 0:
             return found
         self.pieces_left -= 1
-        exprs = self.flat(points.Z, points.y, max(goal, 1e-13), lambda front: convincing(front, floor))
+        level = max(points.noise, 0.1 * floor)
+        exprs = self.flat(points.Z, points.y, max(goal, 1e-13), lambda front: convincing(front, level, 10.0))
         return pareto(found + points.fitted(exprs, self.words, exact))
 
     def _points(self, problem: Problem, floor: float) -> Points | None:

@@ -24,6 +24,9 @@ EXACT = 1e-14
 """A teacher whose relative squared error is below this is a formula; what is left is rounding."""
 MOST_NOISE = 1e-2
 """Relative loss above which nothing is taken for a law."""
+VISIBLE = 60.0
+"""A network's error may exceed what tests of structure see of it by this factor: an error that keeps the
+structure doesn't show."""
 SLOW = 0.2
 """Fall of log(loss) per unit of complexity that fitting a teacher's error brings, at most."""
 COMBINATIONS = 24
@@ -96,8 +99,13 @@ def pareto(found: Sequence[Candidate]) -> list[Candidate]:
     return kept
 
 
-def convincing(front: Sequence[Candidate], floor: float) -> bool:
-    """Whether the front ends in a law: nothing that costs more is better by more than its cost allows."""
+def convincing(front: Sequence[Candidate], floor: float, factor: float = VISIBLE) -> bool:
+    """Whether the front ends in a law: nothing that costs more is better by more than its cost allows.
+
+    Args:
+        floor: relative squared error of the teacher, as far as it shows.
+        factor: how far above the floor the law's loss may be.
+    """
     if not front:
         return False
     if floor < EXACT:
@@ -105,7 +113,7 @@ def convincing(front: Sequence[Candidate], floor: float) -> bool:
     law = likeliest(front, floor)[0]
     best = min(front, key=lambda c: c.loss)
     gain = math.log(max(law.loss, 1e-300) / max(best.loss, 1e-300))
-    return law.loss <= MOST_NOISE and gain <= 0.7 + SLOW * (best.cost - law.cost)
+    return law.loss <= min(MOST_NOISE, factor * floor) and gain <= 0.7 + SLOW * (best.cost - law.cost)
 
 
 def likeliest(front: Sequence[Candidate], floor: float, most: int = 3) -> list[Candidate]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from symtorch.engines.native.structure_candidates import EXACT
 from symtorch.engines.native.structure_links import Separation, Swaps, find_gaps, find_separations, links
-from symtorch.engines.native.structure_pairs import find_pairs, find_scalings, gradients
+from symtorch.engines.native.structure_pairs import find_divided_pairs, find_pairs, find_scalings, gradients
 from symtorch.engines.native.structure_problem import Problem
 from symtorch.engines.native.structure_steps import Drop, Merge, Part, Rescale, Split, Step
 
@@ -62,11 +62,12 @@ def find_steps(problem: Problem, hint: float, seed: int) -> Findings:
     swaps = Swaps.ask(few, rng)
     gradient = gradients(few)
     merges = [Merge(pair, problem.n_inputs) for pair in find_pairs(few, gradient, rng)]
+    merges += [Merge(pair, problem.n_inputs) for pair in find_divided_pairs(few, gradient, rng)]
     rescales = [Rescale(s, problem.n_inputs) for s in find_scalings(few, gradient, rng)]
     judged = [swaps.judged(link, *pair) for link in links(swaps) for pair in swaps.two]
     seen = [(step.residual, step.contrast) for step in (*merges, *rescales)] + judged
     floor = min([r for r, c in seen if c <= CONTRAST / 2], default=np.inf)
-    floor = min(floor, hint * 10.0)
+    floor = min(floor, hint * 3.0)
     tolerance = 1e-12 if floor < EXACT else min(FACTOR * floor, WORST)
     found: list[Step] = [s for s in (*merges, *rescales) if s.residual <= tolerance and s.contrast <= CONTRAST]
     separations = find_separations(swaps, tolerance, CONTRAST)
@@ -113,8 +114,8 @@ def _rank(step: Step, floor: float) -> float:
             kind = "product" if s.link.offset == 0 else "rescale"
         case Split():
             kind = "power"
-        case Merge():
-            kind = "merge"
+        case Merge(pair=pair):
+            kind = "merge" if pair.divisor is None else "rescale"
         case Rescale():
             kind = "rescale"
         case _:

@@ -93,6 +93,8 @@ class Pair:
     """The finding that f depends on inputs i and j through ``p(x_i) + r*p(x_j)`` alone.
 
     Attributes:
+        divisor: i or j if that is so only after a division by that input: a component of a central
+            force is ``x_i*h(x_i^2 + x_j^2)``.
         residual: mean squared change of the answers along the line, halved, relative to their variance.
         contrast: the same, relative to the change that moving one of the two alone makes.
     """
@@ -103,6 +105,7 @@ class Pair:
     r: float
     residual: float
     contrast: float
+    divisor: int | None = None
 
 
 @dataclass(frozen=True)
@@ -160,13 +163,32 @@ def find_pairs(problem: Problem, gradient: np.ndarray, rng: np.random.Generator)
                     yield pair
 
 
+def find_divided_pairs(problem: Problem, gradient: np.ndarray, rng: np.random.Generator) -> Iterator[Pair]:
+    """Pairs that act as a sum or a sum of squares once the answers are divided by one of the two."""
+    d = problem.n_inputs
+    for n in range(d):
+        with np.errstate(all="ignore"):
+            share = problem.y / problem.Z[:, n]
+        for other in range(d):
+            if other == n:
+                continue
+            i, j = min(n, other), max(n, other)
+            for name in ("identity", "square"):
+                scale = SCALES[name]
+                with np.errstate(all="ignore"):
+                    slope = {m: (gradient[m] - (share if m == n else 0.0)) / scale.slope(problem.Z[:, m]) for m in (i, j)}
+                r, spread = ratio(slope[j], slope[i])
+                if spread < 0.3 and 1e-3 < abs(r) < 1e3:
+                    yield replace(_refined(problem, i, j, scale, r, rng, n), divisor=n)  # type: ignore[type-var]
+
+
 def _refined(
-    problem: Problem, i: int, j: int, scale: Scale, r: float, rng: np.random.Generator
+    problem: Problem, i: int, j: int, scale: Scale, r: float, rng: np.random.Generator, divisor: int | None = None
 ) -> Pair | None:
     """The pair with its slope snapped to an integer where that does as well, else refined."""
     if scale.name == "log" and abs(r) < 0.75:  # x0*sqrt(x1) is better had as x1*x0^2
         i, j, r = j, i, 1 / r
-    moves = _Moves(problem, i, j, scale, rng)
+    moves = _Moves(problem, i, j, scale, rng, divisor)
     snapped = float(np.sign(r) * max(1, round(abs(r))))
     if abs(r / snapped - 1) > 0.25 or abs(snapped) > 4:
         snapped = 0.0
@@ -184,8 +206,10 @@ def _refined(
 class _Moves:
     """Moves along ``p(x_i) + r*p(x_j)``, to the same places for every r."""
 
-    def __init__(self, problem: Problem, i: int, j: int, scale: Scale, rng: np.random.Generator) -> None:
-        self.problem, self.i, self.j, self.scale = problem, i, j, scale
+    def __init__(
+        self, problem: Problem, i: int, j: int, scale: Scale, rng: np.random.Generator, divisor: int | None
+    ) -> None:
+        self.problem, self.i, self.j, self.scale, self.divisor = problem, i, j, scale, divisor
         self.place = rng.uniform(0.02, 0.98, len(problem.Z))
         self.signs = np.sign(problem.Z[:, [i, j]].T)
         with np.errstate(all="ignore"):
@@ -194,22 +218,29 @@ class _Moves:
     def move(self, r: float) -> tuple[np.ndarray, np.ndarray]:
         return along(self.problem, self.i, self.j, self.scale, r, self.p + r * self.q, self.signs, self.place)
 
-    def ask(self, xi: np.ndarray | None, xj: np.ndarray | None) -> np.ndarray:
+    def change(self, xi: np.ndarray | None, xj: np.ndarray | None) -> np.ndarray:
+        """Change of the answers (or of their quotient by the divisor, times the divisor) by moving one or both.
+
+        An answer that counts f times as much here as there errs f times as much: such changes are made
+        comparable with a change of two answers that count alike.
+        """
         Z = self.problem.Z.copy()
         if xi is not None:
             Z[:, self.i] = xi
         if xj is not None:
             Z[:, self.j] = xj
-        return self.problem.ask(Z, 0)
-
-    def change(self, r: float) -> np.ndarray:
-        return self.ask(*self.move(r)) - self.problem.y
+        answers = self.problem.ask(Z, 0)
+        if self.divisor is None:
+            return answers - self.problem.y
+        with np.errstate(all="ignore"):
+            factor = self.problem.Z[:, self.divisor] / Z[:, self.divisor]
+            return (answers * factor - self.problem.y) / np.sqrt((1 + factor**2) / 2)
 
     def best(self, r: float) -> float:
         """Gauss-Newton on r for the smallest change along the line."""
-        change = self.change(r)
+        change = self.change(*self.move(r))
         for _ in range(4):
-            slope = (self.change(r * (1 + 1e-4)) - change) / (1e-4 * r)
+            slope = (self.change(*self.move(r * (1 + 1e-4))) - change) / (1e-4 * r)
             usable = np.isfinite(slope) & np.isfinite(change)
             if usable.sum() < 20:
                 break
@@ -217,7 +248,7 @@ class _Moves:
             usable &= np.abs(np.nan_to_num(change, nan=np.inf)) <= cut
             step = -(slope[usable] @ change[usable]) / max(slope[usable] @ slope[usable], 1e-300)
             trial = r + float(np.clip(step, -0.3 * abs(r), 0.3 * abs(r)))
-            new = self.change(trial)
+            new = self.change(*self.move(trial))
             if not mean_square(new) < mean_square(change):
                 break
             r, change = trial, new
@@ -225,8 +256,8 @@ class _Moves:
 
     def finding(self, r: float) -> Pair:
         xi, xj = self.move(r)
-        change = mean_square(self.ask(xi, xj) - self.problem.y) / 2
-        alone = min(mean_square(self.ask(xi, None) - self.problem.y), mean_square(self.ask(None, xj) - self.problem.y))
+        change = mean_square(self.change(xi, xj)) / 2
+        alone = min(mean_square(self.change(xi, None)), mean_square(self.change(None, xj)))
         contrast = change / max(alone, 1e-300) if np.isfinite(alone) else np.inf
         return Pair(self.i, self.j, self.scale.name, r, change / self.problem.scale, contrast)
 

@@ -7,13 +7,13 @@ the search's normal form, over the columns of the problem that they solve.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from symtorch.engines.native.normal import NEGATIVE, add, multiply, normalise, power
+from symtorch.engines.native.normal import add, multiply, normalise, power
 from symtorch.engines.native.structure_links import Gap, Link, Separation
 from symtorch.engines.native.structure_pairs import SCALES, Pair, Scaling, along
 from symtorch.engines.native.structure_problem import Ask, Problem
@@ -121,7 +121,11 @@ class Merge:
             full = np.empty((len(Z), problem.n_inputs))
             full[:, rest] = Z[:, 1:]
             full[:, i], full[:, j] = along(problem, i, j, scale, r, total, signs, where)
-            return problem.ask(full, replica)
+            answers = problem.ask(full, replica)
+            if pair.divisor is None:
+                return answers
+            with np.errstate(all="ignore"):
+                return answers / full[:, pair.divisor]
 
         return [problem.below(np.column_stack([u, problem.Z[:, rest]]), ask)]
 
@@ -132,7 +136,8 @@ class Merge:
         else:
             p = {"identity": 1.0, "square": 2.0, "inverse": -1.0}[self.pair.scale]
             u = add([power(xi, p), multiply([Constant(r), power(xj, p)])])
-        return normalise(substitute(solved[0], [u, *(Variable(q) for q in self.rest)]))
+        inner = normalise(substitute(solved[0], [u, *(Variable(q) for q in self.rest)]))
+        return inner if self.pair.divisor is None else multiply([Variable(self.pair.divisor), inner])
 
 
 def _branch(problem: Problem, i: int, n: int) -> np.ndarray:
@@ -323,11 +328,3 @@ class Part:
             substitute(e, [Variable(q) for q in kept]) for e, kept in zip(solved, self._columns(), strict=True)
         ]
         return multiply(placed) if self.gap.link.power == 0 else add(placed)
-
-
-def negative(expr: Expr) -> Expr:
-    """``-expr`` in normal form."""
-    return multiply([NEGATIVE, expr])
-
-
-Join = Callable[[Sequence[Expr]], Expr]
