@@ -4,6 +4,8 @@ import pytest
 import torch
 from linear_engine import LinearEngine
 
+torch.set_num_threads(1)  # everything here is small: more threads only wait for each other
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not torch.cuda.is_available():
