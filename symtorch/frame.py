@@ -52,15 +52,15 @@ class Frame:
                 raise InputError(f"categorical column {column!r} does not exist; there are {list(names)}.")
             mask[index] = True
         scale = X.std(axis=0)
-        identifiers = _identifiers(names)
-        matches = [re.sub(r"\W", "_", f"{name}_is_{value:g}") for name, value in zip(identifiers, point, strict=True)]
+        usable = identifiers(names)
+        matches = [re.sub(r"\W", "_", f"{name}_is_{value:g}") for name, value in zip(usable, point, strict=True)]
         return cls(
             point=point,
             scale=np.where(scale > 0, scale, 1.0),
             categorical=mask,
             levels=X,
-            variable_names=tuple(m if c else f"d_{n}" for n, m, c in zip(identifiers, matches, mask, strict=True)),
-            input_names=tuple(m if c else n for n, m, c in zip(identifiers, matches, mask, strict=True)),
+            variable_names=tuple(m if c else f"d_{n}" for n, m, c in zip(usable, matches, mask, strict=True)),
+            input_names=tuple(m if c else n for n, m, c in zip(usable, matches, mask, strict=True)),
         )
 
     @property
@@ -109,7 +109,7 @@ class Frame:
         return np.exp(-d2.sum(axis=1) / width**2)
 
 
-def _identifiers(names: Sequence[str]) -> list[str]:
+def identifiers(names: Sequence[str]) -> list[str]:
     """The names with whatever can't stand in an equation replaced, and numbered where they would be equal."""
     made: list[str] = []
     for name in names:

@@ -38,6 +38,10 @@ class LegacyNames:
 
 
 def __getattr__(name: str) -> Any:
+    if name == "SymbolicRegressor":  # scikit-learn comes with it, and only then
+        from symtorch.estimator import SymbolicRegressor
+
+        return SymbolicRegressor
     if name == "SymbolicMLP":
         from symtorch.model import SymbolicModel
 
