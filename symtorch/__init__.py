@@ -12,6 +12,7 @@ from symtorch.errors import (
     StateError,
     SymTorchError,
 )
+from symtorch.local import Explanation, explain
 from symtorch.model import SymbolicModel, distill
 from symtorch.options import SearchOptions
 from symtorch.wrapping import unwrap, wrap
@@ -21,6 +22,7 @@ __version__ = "2.0.0.dev0"
 __all__ = [
     "EngineError",
     "Equation",
+    "Explanation",
     "Front",
     "InputError",
     "NotDistilledError",
@@ -31,6 +33,7 @@ __all__ = [
     "SymTorchError",
     "SymbolicModel",
     "distill",
+    "explain",
     "unwrap",
     "wrap",
 ]
