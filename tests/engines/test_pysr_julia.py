@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import pytest
+from contract import EngineContract
 
 from symtorch.engines.pysr import PySREngine, is_ready
 from symtorch.options import SearchOptions
@@ -28,6 +29,20 @@ SMALL = {
 def samples(n_outputs: int = 1) -> Samples:
     X = np.random.default_rng(0).normal(size=(200, 3))
     return Samples(X, np.stack([X[:, 0] * X[:, 1] + 1.5, np.cos(X[:, 2])], axis=1)[:, :n_outputs])
+
+
+class TestContract(EngineContract):
+    params = SMALL | {"binary_operators": ["+", "*", "-", "/"], "unary_operators": ["sin", "exp"], "precision": 64}
+
+    def engine(self) -> PySREngine:
+        return PySREngine()
+
+    @pytest.mark.parametrize(
+        "params", [{"maxdepth": 3}, {"nested_constraints": {"sin": {"sin": 0, "exp": 0}}}], ids=str
+    )
+    def test_search_space_is_law(self, params: dict) -> None:
+        """Only what every version of PySR takes; it wants a maxsize of 7 at least."""
+        super().test_search_space_is_law(params)
 
 
 def test_laws_are_found_and_the_run_folder_is_pysrs_own(tmp_path):

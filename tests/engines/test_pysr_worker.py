@@ -215,6 +215,15 @@ def test_ctrl_c_keeps_what_was_found(behaviour):
     assert len(front) == 2
 
 
+def test_a_callback_that_interrupts_every_time_keeps_what_was_found():
+    def interrupt(report: Progress) -> None:
+        raise KeyboardInterrupt
+
+    fronts = engine("sleep").search(samples(2), options(), interrupt)
+    assert [front.stop_reason for front in fronts] == ["interrupted"] * 2
+    assert len(fronts[0]) == 2
+
+
 def test_ctrl_c_before_anything_was_found_is_passed_on():
     timer = threading.Timer(2.0, _thread.interrupt_main)
     timer.start()
@@ -296,5 +305,7 @@ def test_parameters_that_this_version_lacks_are_refused_before_anything_starts()
         engine(params={"niteration": 3}).check(options())
     with pytest.raises(OptionError, match=r"fit_params has 'X_unit'.*'X_units'"):
         engine(fit_params={"X_unit": ["m"]}).check(options())
+    with pytest.raises(OptionError, match=r"'maxsize' is 5.*'native'"):
+        engine().check(options(maxsize=5))
     with pytest.raises(OptionError, match="5 rows; the samples have 40"):
         engine(fit_params={"weights": np.ones(5)}).search(samples(), options())

@@ -17,11 +17,15 @@ from symtorch.engines.pysr import parameters, readiness, signature
 from symtorch.engines.pysr.fronts import Judge
 from symtorch.engines.pysr.pool import Limits, Pool
 from symtorch.equations.front import Front
-from symtorch.errors import EngineError
+from symtorch.errors import EngineError, OptionError
 from symtorch.options import SearchOptions
 from symtorch.samples import Samples
 
 logger = logging.getLogger("symtorch.engines.pysr")
+
+
+LEAST_MAXSIZE = 7
+"""PySR's own limit."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,11 @@ class PySREngine:
         params = parameters.merged(options, self.params)
         signature.installed().check(params, self.fit_params)
         parameters.custom_operators(params)
+        if options.maxsize < LEAST_MAXSIZE:
+            raise OptionError(
+                f"search option 'maxsize' is {options.maxsize}; PySR takes {LEAST_MAXSIZE} or more, "
+                f"engine='native' less."
+            )
         return params
 
     def search(self, samples: Samples, options: SearchOptions, progress: ProgressCallback | None = None) -> list[Front]:

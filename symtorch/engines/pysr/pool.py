@@ -208,13 +208,14 @@ class Pool:
                     self._handle(runs, *event)
                 self._watch(runs)
                 news = [run.refresh() for run in runs if run.worker is not None]
-                if any(news):
+                if any(news) and not any(run.stop_reason == "interrupted" for run in runs):
                     report(runs)
             except KeyboardInterrupt:
                 self._interrupt(runs)
         if any(run.reason == "interrupted" for run in runs) and not any(run.rows for run in runs):
             raise KeyboardInterrupt
-        report(runs)
+        with contextlib.suppress(KeyboardInterrupt):
+            report(runs)
         return runs
 
     def _assign(self, runs: Sequence[Run], data: dict[str, Any]) -> None:
