@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from symtorch.distillation import Interface
+from symtorch.equations.expr import Constant, Expr, substitute, variables
 from symtorch.equations.front import Equation, Front
 from symtorch.errors import InputError, NotDistilledError
 from symtorch.surrogate import Surrogate
@@ -70,6 +72,27 @@ class Findings:
         if output not in self.fronts:
             raise NotDistilledError(f"output {output} has no equations yet; there are outputs {list(self.fronts)}.")
         return self.fronts[output].at(self.complexities.get(output) if complexity is None else complexity)
+
+    def in_block_inputs(self, equation: Equation) -> Equation:
+        """The equation with its variables written out, over the block's own inputs ``x0, x1, ...``.
+
+        Raises:
+            InputError: a variable that it uses is made by a Python function, which can't be written out.
+        """
+        interface = self.require()
+        transforms = interface.transforms
+        if transforms is None:
+            return equation
+        used = variables(equation.expr)
+        functions = [transforms.names[i] for i in used if not isinstance(transforms.items[i], Expr)]
+        if functions:
+            raise InputError(
+                f"variables {functions} are made by Python functions, which can't be written out; give them as "
+                f"formulas, such as variable_transforms={{'r': 'sqrt(x0^2 + x1^2)'}}."
+            )
+        inputs = [item if isinstance(item, Expr) else Constant(math.nan) for item in transforms.items]
+        names = tuple(f"x{i}" for i in range(interface.layout.n_inputs))
+        return replace(equation, expr=substitute(equation.expr, inputs), variable_names=names)
 
     def choose(self, complexity: Any, active: Sequence[int] | None = None) -> Surrogate:
         """The surrogate of these complexities, which are from now on the chosen ones.

@@ -227,14 +227,25 @@ class SymbolicModel(LegacyNames, Prunable, Persistent):
         interface = self._standard.interface or self._local.interface
         return None if interface is None else interface.n_outputs
 
-    def equation(self, output: int = 0, complexity: int | None = None, SLIME: bool = False) -> Equation:
+    def equation(
+        self, output: int = 0, complexity: int | None = None, SLIME: bool = False, expand: bool = False
+    ) -> Equation:
         """The equation of an output: the chosen one, or the one of this complexity.
 
+        Args:
+            output: index of the output.
+            complexity: of the equation; None for the chosen one.
+            SLIME: of those found around a point.
+            expand: write variable transforms out, so that it is over the block's own inputs ``x0, x1, ...``.
+
         Raises:
-            InputError: there is no such output or complexity; says what there is.
+            InputError: there is no such output or complexity; says what there is. Or a transform is a
+                Python function, which can't be written out.
             NotDistilledError: the output has not been distilled.
         """
-        return self._findings(SLIME).equation(output, complexity)
+        found = self._findings(SLIME)
+        equation = found.equation(output, complexity)
+        return found.in_block_inputs(equation) if expand else equation
 
     def _findings(self, SLIME: bool) -> Findings:
         return self._local if SLIME else self._standard

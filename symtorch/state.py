@@ -209,7 +209,8 @@ class _Read:
             own.fronts, own.interface = new.fronts, new.interface
             own.complexities, own.options = new.complexities, new.options
         model._chosen = model._local if self.local else model._standard
-        device = next((tensor.device for tensor in (*model.parameters(), *model.buffers())), None)
+        tensors = (*model.parameters(), *model.buffers())
+        device = next((tensor.device for tensor in tensors if not tensor.is_meta), None)
         model.surrogate = None if self.surrogate is None else self.surrogate.to(device).train(model.training)
         model._use_symbolic = self.use_symbolic
         for name, value in self.pruning.items():

@@ -162,6 +162,19 @@ def test_another_precision_gets_the_same_equations(dtype, tmp_path):
     assert torch.equal(other(X.double()), block(X.double()))
 
 
+def test_a_model_that_was_made_on_the_meta_device_is_filled():
+    block = distilled()
+    block.setup_pruning(2, 1, 10)
+    block.switch_to_symbolic(7)
+    with torch.device("meta"):
+        other = SymbolicModel(network())
+    other.load_state_dict(block.state_dict(), assign=True)
+    assert torch.equal(other(X), block(X))
+    other.switch_to_block()
+    block.switch_to_block()
+    assert torch.equal(other(X), block(X))
+
+
 @pytest.mark.cuda
 def test_another_device_gets_the_same_equations(tmp_path):
     block, other = distilled(), fresh().cuda()
@@ -254,6 +267,24 @@ def test_formulas_as_variables_travel_and_functions_are_missed_by_name(tmp_path)
     known = distilled(LinearEngine(), variable_transforms={"dx": "x0 - x2", "r": lambda x: x[:, 0].abs()})
     by_torch(block, known, tmp_path)
     assert torch.equal(known(X), block(X))
+
+
+def test_an_equation_is_shown_in_the_blocks_own_inputs_also_after_loading(tmp_path):
+    formulas = {"dx": "x0 - x2", "r": "sqrt(x0^2 + x1^2) + 0.01"}
+    block, other = distilled(FormulaEngine("0.5", "dx/r"), variable_transforms=formulas), fresh()
+    by_torch(block, other, tmp_path)
+    for model in (block, other):
+        assert model.equation(0, 4).text == "dx/r"
+        expanded = model.equation(0, 4, expand=True)
+        assert expanded.text == "(x0 - x2)/(sqrt(x0^2 + x1^2) + 0.01)"
+        np.testing.assert_allclose(expanded.predict(X.numpy()), block.get_symbolic_function(0, 4)(X.double()))
+    mixed = {"dx": "x0 - x2", "r": lambda x: x[:, 0].abs()}
+    block = distilled(FormulaEngine("dx*2", "dx/r"), variable_transforms=mixed)
+    assert block.equation(0, 1, expand=True).text == "(x0 - x2)*2"
+    with pytest.raises(InputError, match=r"\['r'\] are made by Python functions"):
+        block.equation(0, 4, expand=True)
+    plain = distilled()
+    assert plain.equation(0, expand=True) == plain.equation(0)
 
 
 def test_operators_of_ones_own_travel_by_their_formula(tmp_path):
