@@ -39,10 +39,12 @@ from symtorch.options import SearchOptions
 
 logger = logging.getLogger("symtorch.engines.native.structure")
 
-Enough = Callable[[Sequence[Candidate]], bool]
+Enough = Callable[[Sequence[Candidate], bool], bool]
+"""(front, late) -> whether it ends in a law; late in a search less is asked of one."""
 FlatSolver = Callable[[np.ndarray, np.ndarray, float, Enough], Sequence[Expr]]
 """(Z, y, goal, enough) -> normal forms over Z's columns, fitted. It stops once 1 - R² is below the goal, or
 once ``enough`` says so of the front."""
+_EARLY = ("constants", "refine 1", "refine 2")
 
 REPLICAS = 8
 """Answers that a piece of a noisy teacher is the mean of."""
@@ -65,12 +67,14 @@ class Laws:
         exprs: normal forms over the samples' columns, by rising complexity.
         solved: whether one of them is a law: exact, or as good as the teacher is for its size.
         loss: 1 - R² of that law on the points that it was fitted to.
+        floor: relative squared error of the teacher, as far as the tests of its structure see it.
         rows_asked: rows that the teacher was asked for.
     """
 
     exprs: list[Expr]
     solved: bool
     loss: float
+    floor: float
     rows_asked: int
 
 
@@ -101,7 +105,7 @@ def find_laws(
     exprs = [c.expr for c in front if c.expr not in likely[:SHORTENED]]
     exprs += [shortest(expr, words, X[:PIECE_ROWS]) for expr in likely[:SHORTENED]]
     logger.debug("floor %.1e, %d rows asked, solved: %s", floor, search.count.rows, solved)
-    return Laws(exprs, solved, law.loss if law else np.inf, search.count.rows)
+    return Laws(exprs, solved, law.loss if law else np.inf, floor, search.count.rows)
 
 
 def piece_solver(options: SearchOptions, seed: int, stopped: Callable[[], bool] = lambda: False) -> FlatSolver:
@@ -122,7 +126,7 @@ def piece_solver(options: SearchOptions, seed: int, stopped: Callable[[], bool] 
         def report(stage: str, done: int, total: int) -> None:
             archive = search.archives[0]
             front = [Candidate(c.expr, c.complexity, c.loss) for c in archive.pareto()]
-            if stopped() or (stage not in ("start", "contexts") and enough(front)):
+            if stopped() or (stage not in ("start", "contexts") and enough(front, stage not in _EARLY)):
                 archive.goal = np.inf
 
         budget = Budget(rounds=1, goal=goal * float(np.var(y)))
@@ -195,7 +199,11 @@ class _Decomposition:
             return found
         self.pieces_left -= 1
         level = max(points.noise, 0.1 * floor)
-        exprs = self.flat(points.Z, points.y, max(goal, 1e-13), lambda front: convincing(front, level, 10.0))
+
+        def enough(front: Sequence[Candidate], late: bool) -> bool:
+            return convincing(front, level, np.inf if late and not exact else 10.0)
+
+        exprs = self.flat(points.Z, points.y, max(goal, 1e-13), enough)
         return pareto(found + points.fitted(exprs, self.words, exact))
 
     def _points(self, problem: Problem, floor: float) -> Points | None:
