@@ -204,7 +204,12 @@ class _Decomposition:
             return convincing(front, level, np.inf if late and not exact else 10.0)
 
         exprs = self.flat(points.Z, points.y, max(goal, 1e-13), enough)
-        return pareto(found + points.fitted(exprs, self.words, exact))
+        found = pareto(found + points.fitted(exprs, self.words, exact))
+        n_inputs = points.Z.shape[1]
+        if n_inputs > 2 and not convincing(found, floor):
+            # As dear as the flat search of the whole, and other plans mostly end at the same piece.
+            self.pieces_left -= 2 * n_inputs
+        return found
 
     def _points(self, problem: Problem, floor: float) -> Points | None:
         points = Points(*problem.rows(PIECE_ROWS).averaged(1 if floor < EXACT else REPLICAS))
