@@ -78,9 +78,8 @@ def test_a_layer_of_a_model(data, tmp_path, capsys):
     assert {"equation", "loss", "complexity"} <= set(best.index)
     model.f.show_symbolic_expression()
     model.f.show_symbolic_expression(dim=0, complexity=int(best["complexity"]))
-    model.f.show_symbolic_expression(
-        dim=[0, 1], complexity=[int(regressors[i].get_best()["complexity"]) for i in (0, 1)]
-    )
+    complexities = [int(regressors[i].get_best()["complexity"]) for i in (0, 1)]
+    model.f.show_symbolic_expression(dim=[0, 1], complexity=complexities)
     printed = capsys.readouterr().out
     assert "q1" in printed
     assert "sin" in printed
