@@ -8,7 +8,7 @@ that bend, on the lower convex hull of log(loss) over complexity (the L-curve of
 Hansen, doi 10.1137/1034115): with the hull's slopes s⁻ before and s⁺ after a corner, it picks the
 corner with the greatest
 
-    log(loss of the simplest / loss) · log(s⁻ / s⁺).
+    log(loss of the simplest / loss) · log(s⁻ / s⁺),    s⁺ at least 0.15.
 """
 
 from __future__ import annotations
@@ -53,11 +53,8 @@ def select(equations: Sequence[Equation], rule: str) -> int:
     raise OptionError(f"model_selection {rule!r} is not known; expected 'law', 'best', 'accuracy' or 'score'.")
 
 
-_LEAST_SLOPE = 0.02
-"""Slope of log(loss) per unit of complexity that counts as flat."""
-
-_SLOPE_BEYOND = 0.1
-"""What the slope after the last equation is taken to be: nothing says whether the front would go on."""
+_FLAT = 0.15
+"""Slope of log(loss) per unit of complexity that counts as flat; also what lies beyond the last equation."""
 
 _ROUNDING = 1e-14
 """Loss relative to the simplest equation's at which all is rounding."""
@@ -78,7 +75,7 @@ def _bend(complexities: Sequence[int], losses: np.ndarray) -> int | None:
     best, found = 0.0, None
     for before, here, after in zip(hull, hull[1:], [*hull[2:], None], strict=False):
         steep = _slope(complexities, depth, before, here)
-        flat = _SLOPE_BEYOND if after is None else max(_slope(complexities, depth, here, after), _LEAST_SLOPE)
+        flat = _FLAT if after is None else max(_slope(complexities, depth, here, after), _FLAT)
         bend = depth[here] * float(np.log(steep / flat))
         if bend > best:
             best, found = bend, here
