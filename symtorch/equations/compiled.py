@@ -7,6 +7,7 @@ what a user wrote.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,9 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from symtorch.equations.expr import Expr, Variable, constants, walk, with_constants
+from symtorch.equations.native_kernel import CompilerError, NativeKernel, compiler
 from symtorch.equations.operators import Operator
-from symtorch.equations.program import Input, Literal, Program, Slot, Step, lower
+from symtorch.equations.program import Input, Literal, Program, Slot, Step, contract, lower
 from symtorch.errors import InputError
+
+logger = logging.getLogger("symtorch.equations")
 
 Kernel = Callable[[Tensor, Tensor], Tensor]
 """(x: (n, n_inputs), constants of x's dtype) -> (n, n_outputs)."""
@@ -56,6 +60,7 @@ class SymbolicFunction(nn.Module):
             if beyond:
                 raise InputError(f"equation {i} uses columns {sorted(beyond)}, but there are {n_inputs} inputs.")
         self.n_inputs = n_inputs
+        self.compiled: bool | str = False
         self._exprs = tuple(exprs)
         self._build()
         values = torch.tensor(self._program.constants, dtype=torch.float64)
@@ -64,6 +69,8 @@ class SymbolicFunction(nn.Module):
     def _build(self) -> None:
         self._program = lower(self._exprs)
         self._kernel = torch_kernel(self._program)
+        self._native: NativeKernel | None = None
+        self._optimized: Kernel | None = None
 
     @property
     def n_outputs(self) -> int:
@@ -81,8 +88,54 @@ class SymbolicFunction(nn.Module):
         dtype = x.dtype if x.dtype.is_floating_point else torch.get_default_dtype()
         working = torch.promote_types(dtype, torch.float32)
         rows = x.reshape(-1, self.n_inputs).to(working)
-        y = self._kernel(rows, self.constants.to(working))
+        y = self._compute(rows, self.constants.to(working))
         return y.to(dtype).reshape(*x.shape[:-1], self.n_outputs)
+
+    def _compute(self, rows: Tensor, values: Tensor) -> Tensor:
+        if not self.compiled or not _is_plain(rows):
+            return self._kernel(rows, values)
+        if rows.device.type == "cpu":
+            if torch.is_grad_enabled() and (rows.requires_grad or values.requires_grad):
+                return self._kernel(rows, values)
+            if self._native is None:
+                self._native = NativeKernel(self._program, self.n_inputs)
+            try:
+                return self._native(rows, values)
+            except CompilerError as error:
+                if self.compiled != "auto":
+                    raise
+                logger.warning("The equations are not compiled: %s", error)
+                self.compiled = False
+                return self._kernel(rows, values)
+        if self.compiled == "auto":
+            return self._kernel(rows, values)
+        if self._optimized is None:
+            self._optimized = torch.compile(self._kernel, fullgraph=True, dynamic=True)
+        return self._optimized(rows, values)
+
+    def use_compiled(self, compiled: bool | str = "auto") -> SymbolicFunction:
+        """Choose how the equations are computed; returns the module.
+
+        On a CPU, compiled equations are machine code made by the system's C compiler when they are
+        first called (a second or two for 64 outputs); calls that need a gradient still go through
+        torch. On other devices they go through ``torch.compile``. Inside ``torch.compile``,
+        ``torch.export`` or ``torch.func`` the choice has no effect.
+
+        Args:
+            compiled: True, False, or "auto": compiled on a CPU where there is a compiler.
+
+        Raises:
+            InputError: another value.
+            CompilerError: True on a machine without a C compiler, for a module on its CPU.
+        """
+        if compiled not in (True, False, "auto"):
+            raise InputError(f"compile is {compiled!r}; expected True, False or 'auto'.")
+        if compiler() is None and self.constants.device.type == "cpu":
+            if compiled is True:
+                raise CompilerError("no C compiler was found (looked for $CC, cc, gcc and clang).")
+            compiled = False
+        self.compiled = compiled
+        return self
 
     def expressions(self) -> list[Expr]:
         """The equations with the constants that the module has now.
@@ -120,8 +173,8 @@ class SymbolicFunction(nn.Module):
         return super()._apply(keep_exact, recurse)
 
     def __getstate__(self) -> dict[str, Any]:
-        state = super().__getstate__() if hasattr(super(), "__getstate__") else self.__dict__.copy()
-        return {key: value for key, value in state.items() if key not in ("_kernel", "_program")}
+        made = ("_program", "_kernel", "_native", "_optimized")
+        return {key: value for key, value in self.__dict__.items() if key not in made}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -131,45 +184,63 @@ class SymbolicFunction(nn.Module):
         return f"n_inputs={self.n_inputs}, n_outputs={self.n_outputs}, constants={len(self._program.constants)}"
 
 
+def _is_plain(x: Tensor) -> bool:
+    """Whether x is a tensor that holds numbers, and nothing watches what is done with it."""
+    return (
+        not torch.compiler.is_compiling()
+        and type(x) in (Tensor, nn.Parameter)
+        and not torch.jit.is_tracing()
+        and torch._C._functorch.peek_interpreter_stack() is None
+        and torch.autograd.forward_ad._current_level < 0
+    )
+
+
 def torch_kernel(program: Program) -> Kernel:
     """The program as a torch function."""
+    program = contract(program)
+    last_use = {arg: i for i, value in enumerate(program.values) if isinstance(value, Step) for arg in value.args}
+    scope: dict[str, Any] = {"torch": torch}
+    functions: dict[Operator, str] = {}
     names: list[str] = []
     lines: list[str] = []
-    scope: dict[str, Any] = {"torch": torch}
-    functions: dict[Operator, int] = {}
     for i, value in enumerate(program.values):
-        if isinstance(value, Input):
-            names.append(f"x{value.index}")
-        elif isinstance(value, Slot):
-            names.append(f"c{value.index}")
-        elif isinstance(value, Literal):
-            names.append(repr(value.value))
-        else:
-            assert isinstance(value, Step)
-            args = [names[a] for a in value.args]
-            if value.op.precedence is not None:
-                text = f" {value.op.name.replace('^', '**')} ".join(args)
-            else:
-                function = f"f{functions.setdefault(value.op, len(functions))}_{value.op.name}"
-                scope[function] = value.op.torch
-                text = f"{function}({', '.join(args)})"
+        if isinstance(value, Step):
+            if value.op not in functions:
+                functions[value.op] = f"f{len(functions)}"
+                scope[functions[value.op]] = value.op.torch
             names.append(f"t{i}")
-            lines.append(f"t{i} = {text}")
-    used = sorted({v.index for v in program.values if isinstance(v, Input)})
-    head = [f"x{i} = x[:, {i}]" for i in used]
+            args = _arguments(value, names, program)
+            lines.append(f"t{i} = {functions[value.op]}({args})")
+            # What is let go of stays in the cache for the next result.
+            dead = {names[a] for a in value.args if last_use[a] == i and a not in program.outputs}
+            lines += [f"del {name}" for name in sorted(dead) if name[0] == "t"]
+        else:
+            names.append(_leaf(value))
+    columns = sorted({v.index for v in program.values if isinstance(v, Input)})
+    head = ["columns = x.T.contiguous()", *(f"x{i} = columns[{i}]" for i in columns)]
     if program.constants:
         head.append(f"{', '.join(f'c{i}' for i in range(len(program.constants)))}, = c.unbind()")
-    head.append("zero = torch.zeros_like(x[:, 0])")
-    outputs = ", ".join(f"zero + {names[i]}" if _is_number(program, i) else names[i] for i in program.outputs)
-    body = [*head, *lines, f"return torch.stack([{outputs}], -1)"]
+    varies = program.depends_on_inputs()
+    outputs = [names[i] if varies[i] else f"{_tensor(names[i])}.expand(x.shape[0])" for i in program.outputs]
+    body = [*head, *lines, f"return torch.stack([{', '.join(outputs)}], -1)"]
     source = "def kernel(x, c):\n" + "\n".join(f"    {line}" for line in body)
     exec(compile(source, "<symtorch>", "exec"), scope)
     return scope["kernel"]
 
 
-def _is_number(program: Program, number: int) -> bool:
-    """Whether a value doesn't depend on the inputs."""
-    value = program.values[number]
-    if isinstance(value, Step):
-        return all(_is_number(program, arg) for arg in value.args)
-    return not isinstance(value, Input)
+def _leaf(value: Input | Slot | Literal) -> str:
+    if isinstance(value, Input):
+        return f"x{value.index}"
+    return f"c{value.index}" if isinstance(value, Slot) else repr(value.value)
+
+
+def _tensor(text: str) -> str:
+    """A literal number as a tensor; whatever else is one already."""
+    return text if text[0].isalpha() else f"torch.full((), {text}, dtype=x.dtype, device=x.device)"
+
+
+def _arguments(step: Step, names: list[str], program: Program) -> str:
+    texts = [names[a] for a in step.args]
+    if step.op.name == "^":  # torch.pow takes numbers, and is quicker with them
+        return ", ".join(texts)
+    return ", ".join(_tensor(text) for text in texts)

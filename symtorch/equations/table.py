@@ -200,7 +200,7 @@ ROWS = (
         1,
         "torch.where(torch.isnan(x), x, torch.sign(x))",
         "np.sign",
-        "(isnan(x) ? x : (double)((x > 0.0) - (x < 0.0)))",
+        "(isnan(x) ? x : (real)((x > 0.0) - (x < 0.0)))",
         "sympy.sign",
     ),
     Row(
