@@ -35,6 +35,7 @@ from symtorch.equations.expr import to_text
 from symtorch.errors import StateError
 from symtorch.files import load_trusted, save_trusted
 from symtorch.findings import Findings
+from symtorch.legacy_state import take_legacy
 from symtorch.surrogate import Surrogate, in_block_inputs
 
 logger = logging.getLogger("symtorch.state")
@@ -124,7 +125,12 @@ class Persistent(nn.Module):
         return state
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        pruning = take_legacy(state_dict, prefix)
+        if pruning is not None:
+            state_dict[f"{prefix}_extra_state"] = self.get_extra_state()
         super()._load_from_state_dict(state_dict, prefix, *args)
+        for name, value in (pruning or {}).items():
+            setattr(self, name, value)
         # The surrogate was made from the extra state a moment ago, and has its constants from there.
         if self.surrogate is not None:
             own = self.surrogate.state_dict(prefix=f"{prefix}{_SURROGATE}.")

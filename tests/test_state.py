@@ -370,6 +370,33 @@ def test_states_of_earlier_versions_are_read(path):
     assert [eq.complexity for eq in block.fronts[0]] == [1, 4, 7, 10]
 
 
+@pytest.mark.parametrize("equations", [False, True])
+def test_states_of_torch_symbolic_1_give_weights_and_pruning_and_run_nothing(equations, caplog):
+    """In the form that 1.0.1 writes; a bomb stands where it has its pickles."""
+    torch.manual_seed(3)
+    source = network()
+    weights = {f"symtorch_block.{key}": value for key, value in source.state_dict().items()}
+    if equations:
+        weights |= {f"_original_block.{key}": value for key, value in source.state_dict().items()}
+    pruning = {"initial_dim": 2, "target_dim": 1, "current_dim": 1, "pruning_schedule": {0: 2, 1: 1}}
+    old = {
+        **weights,
+        "pruning_mask": torch.tensor([True, False]),
+        "_symtorch_metadata": {"block_name": "mlp", "_using_equation": equations, "_equation_vars": {}} | pruning,
+        "_pysr_regressor_dim_0": b"cos\nsystem\n(S'false'\ntR.",
+        "_pysr_dims": [0],
+        "_slime_dims": [],
+    }
+    outer = nn.Sequential(SymbolicModel(network()))
+    outer.load_state_dict({f"0.{key}": value for key, value in old.items()})
+    block = outer[0]
+    assert "Distill the block again" in caplog.text
+    assert block.pruning_mask.tolist() == [True, False]
+    assert (block.current_dim, block.pruning_schedule) == (1, {0: 2, 1: 1})
+    assert torch.equal(block(X)[:, 0], source(X)[:, 0])
+    assert block.fronts == {}
+
+
 # ---- hostile states
 
 
@@ -476,7 +503,7 @@ def test_a_changed_state_is_refused_by_name_and_changes_nothing(path, value, mes
         ("[]", "expected an object"),
         ("9" * 10_000, "no JSON|expected an object"),
         ("null", "expected an object"),
-        (b" " * (17 << 20), "bytes; at most"),
+        (b" " * (17 << 20), "bytes, more than"),
     ],
 )
 def test_what_is_no_document_is_refused(text, message):

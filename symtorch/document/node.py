@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import logging
 import math
 import platform
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,8 @@ import numpy as np
 import torch
 
 from symtorch.errors import StateError
+
+logger = logging.getLogger("symtorch.state")
 
 SCHEMA = 1
 """Number of the document's form. What a new one changes is written down in docs/state.md."""
@@ -33,7 +36,10 @@ MAX_VALUES = 1_000_000
 def dumps(document: Mapping[str, Any], kind: str) -> bytes:
     """The document as UTF-8 JSON, with its kind, schema and the versions that wrote it."""
     head = {"format": f"symtorch.{kind}", "schema": SCHEMA, "versions": versions()}
-    return json.dumps({**head, **document}, allow_nan=False, separators=(",", ":")).encode()
+    data = json.dumps({**head, **document}, allow_nan=False, separators=(",", ":")).encode()
+    if reason := _too_large(data):
+        logger.warning("%s; it can be written, but is not read back as it is. Save the object with save().", reason)
+    return data
 
 
 def loads(data: bytes, kind: str) -> Node:
@@ -42,12 +48,8 @@ def loads(data: bytes, kind: str) -> Node:
     Raises:
         StateError: says what is wrong with it.
     """
-    if len(data) > MAX_BYTES:
-        raise StateError(f"the state has {len(data):,} bytes; at most {MAX_BYTES:,} are read.")
-    if data.count(b"{") + data.count(b"[") > MAX_PARTS:
-        raise StateError(f"the state has more than {MAX_PARTS:,} parts; that many are not read.")
-    if data.count(b",") > MAX_VALUES:
-        raise StateError(f"the state has more than {MAX_VALUES:,} values; that many are not read.")
+    if reason := _too_large(data):
+        raise StateError(f"{reason}; that much is not read.")
     try:
         value = json.loads(data, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError too
@@ -62,6 +64,15 @@ def loads(data: bytes, kind: str) -> Node:
             f"1 to {SCHEMA}. Update symtorch (pip install -U torch-symbolic)."
         )
     return root
+
+
+def _too_large(data: bytes) -> str:
+    """What of the document is beyond the limits; empty if nothing is."""
+    if len(data) > MAX_BYTES:
+        return f"the state has {len(data):,} bytes, more than {MAX_BYTES:,}"
+    if data.count(b"{") + data.count(b"[") > MAX_PARTS:
+        return f"the state has more than {MAX_PARTS:,} parts"
+    return f"the state has more than {MAX_VALUES:,} values" if data.count(b",") > MAX_VALUES else ""
 
 
 def _refuse(name: str) -> float:
