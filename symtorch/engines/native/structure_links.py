@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from symtorch.engines.native.structure_problem import Problem, mean_square
+from symtorch.engines.native.structure_problem import Problem, mean_square, median
 
 POWERS = (1.0, -1.0, 2.0, -2.0, 0.5, -0.5, -2.0 / 3.0)
 """Powers m of the answer that may be a sum; the law is then the power 1/m of a sum."""
@@ -48,7 +48,7 @@ class Link:
                 return (f - fi - fj + fij) / 2
             answers = np.stack([f, fi, fj, fij])
             if not self.power.is_integer() or self.power % 2 == 0:
-                sign = np.sign(np.nanmedian(answers))
+                sign = np.sign(median(answers))
                 answers = np.where(sign * answers > 0, sign * answers, np.nan)
             g, slope = answers**self.power, self.power * answers ** (self.power - 1)
             return (g[0] - g[1] - g[2] + g[3]) / np.sqrt((slope**2).sum(axis=0))

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from symtorch.engines.native.structure_problem import Problem, mean_square
+from symtorch.engines.native.structure_problem import Problem, mean_square, median
 
 STEP = 1e-3
 """Step of the difference quotients, as a fraction of the range; only starting values depend on it."""
@@ -135,7 +135,7 @@ def gradients(problem: Problem) -> np.ndarray:
 def ratio(numerator: np.ndarray, denominator: np.ndarray) -> tuple[float, float]:
     """Median of the quotient where the denominator is not small, and its relative spread."""
     with np.errstate(all="ignore"):
-        usable = np.isfinite(numerator) & (np.abs(denominator) > 0.2 * np.nanmedian(np.abs(denominator)))
+        usable = np.isfinite(numerator) & (np.abs(denominator) > 0.2 * median(np.abs(denominator)))
         if usable.sum() < 20:
             return 0.0, np.inf
         quotient = numerator[usable] / denominator[usable]

@@ -88,6 +88,12 @@ class Problem:
         return self.Z[usable], mean[usable], noise / self.scale
 
 
+def median(values: np.ndarray) -> float:
+    """Median of what is finite; NaN where nothing is."""
+    finite = values[np.isfinite(values)]
+    return float(np.median(finite)) if finite.size else np.nan
+
+
 def mean_square(values: np.ndarray, drop: float = 0.05) -> float:
     """Mean of the squares without the largest few: a network's corners and a law's poles don't decide.
 

@@ -16,7 +16,7 @@ import numpy as np
 from symtorch.engines.native.normal import add, multiply, normalise, power
 from symtorch.engines.native.structure_links import Gap, Link, Separation
 from symtorch.engines.native.structure_pairs import SCALES, Pair, Scaling, along
-from symtorch.engines.native.structure_problem import Ask, Problem
+from symtorch.engines.native.structure_problem import Ask, Problem, median
 from symtorch.equations.expr import Constant, Expr, Variable, substitute
 
 ALIGNED_ON = 200
@@ -240,7 +240,7 @@ def _linked(link: Link, answers: np.ndarray, sign: float) -> np.ndarray:
 
 def _aligned(problem: Problem, group: Sequence[int], link: Link) -> Ask:
     """One group's share of the linked answers, all replicas brought to the first one's offset or size."""
-    sign = float(np.sign(np.nanmedian(problem.y))) or 1.0
+    sign = float(np.sign(median(problem.y))) or 1.0
     probe = problem.Z[:ALIGNED_ON][:, list(group)]
     shares: dict[int, tuple[np.ndarray, float]] = {}
 
