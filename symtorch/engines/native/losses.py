@@ -13,7 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from symtorch.errors import OptionError
+from symtorch.equations.expr import evaluate
+from symtorch.equations.parser import parse
+from symtorch.errors import OptionError, ParseError
 
 Elementwise = Callable[[np.ndarray], np.ndarray]
 
@@ -99,6 +101,7 @@ _LOSSES: dict[str, tuple[Callable[..., Loss], int]] = {
     "QuantileLoss": (_quantile, 1),
 }
 
+_DEFINED = re.compile(r"^\s*(?:function\s+)?\w+\s*\(([^()]*)\)\s*=\s*(.+?)\s*$")
 _CALLED = re.compile(r"^\s*(\w+)\s*(?:\{\s*([^{}]*?)\s*\})?\s*(?:\(\s*([^()]*?)\s*\))?\s*$")
 
 
@@ -107,12 +110,16 @@ def parse_loss(text: str | None) -> Loss:
 
     >>> parse_loss("HuberLoss(0.1)").value(np.array([0.05, 1.0]))
     array([0.00125, 0.095  ])
+    >>> parse_loss("loss(prediction, target, weight) = weight * abs(prediction - target)").value(np.array([-2.0]))
+    array([2.])
 
     Raises:
-        OptionError: it is none of the known ones; a Julia function needs ``engine="pysr"``.
+        OptionError: it is none of the known ones, and no formula over the residual.
     """
     if text is None:
         return SQUARED
+    if defined := _DEFINED.match(text):
+        return _formula(text, [name.split("::")[0].strip() for name in defined.group(1).split(",")], defined.group(2))
     match = _CALLED.match(text)
     if match and match.group(1) in _LOSSES:
         make, n_parameters = _LOSSES[match.group(1)]
@@ -127,5 +134,48 @@ def parse_loss(text: str | None) -> Loss:
             return make(*numbers)
     raise OptionError(
         f"elementwise_loss {text!r} is beyond the native engine, which knows {', '.join(_LOSSES)}, with "
-        f'their number in brackets where they take one ("HuberLoss(0.5)"); engine="pysr" takes any Julia function.'
+        f'their number in brackets where they take one ("HuberLoss(0.5)"), and formulas over prediction - target '
+        f'("loss(x, y) = abs(x - y)^1.5"); engine="pysr" takes any Julia function.'
     )
+
+
+def _formula(text: str, names: list[str], body: str) -> Loss:
+    """A loss written as a one-line Julia function ``f(prediction, target[, weight]) = ...``.
+
+    The weight must be a factor: it is the samples' own, which every loss is weighed by.
+    """
+
+    def refuse(why: str) -> OptionError:
+        return OptionError(f'elementwise_loss {text!r} {why}; engine="pysr" takes any Julia function.')
+
+    if len(names) not in (2, 3):
+        raise refuse(f"has {len(names)} arguments, expected prediction and target, or also the weight")
+    try:
+        expr = parse(body.replace("abs2(", "square("), names)
+    except ParseError as error:
+        raise refuse(f"can't be read by the native engine ({error})") from None
+
+    def loss(prediction: np.ndarray, target: np.ndarray, weight: float = 1.0) -> np.ndarray:
+        columns = [prediction, target, np.full(len(target), weight)]
+        return evaluate(expr, np.stack(columns[: len(names)], axis=1))
+
+    def value(r: np.ndarray) -> np.ndarray:
+        flat = np.asarray(r, dtype=np.float64).reshape(-1)
+        return loss(flat, np.zeros_like(flat)).reshape(np.shape(r))
+
+    rng = np.random.default_rng(0)
+    p, t = rng.normal(size=(2, 64)) * np.logspace(-2, 2, 64)
+    rho = value(p - t)
+    if not np.allclose(loss(p, t), rho, rtol=1e-6, atol=1e-12) or not (rho >= value(np.zeros(1))).all():
+        raise refuse("is no loss of prediction - target alone that is least at zero")
+    if len(names) == 3 and not np.allclose(loss(p, t, 2.0), 2 * rho):
+        raise refuse("does not have its weight as a factor")
+    if np.allclose(rho, (p - t) ** 2):
+        return SQUARED
+
+    def weight(r: np.ndarray) -> np.ndarray:
+        h = 1e-4 * np.maximum(np.abs(r), 1e-6)
+        away = np.where(np.abs(r) < 1e-6, 1e-6, r)
+        return np.maximum((value(away + h) - value(away - h)) / (4 * h * away), 0.0)
+
+    return Loss(value, weight)
