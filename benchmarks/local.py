@@ -10,7 +10,8 @@ the point are counted and left out.
 
 LIME comes in two ways: as it is by default (columns cut at quartiles, samples all over the data), and
 continuous, with its samples around the point. Its equations are read from its own coefficients, and
-checked against the prediction that it reports itself. "linear" is weighted least squares on the very
+checked against the prediction that it reports itself. "no search" is explain with engine=None: its sparse
+polynomials alone. "linear" is weighted least squares on the very
 rows that explain searches on.
 
     python benchmarks/local.py --points 50
@@ -45,7 +46,7 @@ from sklearn.preprocessing import StandardScaler
 from symtorch.frame import Frame
 from symtorch.local import explain
 
-METHODS = ("explain", "linear", "lime", "lime around x")
+METHODS = ("explain", "no search", "linear", "lime", "lime around x")
 N_FRESH = 500
 
 
@@ -141,6 +142,7 @@ def by_lime(X, x, model, output, seed, around=False):
 
 BY = {
     "explain": by_explain,
+    "no search": lambda X, x, model, output, seed: explain(model, X, x, output=output, seed=seed, engine=None).predict,
     "linear": by_linear,
     "lime": by_lime,
     "lime around x": lambda *args: by_lime(*args, around=True),

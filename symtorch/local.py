@@ -130,7 +130,7 @@ def explain(
     kernel_width: float | None = None,
     max_terms: int = 12,
     sr_params: Mapping[str, Any] | None = None,
-    engine: str | Engine = "native",
+    engine: str | Engine | None = "native",
     seed: int = 0,
 ) -> Explanation:
     """A short equation for what a model does around the point x.
@@ -161,14 +161,15 @@ def explain(
         max_terms: terms of the sparse polynomials that are tried too, whatever ``maxsize`` says of the
             search; 0 for none.
         sr_params: search options beside :data:`DEFAULT_LOCAL_PARAMS`.
-        engine: as for :meth:`symtorch.SymbolicModel.distill`.
+        engine: as for :meth:`symtorch.SymbolicModel.distill`; None for the sparse polynomials alone, which
+            takes milliseconds.
         seed: of all that is random.
 
     Raises:
         InputError: arguments that can't be used.
     """
     options = SearchOptions.from_params({**DEFAULT_LOCAL_PARAMS, "random_state": seed, **(sr_params or {})})
-    chosen_engine = resolve(engine)
+    chosen_engine = None if engine is None else resolve(engine)
     if kernel_width is not None and not kernel_width > 0:
         raise InputError(f"kernel_width is {kernel_width!r}; expected a positive number.")
     ask, X = _function(model, data)

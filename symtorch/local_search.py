@@ -27,12 +27,12 @@ TOLERANCE = 0.05
 
 
 def local_front(
-    sample: Samples, options: SearchOptions, engine: Engine, max_terms: int, rng: np.random.Generator
+    sample: Samples, options: SearchOptions, engine: Engine | None, max_terms: int, rng: np.random.Generator
 ) -> Front:
     """Equations for the one output of a local sample.
 
     Sparse polynomials on all columns come first. The engine starts from them, on the columns that
-    they use first.
+    they use first; with no engine they are all.
     """
     y, weights = sample.Y[:, 0], sample.weights
     assert weights is not None
@@ -43,9 +43,10 @@ def local_front(
         if {"+", "*"} <= options.operators.keys():
             exprs += [polynomial(terms, c) for terms, c in fits[: max_terms + 1]]
         used = dict.fromkeys(column for term in fits[-1][0] for column in term)
-        columns = sorted([*used, *range(sample.n_inputs)][:SEARCH_COLUMNS] if not used else list(used)[:SEARCH_COLUMNS])
-        found = _searched(sample, columns, exprs, options, engine, rng)
-        exprs += [substitute(eq.expr, [Variable(c) for c in columns]) for eq in found]
+        columns = sorted((list(used) or list(range(sample.n_inputs)))[:SEARCH_COLUMNS])
+        if engine is not None:
+            found = _searched(sample, columns, exprs, options, engine, rng)
+            exprs += [substitute(eq.expr, [Variable(c) for c in columns]) for eq in found]
 
     def equation(expr: Expr) -> Equation:
         loss = float(np.average((evaluate(expr, sample.X) - y) ** 2, weights=weights))
@@ -54,8 +55,8 @@ def local_front(
     return Front.from_candidates(
         map(equation, exprs),
         model_selection=options.model_selection,
-        engine="none" if found is None else found.engine,
-        stop_reason="exact" if found is None else found.stop_reason,
+        engine="polynomials" if found is None else found.engine,
+        stop_reason="no search" if found is None else found.stop_reason,
         n_samples=sample.n_samples,
         seconds=0.0 if found is None else found.seconds,
     )

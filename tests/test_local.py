@@ -89,6 +89,12 @@ def test_a_real_search_finds_a_step():
     assert explanation.front.engine == "native"
 
 
+def test_without_an_engine_polynomials_do():
+    explanation = explain(law, X, [1.0, 60.0, 0.0], engine=None)
+    assert explanation.r2_held_out == pytest.approx(1)
+    assert explanation.front.engine == "polynomials"
+
+
 # ---- models
 
 
