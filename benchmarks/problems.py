@@ -83,9 +83,7 @@ TABLE = [
     _law("planck", "cube(x0)/(exp(x0*x1) - 1)", (1, 3), n_inputs=2),
     _law("relativity", "x0*x1/sqrt(1 - square(x1/x2))", (1, 5), (1, 2), (3, 10)),
 ]
-LEARNED: dict[str, dict[str, Any]] = {
-    name: {"steps": 12000} for name in ("heat", "gravity")
-}
+LEARNED: dict[str, dict[str, Any]] = {name: {"steps": 12000} for name in ("heat", "gravity")}
 """How the networks of the two laws are trained."""
 
 HELD_OUT = [

@@ -28,7 +28,18 @@ import numpy as np
 
 from symtorch.engines.native import normal
 from symtorch.engines.native.clean import places, put
-from symtorch.engines.native.normal import LOG, add, apply, factors, is_power, is_product, is_sum, multiply, power, terms
+from symtorch.engines.native.normal import (
+    LOG,
+    add,
+    apply,
+    factors,
+    is_power,
+    is_product,
+    is_sum,
+    multiply,
+    power,
+    terms,
+)
 from symtorch.engines.native.vocabulary import Vocabulary
 from symtorch.equations.expr import Call, Constant, Expr, evaluate
 from symtorch.equations.operators import OPERATORS
@@ -156,7 +167,9 @@ def extract(node: Expr) -> Iterator[Expr]:
         exponents = {e for _, e in where}
         for e in exponents:
             if len(where) >= 2 or e < 0:
-                take = [k for k, q in where if (q >= e > 0) or (q <= e < 0)] if len(where) >= 2 else list(range(len(summands)))
+                take = list(range(len(summands)))
+                if len(where) >= 2:
+                    take = [k for k, q in where if (q >= e > 0) or (q <= e < 0)]
                 if len(take) < 2:
                     continue
                 inner = add([multiply([summands[k], power(base, -e)]) for k in take])
@@ -181,7 +194,7 @@ def common_power(node: Expr) -> Iterator[Expr]:
             if float(p).is_integer() and abs(p) != 1.0:
                 continue
             for i, (b, q) in enumerate(found):
-                if i != k and not float(q).is_integer() or i != k and p != q and (2 * q).is_integer() and abs(p) < 1:
+                if i != k and (not float(q).is_integer() or (p != q and (2 * q).is_integer() and abs(p) < 1)):
                     others = [power(x, y) for j, (x, y) in enumerate(found) if j not in (i, k)]
                     joined = power(multiply([base, power(b, q / p)]), p)
                     yield multiply([Constant(c), *others, joined])
@@ -230,10 +243,10 @@ def one_wave(node: Expr) -> Iterator[Expr]:
                 waves.setdefault(term.args[0], {})[term.op.name] = (k, c)
         for u, pair in waves.items():
             if len(pair) == 2:
-                (i, a), (j, b) = pair["sin"], pair["cos"]
+                (i, sine), (j, cosine) = pair["sin"], pair["cos"]
                 rest = [multiply([Constant(c), t]) for k, (c, t) in enumerate(found) if k not in (i, j)]
-                for op, phase in ((_SIN, math.atan2(b, a)), (_COS, math.atan2(-a, b))):
-                    wave = multiply([Constant(math.hypot(a, b)), Call(op, (add([u, Constant(phase)]),))])
+                for op, phase in ((_SIN, math.atan2(cosine, sine)), (_COS, math.atan2(-sine, cosine))):
+                    wave = multiply([Constant(math.hypot(sine, cosine)), Call(op, (add([u, Constant(phase)]),))])
                     yield add([*rest, wave, Constant(constant)])
     if is_product(node):
         c, factored = factors(node)
@@ -260,7 +273,8 @@ def hyperbolic(node: Expr) -> Iterator[Expr]:
         offset, inner = terms(term.children[0])
         if len(inner) == 1 and offset > 0 and inner[0][0] == 1.0:
             wave = inner[0][1]
-            if isinstance(wave, Call) and wave.op == normal.EXP and math.isclose(c, -2 * constant * offset, rel_tol=1e-6):
+            balanced = math.isclose(c, -2 * constant * offset, rel_tol=1e-6)
+            if isinstance(wave, Call) and wave.op == normal.EXP and balanced:
                 # c0 - 2 c0 b/(exp(v) + b) = c0 tanh((v - log b)/2)
                 angle = multiply([Constant(0.5), add([wave.args[0], Constant(-math.log(offset))])])
                 rest = [multiply([Constant(a), t]) for j, (a, t) in enumerate(found) if j != k]

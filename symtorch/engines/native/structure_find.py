@@ -64,12 +64,13 @@ def find_steps(problem: Problem, hint: float, seed: int) -> Findings:
     merges = [Merge(pair, problem.n_inputs) for pair in find_pairs(few, gradient, rng)]
     merges += [Merge(pair, problem.n_inputs) for pair in find_divided_pairs(few, gradient, rng)]
     rescales = [Rescale(s, problem.n_inputs) for s in find_scalings(few, gradient, rng)]
+    tried: list[Merge | Rescale] = [*merges, *rescales]
     judged = [swaps.judged(link, *pair) for link in links(swaps) for pair in swaps.two]
-    seen = [(step.residual, step.contrast) for step in (*merges, *rescales)] + judged
+    seen = [(step.residual, step.contrast) for step in tried] + judged
     floor = min([r for r, c in seen if c <= CONTRAST / 2], default=np.inf)
     floor = min(floor, hint * 3.0)
     tolerance = 1e-12 if floor < EXACT else min(FACTOR * floor, WORST)
-    found: list[Step] = [s for s in (*merges, *rescales) if s.residual <= tolerance and s.contrast <= CONTRAST]
+    found: list[Step] = [s for s in tried if s.residual <= tolerance and s.contrast <= CONTRAST]
     separations = find_separations(swaps, tolerance, CONTRAST)
     found += [Split(s) for s in _plainest(separations)]
     if not any(len(s.groups) > 1 and s.link.power in (0, 1) for s in separations):

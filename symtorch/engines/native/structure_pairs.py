@@ -150,7 +150,8 @@ def find_pairs(problem: Problem, gradient: np.ndarray, rng: np.random.Generator)
         for j in range(i + 1, d):
             for name, scale in SCALES.items():
                 both = np.stack([problem.low[[i, j]], problem.high[[i, j]]])
-                if name == "inverse" and (np.abs(both).min() < 0.1 * np.abs(both).max() or (both[0] * both[1] < 0).any()):
+                far = np.abs(both).max()
+                if name == "inverse" and (np.abs(both).min() < 0.1 * far or (both[0] * both[1] < 0).any()):
                     continue
                 with np.errstate(all="ignore"):
                     slope_i = gradient[i] / scale.slope(problem.Z[:, i])
@@ -176,10 +177,14 @@ def find_divided_pairs(problem: Problem, gradient: np.ndarray, rng: np.random.Ge
             for name in ("identity", "square"):
                 scale = SCALES[name]
                 with np.errstate(all="ignore"):
-                    slope = {m: (gradient[m] - (share if m == n else 0.0)) / scale.slope(problem.Z[:, m]) for m in (i, j)}
+                    slope = {
+                        m: (gradient[m] - (share if m == n else 0.0)) / scale.slope(problem.Z[:, m]) for m in (i, j)
+                    }
                 r, spread = ratio(slope[j], slope[i])
                 if spread < 0.3 and 1e-3 < abs(r) < 1e3:
-                    yield replace(_refined(problem, i, j, scale, r, rng, n), divisor=n)  # type: ignore[type-var]
+                    refined = _refined(problem, i, j, scale, r, rng, n)
+                    if refined is not None:
+                        yield replace(refined, divisor=n)
 
 
 def _refined(

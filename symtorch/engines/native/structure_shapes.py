@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -54,12 +55,12 @@ def _bases(x: np.ndarray) -> Iterator[tuple[np.ndarray, Callable[[], Expr]]]:
     variable, width = Variable(0), float(np.ptp(x))
     for p in _POWERS:
         if (x > 0).all() or (float(p).is_integer() and (p > 0 or (x < 0).all())):
-            yield x**p, lambda p=p: power(variable, p)
+            yield x**p, partial(power, variable, p)
     if (x > 0).all():
         yield np.log(x), lambda: apply(LOG, [variable])
     for rate in np.concatenate([_RATES, -_RATES]) / width:
         if abs(rate) * np.abs(x).max() < 50:
-            yield np.exp(rate * x), lambda b=rate: apply(EXP, [multiply([Constant(float(b)), variable])])
+            yield np.exp(rate * x), partial(apply, EXP, [multiply([Constant(float(rate)), variable])])
 
 
 def one_input_forms(x: np.ndarray, y: np.ndarray, words: Vocabulary, most: int = 8) -> list[Expr]:
@@ -80,8 +81,9 @@ def one_input_forms(x: np.ndarray, y: np.ndarray, words: Vocabulary, most: int =
         if tree is not None:
             written.append((words.cost(tree), loss, expr))
     # The simplest for their accuracy first, then the most accurate of the others.
-    front, rest = [], []
-    for cost, loss, expr in sorted(written, key=lambda item: item[:2]):
+    front: list[tuple[float, Expr]] = []
+    rest: list[tuple[float, Expr]] = []
+    for _, loss, expr in sorted(written, key=lambda item: item[:2]):
         (front if not front or loss < front[-1][0] else rest).append((loss, expr))
     rest.sort(key=lambda item: item[0])
     return [expr for _, expr in (front[::-1] + rest)[:most]]

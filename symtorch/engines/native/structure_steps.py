@@ -105,7 +105,10 @@ class Merge:
         pair, rest = self.pair, self.rest
         i, j, r, scale = pair.i, pair.j, pair.r, SCALES[pair.scale]
         xi, xj = problem.Z[:, i], problem.Z[:, j]
-        u = xi * np.sign(xj) ** int(r) * np.abs(xj) ** r if pair.scale == "log" else scale.forward(xi) + r * scale.forward(xj)
+        if pair.scale == "log":
+            u = xi * np.sign(xj) ** int(r) * np.abs(xj) ** r
+        else:
+            u = scale.forward(xi) + r * scale.forward(xj)
 
         def ask(Z: np.ndarray, replica: int) -> np.ndarray:
             signs = np.stack([_branch(problem, i, len(Z)), _branch(problem, j, len(Z))])
@@ -249,7 +252,8 @@ def _aligned(problem: Problem, group: Sequence[int], link: Link) -> Ask:
 
     def prepared(replica: int) -> tuple[np.ndarray, float]:
         if replica not in shares:
-            reference = _telling(problem, link, sign) if replica == 0 and link.power != 1 else _reference(problem, replica)
+            telling = replica == 0 and link.power != 1
+            reference = _telling(problem, link, sign) if telling else _reference(problem, replica)
             here = raw(probe, reference, replica)
             if replica == 0:
                 shares[0] = reference, 1.0 if link.power == 0 else 0.0
@@ -324,7 +328,5 @@ class Part:
         return [problem.below(problem.Z[:, without_j], first), problem.below(problem.Z[:, without_i], second)]
 
     def join(self, solved: Sequence[Expr]) -> Expr:
-        placed = [
-            substitute(e, [Variable(q) for q in kept]) for e, kept in zip(solved, self._columns(), strict=True)
-        ]
+        placed = [substitute(e, [Variable(q) for q in kept]) for e, kept in zip(solved, self._columns(), strict=True)]
         return multiply(placed) if self.gap.link.power == 0 else add(placed)
