@@ -212,9 +212,9 @@ def build(source: str, dtype: torch.dtype) -> ctypes.CDLL:
         raise CompilerError("no C compiler was found (looked for $CC, cc, gcc and clang); install one, or run eagerly.")
     single = dtype == torch.float32
     real = (
-        ["-Dreal=float", "-DNAMED(f)=f##f", "-fsingle-precision-constant"]
+        ["-Dreal=float", "-DNAMED(n)=n##f", "-fsingle-precision-constant"]
         if single
-        else ["-Dreal=double", "-DNAMED(f)=f"]
+        else ["-Dreal=double", "-DNAMED(n)=n"]
     )
     with tempfile.TemporaryDirectory(prefix="symtorch-") as folder:
         path, library = Path(folder, "kernel.c"), Path(folder, "kernel.so")

@@ -4,7 +4,7 @@ import pickle
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from trees import NAMES, trees
+from trees import trees
 
 from symtorch.equations.expr import (
     Call,

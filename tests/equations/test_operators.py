@@ -36,7 +36,7 @@ def by_sympy(row, args, derivative_by=None):
         expr = expr.diff(symbols[derivative_by])
         # Steps are flat wherever they have a derivative, which SymPy doesn't say.
         flat = [node for node in sympy.preorder_traversal(expr) if isinstance(node, (sympy.Subs, sympy.Derivative))]
-        expr = expr.subs({node: 0 for node in flat}).replace(sympy.DiracDelta, lambda *_: sympy.Integer(0))
+        expr = expr.subs(dict.fromkeys(flat, 0)).replace(sympy.DiracDelta, lambda *_: sympy.Integer(0))
     values = [expr.subs(dict(zip(symbols, map(float, point), strict=True))).evalf(17) for point in args.T]
     return np.array([float(value) for value in values])
 
