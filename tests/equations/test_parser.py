@@ -39,7 +39,7 @@ def test_any_text_is_a_tree_or_a_parse_error(text):
         "__import__('os').system('true')", "().__class__.__bases__", "x0.__class__", "x0.real", "lambda: x0",
         "[x0 for x0 in x0]", "f'{x0}'", "'a'*9", "x0[0]", "sin(x=x0)", "sin(*x0)", "print(x0)", "eval(x0)", "await x0",
         "x0 // 2", "x0 @ x0", "~x0", "x0 is x0", "x0 == 1", "None", "...", "2j", "", " ", "x0 x0", "x0; x0", "x0 = 1",
-        "sin", "(y := 3)", "sin()", "sin(x0, x0)", "y", "Piecewise(x0)", "Piecewise((x0, x0 > 0, 1))", "\0", "\ud800", "x0\n+ x0", "10**",
+        "10**", "sin", "(y := 3)", "sin()", "sin(x0, x0)", "y", "Piecewise(x0)", "Piecewise((x0, x0 > 0, 1))", "\0", "\ud800", "x0\n+ x0",
         "1" * 400, "1" * 5000, "1e999", "(" * 50_000, "(" * 5000 + "x0" + ")" * 5000, "[" * 5000, "-" * 50_000 + "x0",
         "x0" + "**x0" * 10_000, "not " * 20_000 + "x0", "sin(" * (MAX_DEPTH + 1) + "x0" + ")" * (MAX_DEPTH + 1),
         "x0" * 1_000_000, "x0" + " + x0" * 20_000, "x0 if x0 else " * 5000 + "x0", "9" * MAX_LENGTH,
