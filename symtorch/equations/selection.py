@@ -1,14 +1,25 @@
 """Rules that pick one equation from a Pareto front.
 
 ``best``, ``accuracy`` and ``score`` are PySR's, as its manual defines them
-(https://ai.damtp.cam.ac.uk/pysr/stable/options/#model-selection). ``law`` is our own and the default:
-where the data come from a law seen through small errors (a trained network's), the loss falls steeply
-until the law is complete and slowly afterwards, while longer equations fit the errors. It looks for
-that bend, on the lower convex hull of log(loss) over complexity (the L-curve of regularisation:
-Hansen, doi 10.1137/1034115): with the hull's slopes s⁻ before and s⁺ after a corner, it picks the
-corner with the greatest
+(https://ai.damtp.cam.ac.uk/pysr/stable/options/#model-selection).
 
-    log(loss of the simplest / loss) · log(s⁻ / s⁺),    s⁺ at least 0.15.
+``law`` is our own and the default. A law seen through errors (noise, or those of a network that has
+learned it) shows as a bend: log(loss) falls steeply by complexity until the law is complete, and slowly
+afterwards, while longer equations fit the errors. So the rule looks for the sharpest corner of the
+front's lower convex hull (the L-curve of regularisation: Hansen 1992, doi 10.1137/1034115). With the
+slopes s⁻ before and s⁺ after a corner, both positive and per unit of complexity, it takes the corner
+with the greatest
+
+    log(loss of the simplest / loss here) · log(s⁻ / s⁺),    s⁺ at least 0.15.
+
+The first factor is what has been explained so far, the second how much steeper the way here was than
+the way on. A slope of 0.15 (an equation seven units longer is e times better) is what fitting a
+trained network's errors brings; less doesn't matter, and nothing better is expected beyond the last
+equation. Losses below 1e-14 of the simplest one's are all the same: an exact law is the simplest of
+those.
+
+More questions to the teacher don't help the choice: between the samples, beyond them and in its
+derivatives a network is as far from the law as from an equation that has fitted its errors.
 """
 
 from __future__ import annotations
@@ -22,6 +33,12 @@ from symtorch.errors import OptionError
 
 if TYPE_CHECKING:
     from symtorch.equations.front import Equation
+
+FLAT = 0.15
+"""Slope of log(loss) per unit of complexity that counts as flat; also what lies beyond the last equation."""
+
+ROUNDING = 1e-14
+"""Loss relative to the simplest equation's at which all is rounding."""
 
 
 def scores(complexities: Sequence[int], losses: Sequence[float]) -> list[float]:
@@ -42,10 +59,8 @@ def select(equations: Sequence[Equation], rule: str) -> int:
     score = np.array([eq.score for eq in equations])
     if rule == "score":
         return int(np.argmax(score))
-    if rule == "law":
-        law = _bend([eq.complexity for eq in equations], losses)
-        if law is not None:
-            return law
+    if rule == "law" and (corners := bends([eq.complexity for eq in equations], losses.tolist())):
+        return corners[0][1]
     if rule in ("best", "law"):
         # The highest score among those whose loss is at most 1.5 times the smallest.
         near = losses <= 1.5 * losses.min()
@@ -53,34 +68,38 @@ def select(equations: Sequence[Equation], rule: str) -> int:
     raise OptionError(f"model_selection {rule!r} is not known; expected 'law', 'best', 'accuracy' or 'score'.")
 
 
-_FLAT = 0.15
-"""Slope of log(loss) per unit of complexity that counts as flat; also what lies beyond the last equation."""
+def bends(complexities: Sequence[float], losses: Sequence[float]) -> list[tuple[float, int]]:
+    """The corners of a front, the sharpest first, by the measure of the rule ``law``.
 
-_ROUNDING = 1e-14
-"""Loss relative to the simplest equation's at which all is rounding."""
+    >>> bends([1, 3, 7, 9, 13], [1.0, 0.8, 1e-4, 9e-5, 7e-5])[0][1]
+    2
 
+    Args:
+        complexities: rising.
+        losses: of the same equations; they need not fall everywhere.
 
-def _bend(complexities: Sequence[int], losses: np.ndarray) -> int | None:
-    """Position of the sharpest bend of the front, or None if it has none."""
-    depth = -np.log(np.maximum(losses / losses[0], _ROUNDING)) if losses[0] > 0.0 else np.zeros(len(losses))
+    Returns:
+        (sharpness, position) of every corner; empty if the front has none.
+    """
+    loss = np.asarray(losses, dtype=np.float64)
+    if len(loss) == 0 or not loss[0] > 0.0:
+        return []
+    depth = -np.log(np.maximum(loss / loss[0], ROUNDING))
+
+    def slope(i: int, j: int) -> float:
+        return float((depth[j] - depth[i]) / (complexities[j] - complexities[i]))
+
     hull = [0]
     for i in range(1, len(depth)):
         if depth[i] <= depth[hull[-1]]:
             continue  # no better than rounding
-        while len(hull) > 1 and _slope(complexities, depth, hull[-2], hull[-1]) <= _slope(
-            complexities, depth, hull[-1], i
-        ):
+        while len(hull) > 1 and slope(hull[-2], hull[-1]) <= slope(hull[-1], i):
             hull.pop()
         hull.append(i)
-    best, found = 0.0, None
+    found = []
     for before, here, after in zip(hull, hull[1:], [*hull[2:], None], strict=False):
-        steep = _slope(complexities, depth, before, here)
-        flat = _FLAT if after is None else max(_slope(complexities, depth, here, after), _FLAT)
-        bend = depth[here] * float(np.log(steep / flat))
-        if bend > best:
-            best, found = bend, here
-    return found
-
-
-def _slope(complexities: Sequence[int], depth: np.ndarray, i: int, j: int) -> float:
-    return float((depth[j] - depth[i]) / (complexities[j] - complexities[i]))
+        on = FLAT if after is None else max(slope(here, after), FLAT)
+        sharpness = float(depth[here]) * float(np.log(slope(before, here) / on))
+        if sharpness > 0.0:
+            found.append((sharpness, here))
+    return sorted(found, key=lambda item: -item[0])
