@@ -144,6 +144,17 @@ def _from_row(row: Row) -> Operator:
 OPERATORS.update((row.name, _from_row(row)) for row in ROWS)
 
 
+DEFINED = {
+    "sqrt_abs": "sqrt_abs(x) = sqrt(abs(x))",
+    "log_abs": "log_abs(x) = log(abs(x))",
+    "log2_abs": "log2_abs(x) = log2(abs(x))",
+    "log10_abs": "log10_abs(x) = log10(abs(x))",
+    "log1p_abs": "log1p_abs(x) = log(abs(x) + 1)",
+    "acosh_abs": "acosh_abs(x) = acosh(abs(x) + 1)",
+    "pow_abs": "pow_abs(x, y) = abs(x)^y",
+}
+"""Operators that PySR has for old equations; they are read by their definitions."""
+
 _DEFINITION = re.compile(r"^\s*([A-Za-z]\w*)\s*\(([^()]*)\)(?:\s*where\b[^=]*)?\s*=(?!=)\s*(.+?)\s*$", re.S)
 _JULIA_FUNCTION = re.compile(r"^\s*function\s+([A-Za-z]\w*)\s*\(([^()]*)\)(.+?)\s*end\s*$", re.S)
 
@@ -172,6 +183,8 @@ def operator(spec: str, arity: int | None = None, mappings: Mapping[str, Callabl
     else:
         name = spec.strip()
         found = OPERATORS.get(ALIASES.get(name, name))
+        if found is None and name in DEFINED:
+            return operator(DEFINED[name], arity)
     if found is None:
         raise OptionError(
             f"operator {spec!r} is not known. {_suggest(name, OPERATORS)} "

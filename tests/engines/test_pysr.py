@@ -1,5 +1,6 @@
 """PySR as an engine, as far as it goes without Julia: readiness, parameters, results."""
 
+import ast
 import hashlib
 import json
 import math
@@ -212,6 +213,24 @@ def test_julia_code_as_an_operator_means_what_its_sympy_mapping_says():
     np.testing.assert_array_equal(evaluate(expr, np.array([[-1.0], [2.0]])), [0.0, 4.0])
     with pytest.raises(ParseError, match="extra_sympy_mappings"):
         custom_operators(params | {"extra_sympy_mappings": None})
+
+
+def test_every_operator_that_pysr_can_show_is_known():
+    """Its table of SymPy functions, read from its source."""
+    source = ast.parse((readiness.package_folder("pysr") / "export_sympy.py").read_text())
+    (table,) = (node.value for node in source.body if getattr(_target(node), "id", "") == "sympy_mappings")
+    names = [key.value for key in table.keys]
+    assert len(names) > 40
+    X = np.random.default_rng(0).uniform(1.1, 2.0, size=(5, 3))
+    for name in names:
+        op = operator(name)
+        (own,) = custom_operators({"operators": {op.arity: [name]}}) or (op,)
+        text = f"{name}({', '.join(['x0', 'x1', 'x2'][: op.arity])})"
+        assert evaluate(parse_equation(text, ["x0", "x1", "x2"], [own]), X).shape == (5,)
+
+
+def _target(node):
+    return node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
 
 
 def test_a_regressor_object_is_an_engine():

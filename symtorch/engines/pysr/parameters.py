@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from symtorch.equations.operators import Operator, operator
+from symtorch.equations.operators import DEFINED, Operator, operator
 from symtorch.errors import OptionError
 from symtorch.options import DEFAULT_SR_PARAMS, SearchOptions
 
@@ -75,7 +75,7 @@ def merged(options: SearchOptions, overrides: Mapping[str, Any]) -> dict[str, An
 
 
 def custom_operators(params: Mapping[str, Any]) -> tuple[Operator, ...]:
-    """The operators that the parameters define in Julia.
+    """The operators that the parameters define in Julia, or that we know by a definition.
 
     Raises:
         ParseError: a definition that we can't read, without a SymPy mapping that says what it means.
@@ -84,7 +84,7 @@ def custom_operators(params: Mapping[str, Any]) -> tuple[Operator, ...]:
     for arity, name in ((1, "unary_operators"), (2, "binary_operators")):
         by_arity[arity] = [*by_arity.get(arity, ()), *_listed(params.get(name))]
     mappings = params.get("extra_sympy_mappings") or {}
-    specs = [(spec, arity) for arity, specs in by_arity.items() for spec in specs if "(" in spec]
+    specs = [(spec, arity) for arity, specs in by_arity.items() for spec in specs if "(" in spec or spec in DEFINED]
     return tuple(operator(spec, int(arity), mappings) for spec, arity in specs)
 
 
@@ -99,7 +99,8 @@ def requests(
     operators = custom_operators(params)
     mappings = dict(params.get("extra_sympy_mappings") or {})
     for op in operators:
-        mappings.setdefault(op.name, _sympy_lambda(op))
+        if op.name not in DEFINED:  # those PySR knows itself
+            mappings.setdefault(op.name, _sympy_lambda(op))
     # What PySR prints goes to a log here; the bar is symtorch's.
     shared = {**params, "progress": False, "verbosity": max(1, int(params.get("verbosity") or 0))}
     shared |= {"output_directory": str(directory), "temp_equation_file": False}
