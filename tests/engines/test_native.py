@@ -126,7 +126,7 @@ def test_early_stop_condition() -> None:
 
 @pytest.mark.parametrize(
     "params",
-    [{"loss_function": "f"}, {"dimensional_constraint_penalty": 1.0}, {"elementwise_loss": "f(x, y) = (x - y)^4"},
+    [{"loss_function": "f"}, {"dimensional_constraint_penalty": 1.0}, {"elementwise_loss": "MyOwnLoss()"},
      {"early_stop_condition": "f(l, c) = l < 1"}],
     ids=str,
 )  # fmt: skip

@@ -158,7 +158,7 @@ class Bank:
     def _add_grid(self) -> None:
         """Functions of scaled inputs, offset reciprocals, and each of them times an input."""
         inputs = range(min(self.n_inputs, _MAX_GRID_INPUTS))
-        atoms = [atom for i in inputs for atom in self._grid_of(i)]
+        atoms = [atom for i in inputs for atom in self._grid_of(i) if self.words.render(atom[1]) is not None]
         if not atoms:
             return
         values = torch.stack([v for v, _, _ in atoms])

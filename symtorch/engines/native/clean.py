@@ -94,7 +94,7 @@ def _simple_numbers(value: float) -> Iterator[float]:
 
 
 def shorter(expr: Expr) -> Iterator[Expr]:
-    """The form without one of its constants, or without an alias."""
+    """The form without one of its constants, without a term that has one, or without an alias."""
     seen = {normal.key(expr)}
     for path, node in places(expr):
         replacements: list[Expr] = []
@@ -106,6 +106,7 @@ def shorter(expr: Expr) -> Iterator[Expr]:
                 replacements += [node.args[1], normal.multiply([normal.NEGATIVE, node.args[1]])]
                 if value < 0.0:
                     replacements.reverse()
+                replacements.append(Constant(0.0))
         if normal.is_power(node) and normal.is_power(node.args[0]):  # type: ignore[attr-defined]
             inner = node.args[0]  # type: ignore[attr-defined]
             p, q = inner.args[1], node.args[1]  # type: ignore[attr-defined]
