@@ -142,6 +142,30 @@ def test_any_rank_and_a_parent_that_calls_the_block_twice():
     assert model.block(torch.randn(2, 3, 1)).shape == (2, 3, 4)
 
 
+def test_within_distributed_training(tmp_path):
+    distributed = pytest.importorskip("torch.distributed")
+    if not distributed.is_available() or not distributed.is_gloo_available():
+        pytest.skip("needs the gloo backend")
+    distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    try:
+        model = nn.Sequential(pruned(), nn.Linear(4, 1))
+        parallel = nn.parallel.DistributedDataParallel(model).train()
+        optimizer = torch.optim.SGD(parallel.parameters(), lr=0.01)
+        x = torch.randn(50, 1)
+        mask = model[0].pruning_mask
+        for step in range(10):
+            optimizer.zero_grad()
+            parallel(x).square().mean().backward()
+            optimizer.step()
+            model[0].prune(step, x, parent_model=parallel)
+        assert model[0].pruning_mask is mask  # the very buffer that the processes share
+        assert len(model[0].get_active_dimensions()) == 2
+        assert parallel.training
+        assert all(p.grad is not None for p in parallel.parameters())
+    finally:
+        distributed.destroy_process_group()
+
+
 def test_importance_may_be_any_function_of_the_outputs():
     block = pruned()
     block.prune(9, torch.randn(50, 1), importance=lambda y: -y.abs().mean(dim=0))
