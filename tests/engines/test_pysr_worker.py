@@ -97,6 +97,13 @@ def test_torch_stays_out_of_the_worker_and_its_input_is_closed(tmp_path):
     assert note["mappings"] == {"inv": "0.3333333333333333"}
 
 
+def test_options_for_julia_on_the_command_line_reach_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "_xoptions", {"juliapkg-offline": "yes", "juliacall-startup-file": True, "dev": True})
+    (front,) = engine(save_path=tmp_path).search(samples(), options())
+    found = json.loads((Path(front.folder) / "note.json").read_text())["xoptions"]
+    assert found == {"juliapkg-offline": "yes", "juliacall-startup-file": True}
+
+
 def test_the_sympy_mapping_of_a_definition_that_we_can_read_is_filled_in(tmp_path):
     params = {"unary_operators": ["bump(x) = 1/(1 + x^2)"]}
     (front,) = engine(save_path=tmp_path).search(samples(), options(**params))

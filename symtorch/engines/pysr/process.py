@@ -37,7 +37,7 @@ class Worker:
         with self.log.open("wb") as log:
             # -P keeps this package's folder, where the script lies, off the worker's sys.path.
             self._process = subprocess.Popen(
-                [sys.executable, "-P", str(Path(__file__).with_name("worker.py"))],
+                [sys.executable, "-P", *_julia_options(), str(Path(__file__).with_name("worker.py"))],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -98,6 +98,12 @@ class Worker:
         """The last lines that it has printed, indented, for an error message."""
         lines = [line.rstrip() for line in self.output().replace("\r", "\n").splitlines() if line.strip()]
         return "\n".join(f"    {line[:300]}" for line in lines[-n:]) or "    (it printed nothing)"
+
+
+def _julia_options() -> list[str]:
+    """The -X options of this process that juliacall and juliapkg read."""
+    given = {key: value for key, value in sys._xoptions.items() if key.startswith(("juliacall-", "juliapkg-"))}
+    return [f"-X{key}" if value is True else f"-X{key}={value}" for key, value in given.items()]
 
 
 def _own_session() -> dict[str, Any]:

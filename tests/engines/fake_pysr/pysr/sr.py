@@ -78,6 +78,7 @@ class PySRRegressor:
             "mappings": {k: str(f(3)) for k, f in (self.extra_sympy_mappings or {}).items()},
             "stdin": sys.stdin.read(),
             "modules": [name for name in ("torch", "symtorch") if name in sys.modules],
+            "xoptions": dict(sys._xoptions),
             "threads": os.environ.get("PYTHON_JULIACALL_THREADS"),
             "resumed": getattr(self, "resumed_", None),
         }
