@@ -72,7 +72,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=2000, help="training steps")
     parser.add_argument("--niterations", type=int, default=100, help="budget of the symbolic search")
+    parser.add_argument("--smoke", action="store_true", help="a few steps, to see that it runs")
     args = parser.parse_args()
+    if args.smoke:
+        args.steps, args.niterations = 60, 1
     torch.manual_seed(0)
     generator = torch.Generator().manual_seed(0)
     started = time.perf_counter()
