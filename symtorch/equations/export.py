@@ -206,7 +206,7 @@ def onnx(exprs: Sequence[Expr], names: Sequence[str], path: str | Path, dtype: t
     try:
         import onnxscript  # noqa: F401
     except ImportError:
-        raise InputError("ONNX export needs onnxscript; install it with: pip install onnx onnxscript") from None
+        raise InputError("ONNX export needs onnxscript; install it with: pip install 'torch-symbolic[onnx]'") from None
     path = Path(path)
     module = SymbolicFunction(exprs, len(names)).eval()
     torch.onnx.export(
