@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from symtorch import SymbolicModel
 from symtorch.engines import Progress
 from symtorch.engines.pysr import PySREngine, lazy
 from symtorch.engines.pysr.pool import Limits
@@ -255,6 +256,15 @@ def test_where_pysr_cannot_start_it_says_why_and_what_to_do(start, reason, monke
     for attempt in (lambda e: e.check(options()), lambda e: e.search(samples(), options())):
         with pytest.raises(EngineError, match=rf"{reason}(.|\n)*python -c 'import pysr'(.|\n)*engine='native'"):
             attempt(engine(limits=Limits(start=1.0 if start == "hang" else 60)))
+
+
+def test_where_pysr_cannot_start_the_block_is_never_called(monkeypatch):
+    monkeypatch.setenv("FAKE_PYSR_START", "fail")
+    calls = []
+    block = SymbolicModel(lambda x: calls.append(len(x)) or x, "block")
+    with pytest.raises(EngineError, match="could not find Julia"):
+        block.distill(np.ones((50, 2)), engine="pysr")
+    assert calls == []
 
 
 def test_a_worker_whose_parent_is_killed_ends_and_cleans_up(tmp_path):
