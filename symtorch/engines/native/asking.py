@@ -13,6 +13,7 @@ import numpy as np
 
 from symtorch.engines.native.search import FlatSearch
 from symtorch.engines.native.structure import Laws, find_laws
+from symtorch.engines.native.structure_candidates import EXACT, VISIBLE, Candidate, convincing
 from symtorch.options import SearchOptions
 from symtorch.samples import Samples
 
@@ -68,3 +69,15 @@ def close_solved(search: FlatSearch, found: Sequence[Laws | None]) -> None:
     for archive, laws in zip(search.archives, found, strict=True):
         if laws is not None and laws.solved and archive.best <= 2.0 * laws.loss + 1e-12:
             archive.goal = max(archive.goal, archive.best)
+
+
+def close_at_bend(search: FlatSearch, found: Sequence[Laws | None]) -> None:
+    """The same after a round, where the front of a teacher that errs ends in a sharp bend.
+
+    From there on longer equations fit the teacher's error, and rounds no longer pay.
+    """
+    for archive, laws in zip(search.archives, found, strict=True):
+        if laws is not None and laws.floor > EXACT:
+            front = [Candidate(c.expr, c.complexity, c.loss) for c in archive.pareto()]
+            if convincing(front, laws.floor, 10 * VISIBLE):
+                archive.goal = max(archive.goal, archive.best)

@@ -14,7 +14,7 @@ import torch
 
 from symtorch.engines.base import Progress, ProgressCallback
 from symtorch.engines.native.archive import Archive
-from symtorch.engines.native.asking import ask_teacher, close_solved
+from symtorch.engines.native.asking import ask_teacher, close_at_bend, close_solved
 from symtorch.engines.native.fit import Rows, fit
 from symtorch.engines.native.losses import Loss, parse_loss
 from symtorch.engines.native.normal import normalise
@@ -143,7 +143,7 @@ class _Part:
         rows = _rows_to_fit(samples, options, seed)
         self.fitted = self.samples.take(rows) if len(rows) < samples.n_samples else self.samples
         budget = Budget(
-            rounds=max(1, round(_FULL_ROUNDS * options.niterations / FULL_BUDGET)),
+            rounds=round(_FULL_ROUNDS * options.niterations / FULL_BUDGET),
             goal=float(options.early_stop_condition or 0.0),
             seconds=seconds,
         )
@@ -169,6 +169,7 @@ class _Part:
                 found = ask_teacher(self.search, self.fitted, self.outputs, self.options, self.seed)
                 self.search.sketch()
                 close_solved(self.search, found)
+                self.search.after_round = lambda: close_at_bend(self.search, found)
         except KeyboardInterrupt:
             self.search.stop_reason = "interrupted"
         else:

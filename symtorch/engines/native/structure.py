@@ -44,7 +44,7 @@ Enough = Callable[[Sequence[Candidate], bool], bool]
 FlatSolver = Callable[[np.ndarray, np.ndarray, float, Enough], Sequence[Expr]]
 """(Z, y, goal, enough) -> normal forms over Z's columns, fitted. It stops once 1 - R² is below the goal, or
 once ``enough`` says so of the front."""
-_EARLY = ("constants", "refine 1", "refine 2")
+_EARLY = ("constants",)
 
 REPLICAS = 8
 """Answers that a piece of a noisy teacher is the mean of."""
@@ -53,6 +53,8 @@ WIDTHS = (3, 2, 2, 1)
 """Hypotheses that are followed at each depth."""
 PIECES = 10
 """Pieces that the flat search is given, at most; plans end when they are used up."""
+FURTHER = 3
+"""The same once a plan has brought something that may be the law."""
 MOST_INPUTS = 3
 """A teacher of more inputs that shows no structure is left to the flat search on the samples."""
 SHORTENED = 3
@@ -102,8 +104,8 @@ def find_laws(
         front = search.solve(root(X, teacher, search.count, seed))
     floor = search.floor
     solved = convincing(front, floor)
-    law = likeliest(front, floor)[0] if front else None
-    likely = [c.expr for c in likeliest(front, floor)]
+    law = likeliest(front)[0] if front else None
+    likely = [c.expr for c in likeliest(front)]
     exprs = [c.expr for c in front if c.expr not in likely[:SHORTENED]]
     exprs += [shortest(expr, words, X[:PIECE_ROWS]) for expr in likely[:SHORTENED]]
     logger.debug("floor %.1e, %d rows asked, solved: %s", floor, search.count.rows, solved)
@@ -173,6 +175,8 @@ class _Decomposition:
             found = pareto(found + self._follow(step, problem, floor, points))
             if convincing(found, floor) or self.pieces_left <= 0:
                 return found
+            if floor > EXACT and convincing(found, floor, np.inf):  # a law, if the teacher is worse than it seemed
+                self.pieces_left = min(self.pieces_left, FURTHER)
         if problem.n_inputs <= MOST_INPUTS or problem.depth > 0:
             found = pareto(found + self._undivided(points, floor))
         return found
@@ -185,7 +189,7 @@ class _Decomposition:
             answers = self.solve(part, floor)
             if not answers:
                 return []
-            solved.append(likeliest(answers, floor))
+            solved.append(likeliest(answers))
         joined = [normalise(step.join([part.expr for part in chosen])) for chosen in combinations(solved)]
         return points.fitted(joined, self.words, floor < EXACT)
 

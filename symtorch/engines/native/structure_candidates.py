@@ -19,10 +19,11 @@ from symtorch.engines.native.fit import Rows, fit
 from symtorch.engines.native.normal import key, normalise
 from symtorch.engines.native.vocabulary import Vocabulary
 from symtorch.equations.expr import Expr, size
+from symtorch.equations.selection import bends
 
 EXACT = 1e-14
 """A teacher whose relative squared error is below this is a formula; what is left is rounding."""
-MOST_NOISE = 1e-2
+MOST_NOISE = 3e-2
 """Relative loss above which nothing is taken for a law."""
 VISIBLE = 60.0
 """A network's error may exceed what tests of structure see of it by this factor: an error that keeps the
@@ -64,7 +65,7 @@ class Points:
 
         made = [c for expr in exprs if (c := candidate(expr, 30)) is not None]
         if not exact:
-            for c in likeliest(pareto(made), self.noise, 2):
+            for c in likeliest(pareto(made), 2):
                 made += pruned(c, lambda expr: candidate(expr, 12))
         return pareto(made)
 
@@ -110,36 +111,21 @@ def convincing(front: Sequence[Candidate], floor: float, factor: float = VISIBLE
         return False
     if floor < EXACT:
         return front[-1].loss < 1e-13
-    law = likeliest(front, floor)[0]
+    law = likeliest(front)[0]
     best = min(front, key=lambda c: c.loss)
     gain = math.log(max(law.loss, 1e-300) / max(best.loss, 1e-300))
     return law.loss <= min(MOST_NOISE, factor * floor) and gain <= 0.7 + SLOW * (best.cost - law.cost)
 
 
-def likeliest(front: Sequence[Candidate], floor: float, most: int = 3) -> list[Candidate]:
+def likeliest(front: Sequence[Candidate], most: int = 3) -> list[Candidate]:
     """The candidates at the sharpest bends of a front, the sharpest first, and the most accurate one."""
     if not front:
         return []
-    least = 1e-18 if floor < EXACT else max(1e-3 * floor, 1e-18)
-    points = [(0.0, 0.0), *((c.cost, math.log(max(c.loss, least))) for c in front)]
-    hull = [0]
-    for k in range(1, len(points)):
-        while len(hull) > 1 and _slope(points[hull[-2]], points[k]) <= _slope(points[hull[-2]], points[hull[-1]]):
-            hull.pop()
-        if points[k][1] < points[hull[-1]][1]:
-            hull.append(k)
-    bends = []
-    for before, here, after in zip(hull, hull[1:], [*hull[2:], None], strict=False):
-        beyond = 0.0 if after is None else _slope(points[here], points[after])
-        bends.append((beyond - _slope(points[before], points[here]), front[here - 1]))
-    bends.sort(key=lambda item: -item[0])
-    chosen = [c for _, c in bends[:most]]
+    # With nothing at all the loss is the constant's, 1, so the first equation can be a law too.
+    corners = bends([0.0, *(c.cost for c in front)], [1.0, *(c.loss for c in front)])
+    chosen = [front[position - 1] for _, position in corners[:most]]
     best = min(front, key=lambda c: c.loss)
     return chosen if best in chosen else [*chosen, best]
-
-
-def _slope(a: tuple[float, float], b: tuple[float, float]) -> float:
-    return (b[1] - a[1]) / max(b[0] - a[0], 1e-9)
 
 
 def combinations(solved: Sequence[Sequence[Candidate]]) -> list[list[Candidate]]:
