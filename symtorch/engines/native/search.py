@@ -66,6 +66,7 @@ class FlatSearch:
         seed: of everything random.
         device: where the bank lives.
         report: called after every stage with its name, the steps done, and the steps of the whole budget.
+        after_round: called after every round; raising an archive's ``goal`` ends the search for its output.
     """
 
     X: np.ndarray
@@ -77,6 +78,7 @@ class FlatSearch:
     seed: int = 0
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     report: Callable[[str, int, int], None] | None = None
+    after_round: Callable[[], None] | None = None
     archives: list[Archive] = field(init=False)
     stop_reason: str = field(init=False, default="budget")
 
@@ -150,6 +152,8 @@ class FlatSearch:
             moved = self._heights.get(k, np.inf) - height > _PROGRESS
             self._heights[k] = height
             self._still[k] = 0 if moved else self._still.get(k, 0) + 1
+        if self.after_round is not None:
+            self.after_round()
 
     @property
     def open(self) -> list[int]:
