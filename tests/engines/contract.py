@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ class EngineContract:
     tolerance = 1e-6
     """1 - R² of an equation that counts as the law."""
 
-    params: dict[str, Any] = {"niterations": 20, "random_state": 0, "progress": False, "verbosity": 0}  # noqa: RUF012
+    params: ClassVar[dict[str, Any]] = {"niterations": 20, "random_state": 0, "progress": False, "verbosity": 0}
 
     def engine(self) -> Engine:
         raise NotImplementedError

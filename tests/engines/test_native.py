@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import hypothesis.strategies as st
 import numpy as np
@@ -27,6 +27,8 @@ WIDE = {
 
 
 class TestContract(EngineContract):
+    params: ClassVar[dict[str, Any]] = {**EngineContract.params, "niterations": 5}
+
     def engine(self) -> NativeEngine:
         return NativeEngine()
 

@@ -67,17 +67,25 @@ class Scan:
         self.limit = min(limit, bank.unit.shape[1])
         self.block = _EXPRESSIONS_AT_ONCE if bank.device.type == "cpu" else 8 * _EXPRESSIONS_AT_ONCE
         self.batch = _CONTEXTS_AT_ONCE if bank.device.type == "cpu" else 16 * _CONTEXTS_AT_ONCE
-        self.n_blocks = -(-self.limit // self.block)
-        self._ready: list[tuple[torch.Tensor, torch.Tensor, int, int]] = []
-        rows = []
+        # The first blocks are small, so that cheap expressions needn't compete with many.
+        self.edges = [0]
+        size = self.block // 8
+        while self.edges[-1] < self.limit:
+            self.edges.append(min(self.limit, self.edges[-1] + size))
+            size = min(self.block, 2 * size)
+        errors, indices = [], []
         for first in range(0, len(contexts), self.batch):
-            rows.append(self._errors(first))
+            error, index = self._errors(first)
+            errors.append(error)
+            indices.append(index)
             if stop():
                 break
-        self.errors = np.concatenate(rows)
+        self.errors = np.concatenate(errors)
         """(contexts done, blocks): least error within each block."""
+        self.best = np.concatenate(indices)
+        """(contexts done, blocks): which column of ``bank.unit`` has it."""
 
-    def _errors(self, first: int) -> np.ndarray:
+    def _errors(self, first: int) -> tuple[np.ndarray, np.ndarray]:
         part = slice(first, first + self.batch)
         D, r, Q = self.contexts.D[part], self.contexts.r[part], self.contexts.Q[part]
         n, q = Q.shape[:2]
@@ -87,14 +95,20 @@ class Scan:
         D = D / np.maximum(np.linalg.norm(D, axis=1, keepdims=True), 1e-300)
         left = self._to_device(np.concatenate([D * r, *(D * Q[:, j] for j in range(q))]))
         weights = self._to_device(D * D)
-        self._ready.append((left, weights, n, q))
-        best = torch.stack([self._gains(left, weights, n, q, block).amax(1) for block in range(self.n_blocks)], dim=1)
+        gains, columns = [], []
+        for start, end in zip(self.edges, self.edges[1:], strict=False):
+            gain, column = self._gains(left, weights, n, q, start, end).max(1)
+            gains.append(gain)
+            columns.append(column + start)
+        if not gains:  # an empty bank
+            return np.zeros((n, 0)), np.zeros((n, 0), np.int64)
+        best = torch.stack(gains, dim=1).cpu().numpy().astype(np.float64)
         # Errors under what float32 resolves are equally good.
-        errors = np.maximum(1.0 - best.cpu().numpy().astype(np.float64), 1e-7)
-        return errors * (total * self.contexts.scale[part])[:, None]
+        errors = np.maximum(1.0 - best, 1e-7) * (total * self.contexts.scale[part])[:, None]
+        return errors, torch.stack(columns, dim=1).cpu().numpy()
 
-    def _gains(self, left: torch.Tensor, weights: torch.Tensor, n: int, q: int, block: int) -> torch.Tensor:
-        span = slice(block * self.block, min(self.limit, (block + 1) * self.block))
+    def _gains(self, left: torch.Tensor, weights: torch.Tensor, n: int, q: int, start: int, end: int) -> torch.Tensor:
+        span = slice(start, end)
         products = left @ self.bank.unit[:, span]
         norm = weights @ self.bank.unit_squared[:, span]
         floor = norm * 1e-4 + 1e-30
@@ -105,18 +119,6 @@ class Scan:
 
     def _to_device(self, array: np.ndarray) -> torch.Tensor:
         return torch.as_tensor(np.ascontiguousarray(array), dtype=torch.float32, device=self.bank.device)
-
-    def best_in(self, context: int, block: int) -> int:
-        """Which expression of the bank is the best of this block, for this context."""
-        left, weights, n, q = self._ready[context // self.batch]
-        i = context % self.batch
-        gains = self._gains(left[[i + n * j for j in range(q + 1)]], weights[i : i + 1], 1, q, block)
-        return int(self.bank.unit_index[block * self.block + int(gains[0].argmax())])
-
-    def block_cost(self) -> np.ndarray:
-        """(blocks,) typical complexity of the expressions of each block."""
-        middle = np.arange(self.n_blocks) * self.block + self.block // 2
-        return self.bank.unit_cost[np.minimum(middle, self.limit - 1)]
 
 
 def choose(scans: list[Scan], per_cost: int, most: int, overall: int, largest: float) -> list[tuple[int, Match]]:
@@ -135,21 +137,21 @@ def choose(scans: list[Scan], per_cost: int, most: int, overall: int, largest: f
     for number, scan in enumerate(scans):
         n, blocks = scan.errors.shape
         errors.append(scan.errors.ravel())
-        costs.append((scan.contexts.cost[:n, None] + scan.block_cost()[None]).ravel())
+        costs.append((scan.contexts.cost[:n, None] + scan.bank.unit_cost[scan.best]).ravel())
         where = np.indices((n, blocks)).reshape(2, -1)
         sources.append(np.vstack([np.full(n * blocks, number), where]))
     error, cost, source = np.concatenate(errors), np.concatenate(costs), np.concatenate(sources, axis=1)
     error = np.where(np.isfinite(error) & (cost <= largest + 2), error, np.inf)
     taken: Counter[int] = Counter()
     found: list[tuple[int, Match]] = []
-    for j in np.argsort(error, kind="stable")[:60000]:
+    for j in np.lexsort((cost, error))[:60000]:  # of equally good ones the cheapest
         if not np.isfinite(error[j]) or len(found) >= most:
             break
         bucket = int(cost[j])
         if taken[bucket] < per_cost or len(found) < overall:
             taken[bucket] += 1
             number, context, block = source[:, j]
-            index = scans[number].best_in(int(context), int(block))
+            index = int(scans[number].bank.unit_index[scans[number].best[context, block]])
             found.append((int(number), Match(float(error[j]), int(context), index, float(cost[j]))))
     return found
 

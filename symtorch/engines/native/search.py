@@ -40,7 +40,7 @@ class Budget:
     """How far a search goes.
 
     Attributes:
-        rounds: rounds of refinement after the first guesses.
+        rounds: rounds of refinement after the first ones; at 0 the large bank is never made.
         patience: rounds without progress after which an output is given up.
         goal: mean loss that is good enough; an output is done once it is exact in any case.
         seconds: wall-clock limit, or None.
@@ -128,6 +128,8 @@ class FlatSearch:
         yield "contexts", lambda: self._guess(False, 150)
         yield "constants", self._add_constants
         yield "refine 1", lambda: self._refine(False)
+        if self.budget.rounds == 0:
+            return
         yield "refine 2", lambda: self._refine(True)
         yield "mutate 1", self._mutate
         yield "contexts, all", lambda: self._guess(True, 400)
@@ -172,7 +174,7 @@ class FlatSearch:
             return "exact"
         if self.out_of_time():
             return "timeout"
-        if all(archive.best <= archive.goal for archive in self.archives):
+        if self.budget.goal > 0.0 and all(a.best * a.scale <= self.budget.goal for a in self.archives):
             return "early_stop_condition"
         return "budget" if self.open else "converged"
 
