@@ -73,6 +73,17 @@ class Result:
             return list(parts.values())
         return tuple(parts.values()) if self.cls is None else self.cls(*parts.values())
 
+    def unwrap(self, value: Any) -> torch.Tensor:
+        """The outputs (..., n_outputs) in what the block has returned: what :meth:`wrap` undoes."""
+        if self.kind == "tensor":
+            part = value
+        elif self.kind == "dict" or isinstance(self.index, int):
+            part = value[self.index]
+        else:
+            part = getattr(value, str(self.index))
+        tensor = torch.as_tensor(part)
+        return tensor.unsqueeze(-1) if self.scalar else tensor
+
 
 @dataclass(frozen=True)
 class Layout:

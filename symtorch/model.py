@@ -19,19 +19,22 @@ from symtorch.document import write_options
 from symtorch.engines.base import Engine, ProgressCallback
 from symtorch.equations.front import Equation, Front
 from symtorch.errors import InputError
+from symtorch.fidelity import OutputFidelity, output_fidelity
 from symtorch.findings import Findings
+from symtorch.guard import check_guard, require_finite, with_block
 from symtorch.legacy import LegacyNames
 from symtorch.neighbourhood import DEFAULT_SLIME_PARAMS, Neighbourhood
 from symtorch.options import DEFAULT_SR_PARAMS
 from symtorch.pruning import Prunable, masked
 from symtorch.state import Persistent
 from symtorch.surrogate import Surrogate
+from symtorch.training import Trainable
 from symtorch.transforms import Transform
 
 logger = logging.getLogger("symtorch")
 
 
-class SymbolicModel(LegacyNames, Prunable, Persistent):
+class SymbolicModel(LegacyNames, Trainable, Prunable, Persistent):
     """A block of a model that can be replaced by equations.
 
     It calls the block until :meth:`switch_to_symbolic`, and after that the equations that
@@ -69,6 +72,8 @@ class SymbolicModel(LegacyNames, Prunable, Persistent):
         self._chosen = self._standard
         self.surrogate: Surrogate | None = None
         self._use_symbolic = False
+        self._compile: bool | str = "auto"
+        self._guard = "none"
         self._cache: tuple[str, Captured] | None = None
 
     # ---- distill
@@ -202,7 +207,9 @@ class SymbolicModel(LegacyNames, Prunable, Persistent):
             if stale:
                 self.switch_to_block()
             else:
-                self.switch_to_symbolic(found.complexities, SLIME=around is not None)
+                self.switch_to_symbolic(
+                    found.complexities, around is not None, compile=self._compile, guard=self._guard
+                )
         return fronts if plan.output_dim is None else fronts[plan.output_dim]
 
     def clear_cache(self) -> None:
@@ -214,12 +221,12 @@ class SymbolicModel(LegacyNames, Prunable, Persistent):
     @property
     def fronts(self) -> dict[int, Front]:
         """{output: Front} of all that has been distilled."""
-        return self._standard.fronts
+        return self._findings(False).fronts
 
     @property
     def slime_fronts(self) -> dict[int, Front]:
         """{output: Front} of all that has been distilled with SLIME=True."""
-        return self._local.fronts
+        return self._findings(True).fronts
 
     @property
     def n_outputs(self) -> int | None:
@@ -248,6 +255,7 @@ class SymbolicModel(LegacyNames, Prunable, Persistent):
         return found.in_block_inputs(equation) if expand else equation
 
     def _findings(self, SLIME: bool) -> Findings:
+        self._keep_trained()
         return self._local if SLIME else self._standard
 
     @property
@@ -291,13 +299,13 @@ class SymbolicModel(LegacyNames, Prunable, Persistent):
 
     # ---- switch
 
-    @property
-    def use_symbolic(self) -> bool:
-        """Whether the equations are in the block's place."""
-        return self._use_symbolic
-
     def switch_to_symbolic(
-        self, complexity: int | Sequence[int | None] | Mapping[int, int | None] | None = None, SLIME: bool = False
+        self,
+        complexity: int | Sequence[int | None] | Mapping[int, int | None] | None = None,
+        SLIME: bool = False,
+        *,
+        compile: bool | str = "auto",
+        guard: str = "none",
     ) -> None:
         """Put the equations in the block's place.
 
@@ -307,15 +315,23 @@ class SymbolicModel(LegacyNames, Prunable, Persistent):
                 {output: complexity}; an entry of None and an output that the dict leaves out take the
                 default pick.
             SLIME: take the equations of the last ``distill(..., SLIME=True)``.
+            compile: run them as machine code: True, False, or "auto", where there is a compiler and
+                they have had enough work to be worth it; see :meth:`SymbolicFunction.use_compiled`.
+            guard: for rows on which an equation is NaN or infinite: "none" passes that on, "raise"
+                raises an UndefinedError, "block" lets the block answer for those rows.
 
         Raises:
             NotDistilledError: not every output has equations yet; says which have none.
             InputError: there is no equation of that complexity; says which there are.
         """
+        check_guard(guard)
         found = self._findings(SLIME)
         surrogate = found.choose(complexity, self._active_outputs(found.require().n_outputs))
         tensors = (*self.parameters(), *self.buffers())
-        self.surrogate = surrogate.to(tensors[0].device) if tensors else surrogate
+        surrogate = surrogate.to(tensors[0].device) if tensors else surrogate
+        surrogate.function.use_compiled(compile)
+        self.surrogate = surrogate
+        self._compile, self._guard = compile, guard
         self._chosen = found
         self._use_symbolic = True
 
@@ -333,16 +349,63 @@ class SymbolicModel(LegacyNames, Prunable, Persistent):
 
     def _forward(self, *args: Any, **kwargs: Any) -> Any:
         if not self._use_symbolic:
-            if isinstance(self.symtorch_block, nn.Module):
-                return self.symtorch_block(*args, **kwargs)
-            return call_plain(self.symtorch_block, *args, **kwargs)
+            return self._call_block(*args, **kwargs)
         assert self.surrogate is not None
         if any(isinstance(arg, np.ndarray) for arg in (*args, *kwargs.values())):
             with torch.no_grad():
                 args = tuple(torch.as_tensor(a) if isinstance(a, np.ndarray) else a for a in args)
                 kwargs = {k: torch.as_tensor(a) if isinstance(a, np.ndarray) else a for k, a in kwargs.items()}
-                return _to_numpy(self.surrogate(*args, **kwargs))
-        return self.surrogate(*args, **kwargs)
+                return _to_numpy(self._guarded(self.surrogate, args, kwargs))
+        return self._guarded(self.surrogate, args, kwargs)
+
+    def _guarded(self, surrogate: Surrogate, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """What the equations say, where the guard lets them."""
+        if self._guard == "none":
+            return surrogate(*args, **kwargs)
+        layout = surrogate.layout
+        outputs = surrogate.rows(layout.join(args, kwargs))
+        if self._guard == "raise":
+            require_finite(outputs, {i: self._chosen.equation(i) for i in self._chosen.complexities}, self.block_name)
+        else:
+            outputs = with_block(outputs, layout, self._call_block, args, kwargs)
+        return layout.wrap(outputs)
+
+    def _call_block(self, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(self.symtorch_block, nn.Module):
+            return self.symtorch_block(*args, **kwargs)
+        return call_plain(self.symtorch_block, *args, **kwargs)
+
+    # ---- fidelity
+
+    def fidelity(
+        self, inputs: Any, parent_model: nn.Module | None = None, SLIME: bool = False, **how: Any
+    ) -> list[OutputFidelity]:
+        """How faithful the chosen equations are on given data, and where they break down, per output.
+
+        Args:
+            inputs: as for :meth:`distill`; data that the search has not seen tells most.
+            parent_model: the model that calls the block.
+            how: ``forward``, ``arguments``, ``output_index``, ``max_rows``, as for :meth:`distill`.
+        """
+        found = self._findings(SLIME)
+        interface = found.require()
+        equations = {i: found.equation(i) for i in found.fronts}
+        with self._calling_block():
+            data = capture({self.block_name: self.symtorch_block}, inputs, model=parent_model, **how)[self.block_name]
+        surrogate = Surrogate([eq.expr for eq in equations.values()], interface.layout, interface.transforms)
+        with torch.no_grad():
+            predicted = surrogate.rows(torch.from_numpy(data.X)).numpy()
+        seen = None if self._cache is None else self._cache[1].Y
+        return [
+            output_fidelity(
+                i,
+                str(eq),
+                predicted[:, k],
+                data.Y[:, i],
+                None if seen is None else (seen[:, i].min(), seen[:, i].max()),
+            )
+            for k, (i, eq) in enumerate(equations.items())
+        ]
 
     # ---- display
 

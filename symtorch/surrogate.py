@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from symtorch.capture import Layout
 from symtorch.equations.compiled import SymbolicFunction
-from symtorch.equations.expr import Constant, Expr
+from symtorch.equations.expr import Constant, Expr, constants, walk
 from symtorch.errors import InputError
 from symtorch.transforms import Transforms
 
@@ -35,6 +35,13 @@ def in_block_inputs(
     return (found, None) if len(found) == len(trees) else (trees, transforms)
 
 
+def own_positions(expr: Expr, written_out: Expr) -> list[int]:
+    """Which constants of a tree made by substitution in ``expr`` are those of ``expr`` (the same objects)."""
+    mine = {id(node) for node in walk(expr) if isinstance(node, Constant)}
+    all_constants = (node for node in walk(written_out) if isinstance(node, Constant))
+    return [k for k, node in enumerate(all_constants) if id(node) in mine]
+
+
 class Surrogate(nn.Module):
     """The equations of all outputs as one function of the block's arguments.
 
@@ -51,7 +58,12 @@ class Surrogate(nn.Module):
         self.layout = layout
         self.transforms = transforms_left
         n_variables = layout.n_inputs if transforms_left is None else len(transforms_left.items)
-        self.function = SymbolicFunction(trees, n_variables)
+        self.function = SymbolicFunction(trees, n_variables).use_compiled("auto")
+        if transforms is not None and transforms_left is None:
+            # What the user wrote as a transform stays as it is; the equations' own constants are trained.
+            own = [[] if e is None else own_positions(e, tree) for e, tree in zip(exprs, trees, strict=True)]
+            every = [range(len(constants(tree))) for tree in trees]
+            self.function.hold([sorted({*ks} - {*mine}) for ks, mine in zip(every, own, strict=True)])
 
     def rows(self, x: Tensor) -> Tensor:
         """(..., n_inputs) -> (..., n_outputs): the equations on the joined inputs of the block."""

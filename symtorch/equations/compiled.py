@@ -26,6 +26,10 @@ Kernel = Callable[[Tensor, Tensor], Tensor]
 """(x: (n, n_inputs), constants of x's dtype) -> (n, n_outputs)."""
 
 
+AUTO_WORK = 100_000_000
+"""Rows times steps after which "auto" compiles: what takes torch about as long as the compiler."""
+
+
 class SymbolicFunction(nn.Module):
     """Equations as one differentiable function of their inputs.
 
@@ -61,6 +65,7 @@ class SymbolicFunction(nn.Module):
                 raise InputError(f"equation {i} uses columns {sorted(beyond)}, but there are {n_inputs} inputs.")
         self.n_inputs = n_inputs
         self.compiled: bool | str = False
+        self._held: frozenset[int] = frozenset()
         self._exprs = tuple(exprs)
         self._build()
         values = torch.tensor(self._program.constants, dtype=torch.float64)
@@ -70,6 +75,7 @@ class SymbolicFunction(nn.Module):
         self._program = lower(self._exprs)
         self._kernel = torch_kernel(self._program)
         self._native: NativeKernel | None = None
+        self._work = 0
         self._optimized: Kernel | None = None
 
     @property
@@ -88,12 +94,27 @@ class SymbolicFunction(nn.Module):
         dtype = x.dtype if x.dtype.is_floating_point else torch.get_default_dtype()
         working = torch.promote_types(dtype, torch.float32)
         rows = x.reshape(-1, self.n_inputs).to(working)
-        y = self._compute(rows, self.constants.to(working))
+        y = self._compute(rows, self._values().to(working))
         return y.to(dtype).reshape(*x.shape[:-1], self.n_outputs)
+
+    def _values(self) -> Tensor:
+        if not self._held or not self.constants.requires_grad:
+            return self.constants
+        held = torch.tensor([i in self._held for i in range(len(self.constants))], device=self.constants.device)
+        return torch.where(held, self.constants.detach(), self.constants)
+
+    def hold(self, positions: Sequence[Sequence[int]]) -> None:
+        """Name constants that training must not change: for each equation, positions in ``constants(expr)``."""
+        slots = (own[k] for own, held in zip(self._program.slots, positions, strict=True) for k in held)
+        self._held = frozenset(slot for slot in slots if slot is not None)
 
     def _compute(self, rows: Tensor, values: Tensor) -> Tensor:
         if not self.compiled or not _is_plain(rows):
             return self._kernel(rows, values)
+        if self.compiled == "auto" and self._native is None:
+            self._work += len(rows) * len(self._program.values)
+            if self._work < AUTO_WORK:
+                return self._kernel(rows, values)
         if rows.device.type == "cpu":
             if torch.is_grad_enabled() and (rows.requires_grad or values.requires_grad):
                 return self._kernel(rows, values)
@@ -122,7 +143,8 @@ class SymbolicFunction(nn.Module):
         ``torch.export`` or ``torch.func`` the choice has no effect.
 
         Args:
-            compiled: True, False, or "auto": compiled on a CPU where there is a compiler.
+            compiled: True, False, or "auto": compiled on a CPU where there is a compiler, once the
+                equations have had so much work that compiling pays (about a second's).
 
         Raises:
             InputError: another value.

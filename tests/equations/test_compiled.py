@@ -376,6 +376,7 @@ def test_without_a_compiler_auto_runs_eagerly(monkeypatch):
 
 
 def test_a_compiler_that_fails_is_no_disaster_for_auto(monkeypatch, caplog):
+    monkeypatch.setattr("symtorch.equations.compiled.AUTO_WORK", 0)
     monkeypatch.setattr("symtorch.equations.compiled.compiler", lambda: "/bin/false")
     monkeypatch.setattr("symtorch.equations.native_kernel.compiler", lambda: "/bin/false")
     f = function().use_compiled("auto")
@@ -383,6 +384,26 @@ def test_a_compiler_that_fails_is_no_disaster_for_auto(monkeypatch, caplog):
     assert "not compiled" in caplog.text
     with pytest.raises(CompilerError):
         function().use_compiled(True)(inputs(3))
+
+
+@needs_compiler
+def test_auto_compiles_once_the_equations_have_had_work(monkeypatch):
+    f = function().use_compiled("auto")
+    x = inputs(50)
+    plain = f(x)
+    assert f._native is None
+    monkeypatch.setattr("symtorch.equations.compiled.AUTO_WORK", 100)
+    torch.testing.assert_close(f(x), plain, rtol=1e-12, atol=1e-12)
+    assert f._native is not None
+
+
+def test_held_constants_are_not_trained():
+    f = function("2.5*sin(3.5*x0) + 1.5").trainable_constants()
+    f.hold([[1]])
+    f(inputs(5)).sum().backward()
+    gradient = dict(zip(f.constants.tolist(), f.constants.grad.tolist(), strict=True))
+    assert gradient[3.5] == 0
+    assert gradient[2.5] != 0
 
 
 @needs_compiler

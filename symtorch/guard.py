@@ -1,0 +1,57 @@
+"""What a block does with rows on which its equations are undefined.
+
+An equation can be undefined off the data that it was found on: the logarithm of a negative number, a
+division by zero, an overflow. A row is bad where any output is NaN or infinite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from symtorch.errors import InputError, SymTorchError
+from symtorch.layout import Layout
+
+GUARDS = ("none", "raise", "block")
+
+
+class UndefinedError(SymTorchError, ArithmeticError):
+    """An equation is undefined on rows that it was called with."""
+
+
+def check_guard(guard: str) -> None:
+    """Raise InputError unless this is a guard."""
+    if guard not in GUARDS:
+        raise InputError(f"guard is {guard!r}; expected one of {', '.join(map(repr, GUARDS))}.")
+
+
+def require_finite(outputs: Tensor, equations: Mapping[int, Any], block_name: str) -> None:
+    """Raise for the first output with NaN or infinite values; waits for the device.
+
+    Args:
+        outputs: (..., n_outputs).
+        equations: {output: equation}, for the message.
+
+    Raises:
+        UndefinedError: names the output, the rows and the equation.
+    """
+    bad = ~torch.isfinite(outputs.detach()).reshape(-1, outputs.shape[-1])
+    if not bool(bad.any()):
+        return
+    output = int(bad.any(dim=0).nonzero()[0])
+    rows = bad[:, output].nonzero().flatten().tolist()
+    shown = ", ".join(map(str, rows[:10])) + (", ..." if len(rows) > 10 else "")
+    raise UndefinedError(
+        f"output {output} of {block_name!r} is undefined on {len(rows)} of {len(bad)} rows ({shown}): "
+        f"y{output} = {equations.get(output, '0')}. Use guard='block' to let the block answer for such rows."
+    )
+
+
+def with_block(outputs: Tensor, layout: Layout, block: Callable[..., Any], args: Sequence[Any], kwargs: Any) -> Tensor:
+    """The outputs, with the block's own answer on bad rows. Nothing waits for the device."""
+    answer = layout.result.unwrap(block(*args, **kwargs))
+    defined = torch.isfinite(outputs).all(dim=-1, keepdim=True)
+    return torch.where(defined, outputs, answer.to(outputs.dtype))
