@@ -46,7 +46,7 @@ class SymbolicModel(LegacyNames, Trainable, Prunable, Persistent):
     2*x0 + 1
     >>> block.switch_to_symbolic()
     >>> block(np.array([[3.0]]))
-    array([[7.]])
+    array([7.])
 
     Args:
         block: an ``nn.Module``, or any callable that takes an array or tensor (n_samples, n_inputs)
