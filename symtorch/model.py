@@ -21,6 +21,7 @@ from symtorch.equations.front import Equation, Front
 from symtorch.errors import InputError
 from symtorch.fidelity import OutputFidelity, output_fidelity
 from symtorch.findings import Findings
+from symtorch.formulas import Formulas
 from symtorch.guard import check_guard, require_finite, with_block
 from symtorch.legacy import LegacyNames
 from symtorch.neighbourhood import DEFAULT_SLIME_PARAMS, Neighbourhood
@@ -34,7 +35,7 @@ from symtorch.transforms import Transform
 logger = logging.getLogger("symtorch")
 
 
-class SymbolicModel(LegacyNames, Trainable, Prunable, Persistent):
+class SymbolicModel(LegacyNames, Formulas, Trainable, Prunable, Persistent):
     """A block of a model that can be replaced by equations.
 
     It calls the block until :meth:`switch_to_symbolic`, and after that the equations that
@@ -175,7 +176,7 @@ class SymbolicModel(LegacyNames, Trainable, Prunable, Persistent):
             return self._cache[1]
         with self._calling_block():
             captured = capture({self.block_name: self.symtorch_block}, inputs, model=parent_model, **how)
-        self._cache = None if key is None else (key, captured[self.block_name])
+        self._cache = (key or "", captured[self.block_name])  # without a key it is never used for another search
         return captured[self.block_name]
 
     def _search(
@@ -207,9 +208,7 @@ class SymbolicModel(LegacyNames, Trainable, Prunable, Persistent):
             if stale:
                 self.switch_to_block()
             else:
-                self.switch_to_symbolic(
-                    found.complexities, around is not None, compile=self._compile, guard=self._guard
-                )
+                self._switch_again()
         return fronts if plan.output_dim is None else fronts[plan.output_dim]
 
     def clear_cache(self) -> None:
@@ -334,6 +333,11 @@ class SymbolicModel(LegacyNames, Trainable, Prunable, Persistent):
         self._compile, self._guard = compile, guard
         self._chosen = found
         self._use_symbolic = True
+
+    def _switch_again(self) -> None:
+        """Put the chosen equations in place anew, after one of them has changed."""
+        complexities = dict(self._chosen.complexities)
+        self.switch_to_symbolic(complexities, self._chosen is self._local, compile=self._compile, guard=self._guard)
 
     def _calling_block(self) -> AbstractContextManager[None]:
         return _calling_blocks([self])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -43,8 +44,18 @@ def fit_constants(model: nn.Module, data: Any, loss: Loss, steps: int = 200, tol
         InputError: the loss isn't a finite scalar to begin with, or doesn't depend on the constants.
         NotDistilledError: no equations are in use.
     """
-    functions = _functions_in_use(model)
-    batches = data if _is_several(data) else [data]
+    batches = list(data) if _is_several(data) else [data]
+    return _minimize(model, _functions_in_use(model), batches, loss, steps, tolerance)
+
+
+def _minimize(
+    model: nn.Module,
+    functions: Sequence[SymbolicFunction],
+    batches: Sequence[Any],
+    loss: Loss,
+    steps: int,
+    tolerance: float,
+) -> float:
     with _only_trainable(model, functions) as parameters:
         optimizer = torch.optim.LBFGS(
             parameters, max_iter=steps, max_eval=4 * steps, tolerance_grad=tolerance, tolerance_change=0.0,
@@ -80,9 +91,8 @@ def fit_constants(model: nn.Module, data: Any, loss: Loss, steps: int = 200, tol
     return best_loss
 
 
-def _mean_loss(model: nn.Module, batches: Iterable[Any], loss: Loss) -> float:
+def _mean_loss(model: nn.Module, batches: Sequence[Any], loss: Loss) -> float:
     """Mean loss over the batches; its gradient is added to the parameters'."""
-    batches = list(batches)
     total = 0.0
     for batch in batches:
         value = loss(model, batch)
@@ -125,6 +135,34 @@ def _only_trainable(model: nn.Module, functions: Sequence[SymbolicFunction]) -> 
         for parameter, wanted, grad in before:
             parameter.requires_grad_(wanted)
             parameter.grad = grad
+
+
+def refit(expr: Expr, X: np.ndarray, y: np.ndarray, steps: int = 200) -> Expr:
+    """The equation with the constants that fit best, from where they are, by squared error.
+
+    >>> from symtorch.equations import parse
+    >>> x = np.linspace(0, 3, 50)
+    >>> tree = refit(parse("2*sin(1.2*x)", ["x"]), x[:, None], 3 * np.sin(1.5 * x))
+    >>> [round(c, 6) for c in constants(tree)]
+    [3.0, 1.5]
+
+    Args:
+        expr: over the columns of X.
+        X: (n_samples, n_inputs).
+        y: (n_samples,).
+        steps: iterations of L-BFGS at most.
+    """
+    function = SymbolicFunction([expr], X.shape[1])
+    if not function.constants.numel():
+        return expr
+    spread = max(float(np.var(y)), 1e-300)
+    data = torch.from_numpy(np.asarray(X, dtype=np.float64)), torch.from_numpy(np.asarray(y, dtype=np.float64))
+
+    def loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+        return (model(batch[0])[:, 0] - batch[1]).square().mean() / spread
+
+    _minimize(function, [function], [data], loss, steps, tolerance=1e-14)
+    return function.expressions()[0]
 
 
 # ---- from the surrogate back to the equations
