@@ -12,7 +12,7 @@ the least-squares problems well posed. Products are never multiplied out.
 >>> from symtorch.equations.parser import parse
 >>> from symtorch.equations.expr import to_text
 >>> to_text(normalise(parse("3/(2 + 4*x) - sqrt(9*y)", ["x", "y"])), ["x", "y"])
-'0.75*(x + 0.5)^(-1) + -3*y^0.5'
+'0.75*(x + 0.5)^(-1) + (-3*y^0.5)'
 """
 
 from __future__ import annotations
