@@ -11,7 +11,8 @@ decide. (Equality saturation, POPL 2009, doi 10.1145/1480881.1480915, without th
 >>> from symtorch.equations.expr import to_text
 >>> from symtorch.equations.parser import parse
 >>> from symtorch.options import SearchOptions
->>> words = Vocabulary(SearchOptions.from_params({"unary_operators": ["sqrt", "square"], "binary_operators": "+-*/"}))
+>>> space = {"unary_operators": ["sqrt", "square"], "binary_operators": ["+", "-", "*", "/"]}
+>>> words = Vocabulary(SearchOptions.from_params(space))
 >>> ugly = normalise(parse("x1*sqrt(x0^2/x1^2 + 1)", ["x0", "x1"]))
 >>> X = np.random.default_rng(0).uniform(1, 2, (50, 2))
 >>> to_text(words.render(shortest(ugly, words, X)), ["x0", "x1"])
