@@ -22,7 +22,7 @@ try:
     from sklearn.metrics import r2_score
     from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 except ImportError as error:  # pragma: no cover
-    raise ImportError("SymbolicRegressor needs scikit-learn 1.6 or later: pip install 'torch-symbolic[sklearn]'") from error
+    raise ImportError("SymbolicRegressor needs scikit-learn 1.6+: pip install 'torch-symbolic[sklearn]'") from error
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,7 +7,7 @@ from symtorch.equations import Equation, Front, parse
 
 
 class FormulaEngine:
-    """Gives every output the same formulas, with falling losses, so that all stay on the front; reports each as a stage."""
+    """Gives every output the same formulas, with falling losses, so that all stay on the front, one per stage."""
 
     name = "formula"
     takes_guesses = True
