@@ -25,6 +25,8 @@ WORST = 3e-3
 """A teacher whose relative squared error is above this shows no structure that could be trusted."""
 FACTOR = 30.0
 """What may lie above the floor and still be the floor: errors differ from place to place."""
+MOST_INPUTS = 16
+"""A function of more inputs than this, idle ones left out, isn't tested pair by pair."""
 CONTRAST = 0.05
 """An identity must hold this much better than the effect that it could have missed."""
 
@@ -53,28 +55,53 @@ def find_steps(problem: Problem, hint: float, seed: int) -> Findings:
     """
     rng = np.random.default_rng(seed)
     few = problem.rows(TEST_ROWS)
-    swaps = Swaps.ask(few, rng, pairs=False)
+    swaps = Swaps.ask(few, rng, ())
     dropped = _idle(swaps.effect, hint)
-    if dropped is not None:
+    certain = dropped is not None and dropped.residual < EXACT
+    if dropped is not None and (certain or _is_noise(dropped, few, swaps.effect, rng)):
         return Findings([dropped], min(hint, max(dropped.residual, 1e-32)))
-    if problem.n_inputs == 1:
+    if problem.n_inputs == 1 or problem.n_inputs > MOST_INPUTS:
         return Findings([], hint)
+    return _tested(few, hint, rng)
+
+
+def _is_noise(dropped: Drop, few: Problem, effect: np.ndarray, rng: np.random.Generator) -> bool:
+    """Whether what the idle inputs do is of the size that other tests show as the teacher's error.
+
+    If it is far more, the inputs are weak, not idle. The inputs asked about are the strongest ones and
+    the strongest of the idle.
+    """
+    order = np.argsort(effect)[::-1]
+    idle = [int(i) for i in order if i in dropped.inputs][:1]
+    strong = [int(i) for i in order if i not in dropped.inputs]
+    chosen = sorted(strong[: 5 - len(idle)] + idle)
+
+    def ask(Z: np.ndarray, replica: int) -> np.ndarray:
+        full = few.Z[np.arange(len(Z)) % len(few.Z)].copy()
+        full[:, chosen] = Z
+        return few.ask(full, replica)
+
+    floor = _tested(few.below(few.Z[:, chosen], ask), np.inf, rng).floor
+    return not dropped.residual > FACTOR * floor
+
+
+def _tested(few: Problem, hint: float, rng: np.random.Generator) -> Findings:
     swaps = Swaps.ask(few, rng)
     gradient = gradients(few)
-    merges = [Merge(pair, problem.n_inputs) for pair in find_pairs(few, gradient, rng)]
-    merges += [Merge(pair, problem.n_inputs) for pair in find_divided_pairs(few, gradient, rng)]
-    rescales = [Rescale(s, problem.n_inputs) for s in find_scalings(few, gradient, rng)]
-    tried: list[Merge | Rescale] = [*merges, *rescales]
+    d = few.n_inputs
+    merges = [Merge(pair, d) for pair in find_pairs(few, gradient, rng)]
+    merges += [Merge(pair, d) for pair in find_divided_pairs(few, gradient, rng)]
+    rescales = [Rescale(s, d) for s in find_scalings(few, gradient, rng)]
     judged = [swaps.judged(link, *pair) for link in links(swaps) for pair in swaps.two]
-    seen = [(step.residual, step.contrast) for step in tried] + judged
+    seen = [(step.residual, step.contrast) for step in (*merges, *rescales)] + judged
     floor = min([r for r, c in seen if c <= CONTRAST / 2], default=np.inf)
     floor = min(floor, hint * 3.0)
     tolerance = 1e-12 if floor < EXACT else min(FACTOR * floor, WORST)
-    found: list[Step] = [s for s in tried if s.residual <= tolerance and s.contrast <= CONTRAST]
+    found: list[Step] = [s for s in (*merges, *rescales) if s.residual <= tolerance and s.contrast <= CONTRAST]
     separations = find_separations(swaps, tolerance, CONTRAST)
     found += [Split(s) for s in _plainest(separations)]
     if not any(len(s.groups) > 1 and s.link.power in (0, 1) for s in separations):
-        found += [Part(gap, problem.n_inputs) for gap in find_gaps(swaps, tolerance, CONTRAST)]
+        found += [Part(gap, d) for gap in find_gaps(swaps, tolerance, CONTRAST)]
     found.sort(key=lambda step: _rank(step, floor))
     return Findings(found, floor)
 

@@ -16,7 +16,9 @@ Sums and products by asking: AI Feynman, arXiv 1905.11481; inside a function: AI
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
@@ -97,8 +99,10 @@ class Swaps:
     effect: np.ndarray
 
     @classmethod
-    def ask(cls, problem: Problem, rng: np.random.Generator, pairs: bool = True) -> Swaps:
+    def ask(cls, problem: Problem, rng: np.random.Generator, pairs: Sequence[tuple[int, int]] | None = None) -> Swaps:
+        """Swap every input, and these pairs of inputs; all pairs for None."""
         Z, d = problem.Z, problem.n_inputs
+        pairs = list(combinations(range(d), 2)) if pairs is None else pairs
         other = Z[rng.permutation(len(Z))]
 
         def swapped(*columns: int) -> np.ndarray:
@@ -107,7 +111,7 @@ class Swaps:
             return problem.ask(moved, 0)
 
         one = np.stack([swapped(i) for i in range(d)])
-        two = {(i, j): swapped(i, j) for i in range(d) for j in range(i + 1, d)} if pairs else {}
+        two = {(i, j): swapped(i, j) for i, j in pairs}
         effect = np.array([mean_square(f - problem.y) for f in one]) / problem.scale
         return cls(problem, one, two, effect)
 
