@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -62,17 +62,6 @@ def progress_bar(title: str, show: bool) -> Iterator[ProgressCallback]:
         yield report
     finally:
         bar.close()
-
-
-def both(*callbacks: Callable[[Progress], None] | None) -> ProgressCallback:
-    """One callback that calls each of these."""
-
-    def report(event: Progress) -> None:
-        for callback in callbacks:
-            if callback is not None:
-                callback(event)
-
-    return report
 
 
 def indices(what: int | Sequence[int] | None, default: Sequence[int]) -> list[int]:
