@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from symtorch.engines.native.clean import shorter
+from symtorch.engines.native.clean import places, put, shorter
 from symtorch.engines.native.fit import Rows, fit
-from symtorch.engines.native.normal import key, normalise
+from symtorch.engines.native.normal import key, normalise, parity
 from symtorch.engines.native.vocabulary import Vocabulary
-from symtorch.equations.expr import Expr, size
+from symtorch.equations.expr import Call, Expr, size
 from symtorch.equations.selection import bends
 
 EXACT = 1e-14
@@ -71,12 +71,12 @@ class Points:
 
 
 def pruned(candidate: Candidate, refit: Callable[[Expr], Candidate | None]) -> Iterator[Candidate]:
-    """The candidate without one constant, without two, ...: each time the one that is missed least."""
+    """The candidate without one constant or odd function, without two, ...: each time what is missed least."""
     limit = 20 * candidate.loss + 1e-20
     seen = {key(candidate.expr)}
     while True:
         tried = []
-        for expr in shorter(candidate.expr):
+        for expr in (*shorter(candidate.expr), *linearised(candidate.expr)):
             shape = key(expr)
             if shape not in seen:
                 seen.add(shape)
@@ -87,6 +87,13 @@ def pruned(candidate: Candidate, refit: Callable[[Expr], Candidate | None]) -> I
             return
         yield from tried
         candidate = min(tried, key=lambda c: c.loss)
+
+
+def linearised(expr: Expr) -> Iterator[Expr]:
+    """The form with one odd function left out: of a small enough argument, ``sin(u)`` is u."""
+    for path, node in places(expr):
+        if isinstance(node, Call) and node.op.arity == 1 and parity(node.op) == -1:
+            yield normalise(put(expr, path, node.args[0]))
 
 
 def pareto(found: Sequence[Candidate]) -> list[Candidate]:

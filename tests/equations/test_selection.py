@@ -1,0 +1,168 @@
+"""The rules that pick from a front."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from symtorch.equations.expr import Constant, Variable
+from symtorch.equations.front import Equation, Front
+from symtorch.equations.selection import bends, scores, select
+from symtorch.errors import OptionError
+
+
+def front(*points: tuple[int, float], rule: str = "law") -> Front:
+    equations = [Equation(Variable(0), ("x0",), c, loss) for c, loss in points]
+    return Front.from_candidates(equations, model_selection=rule)
+
+
+# Fronts that searches returned: (complexity, loss), and the law's complexity. The native engine's are of teachers
+# that had learned the law; PySR's is of exact data in float32.
+RECORDED = {
+    "2.5382*cos(x3) + x0² - 0.5, PySR 2.7": (
+        [
+            (1, 22.644789),
+            (2, 2.9340966),
+            (6, 1.144619),
+            (8, 0.30689967),
+            (10, 3.4397212e-3),
+            (12, 6.081906e-14),
+            (14, 6.00865e-14),
+        ],
+        12,
+    ),
+    "x0*x1/(x2² + 0.1), network": (
+        [(1, 1.0), (5, 0.70), (8, 7.1e-4), (10, 6.2e-4), (12, 6.1e-4), (14, 5.9e-4), (15, 4.6e-4), (23, 3.6e-4)],
+        8,
+    ),
+    "exp(-x0²)*sin(pi*x1) + x2/2, network": (
+        [
+            (1, 0.8715),
+            (3, 0.1077),
+            (6, 0.1074),
+            (9, 0.1042),
+            (10, 0.05976),
+            (13, 0.03961),
+            (14, 1.254e-3),
+            (16, 1.15e-3),
+            (17, 1.085e-3),
+            (18, 1.081e-3),
+            (23, 1.047e-3),
+            (30, 1.014e-3),
+            (37, 9.39e-4),
+        ],
+        14,
+    ),
+    "1.3*sin(pi*x)*exp(-0.8*t), PINN, the library's default operators": (
+        [
+            (1, 8.413e-2),
+            (5, 5.078e-2),
+            (9, 4.95e-2),
+            (10, 4.35e-2),
+            (11, 1.872e-2),
+            (13, 1.422e-2),
+            (14, 9.774e-3),
+            (15, 4.465e-5),
+            (17, 4.402e-5),
+            (19, 4.098e-5),
+            (20, 4.038e-5),
+        ],
+        15,
+    ),
+    "the same from the data only": (
+        [
+            (1, 8.413e-2),
+            (5, 5.078e-2),
+            (8, 4.305e-2),
+            (11, 1.548e-3),
+            (13, 1.3e-3),
+            (15, 4.465e-5),
+            (17, 4.402e-5),
+            (18, 4.024e-5),
+            (20, 3.946e-5),
+            (22, 3.843e-5),
+            (24, 3.674e-5),
+            (29, 3.352e-5),
+            (30, 3.121e-5),
+        ],
+        15,
+    ),
+}
+
+# Fronts of the shapes that there are beside these.
+MADE = {
+    "an exact law, its loss zero": ([(1, 65.0), (5, 46.0), (8, 0.0)], 8),
+    "an exact law and rounding": ([(1, 1.0), (3, 0.8), (9, 1e-31), (12, 3e-32), (20, 1e-33)], 9),
+    "an exact law in float32": ([(1, 1.0), (5, 0.3), (11, 4e-15), (14, 3.6e-15), (19, 3.1e-15)], 11),
+    "an exact law, found in small steps": ([(1, 41.2), (3, 21.3), (4, 10.9), (5, 2.9), (8, 1.3), (10, 1.9e-13)], 10),
+    "independent noise": ([(1, 1.0), (3, 0.62), (7, 0.0101), (9, 0.01005), (13, 0.00995), (21, 0.0098)], 7),
+}
+FRONTS = RECORDED | MADE
+
+
+@pytest.mark.parametrize("name", FRONTS)
+def test_the_default_pick_of_a_front_is_the_law(name: str) -> None:
+    points, law = FRONTS[name]
+    assert front(*points).best.complexity == law
+
+
+def test_a_law_may_be_the_second_simplest_or_the_last() -> None:
+    assert front((1, 1.0), (3, 1e-5), (9, 9e-6), (15, 7e-6)).best.complexity == 3
+    assert front((1, 1.0), (3, 0.9), (9, 1e-4)).best.complexity == 9
+
+
+def test_scaling_the_losses_changes_nothing() -> None:
+    points = RECORDED["exp(-x0²)*sin(pi*x1) + x2/2, network"][0]
+    for factor in (1e-20, 1.0, 1e20):
+        assert front(*[(c, loss * factor) for c, loss in points]).best.complexity == 14
+
+
+def test_a_front_without_a_bend_falls_back_on_the_best_rule() -> None:
+    assert front((5, 0.5)).best.complexity == 5
+    slow = [(c, float(np.exp(-0.1 * c))) for c in range(1, 30, 4)]
+    assert front(*slow).best_index == front(*slow, rule="best").best_index
+
+
+def test_zero_losses_are_no_special_case() -> None:
+    assert front((1, 0.0)).best.complexity == 1
+    assert bends([1], [0.0]) == []
+    assert bends([], []) == []
+    assert front((1, 2.0), (4, 0.0)).best.complexity == 4
+
+
+def test_bends_come_sharpest_first() -> None:
+    found = bends([1, 3, 7, 9, 13, 20], [1.0, 0.5, 1e-4, 9e-5, 1e-6, 9e-7])
+    assert found == sorted(found, reverse=True)
+    assert all(sharpness > 0 for sharpness, _ in found)
+    assert {position for _, position in found} <= {1, 2, 3, 4, 5}
+
+
+# ---- PySR's rules, as its manual defines them
+
+
+@pytest.fixture
+def equations() -> tuple[Equation, ...]:
+    return front((1, 1.0), (3, 0.5), (5, 0.01), (9, 0.008), (14, 0.0075)).equations
+
+
+def test_accuracy_is_the_lowest_loss(equations: tuple[Equation, ...]) -> None:
+    assert select(equations, "accuracy") == 4
+
+
+def test_score_is_the_steepest_fall(equations: tuple[Equation, ...]) -> None:
+    assert select(equations, "score") == 2
+
+
+def test_best_is_the_highest_score_among_losses_within_half_as_much_again(equations: tuple[Equation, ...]) -> None:
+    assert select(equations, "best") == 2
+    assert select(front((1, 1.0), (3, 0.03), (9, 0.01), (14, 0.009)).equations, "best") == 2
+
+
+def test_scores_are_minus_the_slope_of_log_loss() -> None:
+    assert scores([1, 3, 4], [1.0, np.exp(-4), np.exp(-5)]) == pytest.approx([0.0, 2.0, 1.0])
+    assert np.isfinite(scores([1, 2], [1.0, 0.0])).all()
+
+
+def test_an_unknown_rule_names_the_known_ones() -> None:
+    with pytest.raises(OptionError, match="'law', 'best', 'accuracy' or 'score'"):
+        select((Equation(Constant(1.0), ("x0",), 1, 1.0),), "nicest")
