@@ -89,9 +89,9 @@ def _tested(few: Problem, hint: float, rng: np.random.Generator) -> Findings:
     swaps = Swaps.ask(few, rng)
     gradient = gradients(few)
     d = few.n_inputs
-    merges = [Merge(pair, d) for pair in find_pairs(few, gradient, rng)]
+    merges: list[Step] = [Merge(pair, d) for pair in find_pairs(few, gradient, rng)]
     merges += [Merge(pair, d) for pair in find_divided_pairs(few, gradient, rng)]
-    rescales = [Rescale(s, d) for s in find_scalings(few, gradient, rng)]
+    rescales: list[Step] = [Rescale(s, d) for s in find_scalings(few, gradient, rng)]
     judged = [swaps.judged(link, *pair) for link in links(swaps) for pair in swaps.two]
     seen = [(step.residual, step.contrast) for step in (*merges, *rescales)] + judged
     floor = min([r for r, c in seen if c <= CONTRAST / 2], default=np.inf)
