@@ -73,7 +73,7 @@ class SymbolicFunction(nn.Module):
 
     def _build(self) -> None:
         self._program = lower(self._exprs)
-        self._kernel = torch_kernel(self._program)
+        self._kernel = torch_kernel(self._program, self.n_inputs)
         self._native: NativeKernel | None = None
         self._work = 0
         self._optimized: Kernel | None = None
@@ -92,10 +92,11 @@ class SymbolicFunction(nn.Module):
         if x.ndim == 0 or x.shape[-1] != self.n_inputs:
             raise InputError(f"x has shape {tuple(x.shape)}; expected (..., {self.n_inputs}).")
         dtype = x.dtype if x.dtype.is_floating_point else torch.get_default_dtype()
-        working = torch.promote_types(dtype, torch.float32)
-        rows = x.reshape(-1, self.n_inputs).to(working)
-        y = self._compute(rows, self._values().to(working))
-        return y.to(dtype).reshape(*x.shape[:-1], self.n_outputs)
+        working = dtype if dtype == torch.float64 else torch.float32
+        rows = x if x.ndim == 2 else x.reshape(-1, self.n_inputs)
+        y = self._compute(rows if dtype == working == x.dtype else rows.to(working), self._values().to(working))
+        y = y if dtype == working else y.to(dtype)
+        return y if x.ndim == 2 else y.reshape(*x.shape[:-1], self.n_outputs)
 
     def _values(self) -> Tensor:
         if not self._held or not self.constants.requires_grad:
@@ -217,7 +218,7 @@ def _is_plain(x: Tensor) -> bool:
     )
 
 
-def torch_kernel(program: Program) -> Kernel:
+def torch_kernel(program: Program, n_inputs: int) -> Kernel:
     """The program as a torch function."""
     program = contract(program)
     last_use = {arg: i for i, value in enumerate(program.values) if isinstance(value, Step) for arg in value.args}
@@ -238,13 +239,23 @@ def torch_kernel(program: Program) -> Kernel:
             lines += [f"del {name}" for name in sorted(dead) if name[0] == "t"]
         else:
             names.append(_leaf(value))
-    columns = sorted({v.index for v in program.values if isinstance(v, Input)})
-    head = ["columns = x.T.contiguous()", *(f"x{i} = columns[{i}]" for i in columns)]
+    uses = program.uses()
+    columns = {v.index: uses[number] for number, v in enumerate(program.values) if isinstance(v, Input)}
+    # A column of a row-major matrix is slow to read. Where many are read, all are made contiguous at
+    # once, which costs about as much as reading each of them once.
+    if sum(columns.values()) > n_inputs:
+        head = ["columns = x.T.contiguous()", *(f"x{i} = columns[{i}]" for i in columns)]
+    else:
+        head = [f"x{i} = x[:, {i}]{'.contiguous()' if used > 1 else ''}" for i, used in columns.items()]
     if program.constants:
         head.append(f"{', '.join(f'c{i}' for i in range(len(program.constants)))}, = c.unbind()")
     varies = program.depends_on_inputs()
     outputs = [names[i] if varies[i] else f"{_tensor(names[i])}.expand(x.shape[0])" for i in program.outputs]
-    body = [*head, *lines, f"return torch.stack([{', '.join(outputs)}], -1)"]
+    result = f"torch.stack([{', '.join(outputs)}], -1)"
+    alone = program.outputs[0]
+    if len(outputs) == 1 and varies[alone] and isinstance(program.values[alone], Step):
+        result = f"{outputs[0]}.unsqueeze(-1)"  # no copy; an input itself must be one
+    body = [*head, *lines, f"return {result}"]
     source = "def kernel(x, c):\n" + "\n".join(f"    {line}" for line in body)
     exec(compile(source, "<symtorch>", "exec"), scope)
     return scope["kernel"]

@@ -38,6 +38,12 @@ PRELUDE = """\
 #include <math.h>
 #include <tgmath.h>
 
+#ifdef __GNUC__
+#define APART __attribute__((noinline))
+#else
+#define APART
+#endif
+
 static inline real mod(real x, real y) {
     real r = fmod(x, y);
     return r != 0 && (r < 0) != (y < 0) ? r + y : r;
@@ -114,55 +120,76 @@ def _pool(process: int, threads: int) -> ThreadPoolExecutor:
 def kernel_source(program: Program, n_inputs: int) -> str:
     """C source of ``void kernel(const real *x, const real *c, real *y, long n)``.
 
-    Within a block, a value that several steps need is an array and gets a loop of its own; what only
-    one step needs is computed in that step's loop.
+    Within a block, a value that several steps need is a row of the workspace ``w`` and gets a loop of
+    its own; what only one step needs is computed in that step's loop.
     """
     uses, varies = program.uses(), program.depends_on_inputs()
     n_outputs = len(program.outputs)
     columns = sorted({v.index for v in program.values if isinstance(v, Input)})
-    shared = sum(isinstance(v, Step) and varies[i] and uses[i] > 1 for i, v in enumerate(program.values))
-    block = 64
-    while block > 16 and 8 * block * (n_outputs + len(columns) + shared) > BLOCK_BYTES:
-        block //= 2
+    rows = {("x", j): k for k, j in enumerate(columns)}  # of the workspace
     names = ["" if isinstance(value, Step) else c_leaf(value) for value in program.values]
-    names = [f"{name}[i]" if isinstance(v, Input) else name for name, v in zip(names, program.values, strict=True)]
-    arrays = [f"x{j}" for j in columns]
+    for number, value in enumerate(program.values):
+        if isinstance(value, Input):
+            names[number] = f"w[{rows['x', value.index]}][i]"
     scalars: list[str] = []
     loops: list[list[str]] = []
     pending: dict[int, list[str]] = {}
     for number, value in enumerate(program.values):
         if not isinstance(value, Step):
             continue
-        line = f"const real t{number} = {step_text(value, 'c', names)};"
-        names[number] = f"t{number}"
+        text = step_text(value, "c", names)
         if not varies[number]:
-            scalars.append(line)
+            names[number] = f"k[{len(scalars)}]"
+            scalars.append(f"{names[number]} = {text};")
             continue
-        lines = [*(text for a in dict.fromkeys(value.args) for text in pending.pop(a, [])), line]
+        names[number] = f"t{number}"
+        lines = [line for a in dict.fromkeys(value.args) for line in pending.pop(a, [])]
+        lines.append(f"const real t{number} = {text};")
         if uses[number] > 1:
-            arrays.append(f"v{number}")
-            loops.append([*lines, f"v{number}[i] = t{number};"])
-            names[number] = f"v{number}[i]"
+            row = rows.setdefault(("v", number), len(rows))
+            loops.append([*lines, f"w[{row}][i] = t{number};"])
+            names[number] = f"w[{row}][i]"
         else:
             pending[number] = lines
+    first_output = len(rows)
     for j, number in enumerate(program.outputs):
-        loops.append([*pending.pop(number, []), f"out[{j}][i] = {names[number]};"])
+        loops.append([*pending.pop(number, []), f"w[{first_output + j}][i] = {names[number]};"])
+    return _kernel_text(n_inputs, columns, scalars, loops, first_output, n_outputs)
+
+
+LOOPS_PER_FUNCTION = 24
+"""A compiler's time grows faster than the functions it is given."""
+
+
+def _kernel_text(
+    n_inputs: int, columns: list[int], scalars: list[str], loops: list[list[str]], first_output: int, n_outputs: int
+) -> str:
+    """The source around the loops over a block's rows."""
+    n_rows = first_output + n_outputs
+    block = 64
+    while block > 16 and 8 * block * n_rows > BLOCK_BYTES:
+        block //= 2
+    parameters = f"real (*restrict w)[{block}], const real *restrict c, const real *restrict k"
     text = [PRELUDE, _vector_functions()]
-    text.append("static void block(const real *restrict x, const real *restrict c, real *restrict y, long m) {")
-    text += [f"    real {name}[{block}];" for name in [*arrays, f"out[{n_outputs}]"]]
-    text.append(f"    for (int i = 0; i < {block}; i++) {{")
-    text.append("        const long row = i < m ? i : m - 1;")
-    text += [f"        x{j}[i] = x[row * {n_inputs} + {j}];" for j in columns]
-    text += ["    }", *(f"    {line}" for line in scalars)]
-    for loop in loops:
-        text += ["    #pragma omp simd", f"    for (int i = 0; i < {block}; i++) {{"]
-        text += [*(f"        {line}" for line in loop), "    }"]
-    text += ["    for (int i = 0; i < m; i++)", f"        for (int j = 0; j < {n_outputs}; j++)"]
-    text += [f"            y[i * {n_outputs} + j] = out[j][i];", "}", ""]
+    parts = [loops[i : i + LOOPS_PER_FUNCTION] for i in range(0, len(loops), LOOPS_PER_FUNCTION)]
+    for number, part in enumerate(parts):
+        text.append(f"static APART void part{number}({parameters}) {{")
+        for loop in part:
+            text += ["    #pragma omp simd", f"    for (int i = 0; i < {block}; i++) {{"]
+            text += [*(f"        {line}" for line in loop), "    }"]
+        text += ["}", ""]
     text.append("void kernel(const real *restrict x, const real *restrict c, real *restrict y, long n) {")
+    text += [f"    real w[{n_rows}][{block}];", f"    real k[{max(1, len(scalars))}];"]
+    text += [f"    {line}" for line in scalars]
     text.append(f"    for (long first = 0; first < n; first += {block}) {{")
     text.append(f"        const long m = n - first < {block} ? n - first : {block};")
-    text += [f"        block(x + first * {n_inputs}, c, y + first * {n_outputs}, m);", "    }", "}", ""]
+    text.append(f"        for (int i = 0; i < {block}; i++) {{")
+    text.append(f"            const real *row = x + (first + (i < m ? i : m - 1)) * {n_inputs};")
+    text += [f"            w[{k}][i] = row[{j}];" for k, j in enumerate(columns)]
+    text.append("        }")
+    text += [f"        part{number}(w, c, k);" for number in range(len(parts))]
+    text += ["        for (int i = 0; i < m; i++)", f"            for (int j = 0; j < {n_outputs}; j++)"]
+    text += [f"                y[(first + i) * {n_outputs} + j] = w[{first_output} + j][i];", "    }", "}", ""]
     return "\n".join(text)
 
 

@@ -338,6 +338,14 @@ def test_a_users_operators_are_inlined(compiled):
     torch.testing.assert_close(f(x), expected(f, x))
 
 
+@pytest.mark.parametrize("text", ["x0", "x0 + 0*x1", "2.5"])
+def test_results_are_no_views_of_the_input(text):
+    x = inputs(4)
+    before = x.clone()
+    function(text)(x).zero_()
+    torch.testing.assert_close(x, before, rtol=0, atol=0)
+
+
 def test_one_undefined_output_leaves_the_others_alone():
     f = function("log(x0) + x1", "x0 + x1", "x2 + 1")
     x = torch.tensor([[-1.0, 2.0, float("nan")]])
