@@ -177,7 +177,9 @@ class _Decomposition:
                 return found
             if floor > EXACT and convincing(found, floor, np.inf):  # a law, if the teacher is worse than it seemed
                 self.pieces_left = min(self.pieces_left, FURTHER)
-        if problem.n_inputs <= MOST_INPUTS or problem.depth > 0:
+        # At the root the flat search on the samples follows anyway; it needn't be done twice.
+        plausible = floor > EXACT and convincing(found, floor, np.inf)
+        if problem.depth > 0 or (problem.n_inputs <= MOST_INPUTS and not plausible):
             found = pareto(found + self._undivided(points, floor))
         return found
 
