@@ -66,7 +66,8 @@ class FlatSearch:
         seed: of everything random.
         device: where the bank lives.
         report: called after every stage with its name, the steps done, and the steps of the whole budget.
-        after_round: called after every round; raising an archive's ``goal`` ends the search for its output.
+        after_round: called after every round, and before the large bank is made; raising an archive's
+            ``goal`` ends the search for its output.
     """
 
     X: np.ndarray
@@ -131,13 +132,18 @@ class FlatSearch:
         if self.budget.rounds == 0:
             return
         yield "refine 2", lambda: self._refine(True)
-        yield "mutate 1", self._mutate
+        yield "mutate 1", self._end_small_bank
         yield "contexts, all", lambda: self._guess(True, 400)
         yield "constants, all", self._end_first_round
         for i in range(3, self.budget.rounds + 3):
             yield f"refine {i}", partial(self._refine, i % 2 == 1)
             yield f"constants {i}", self._add_constants
             yield f"mutate {i}", self._end_round
+
+    def _end_small_bank(self) -> None:
+        self._mutate()
+        if self.after_round is not None:
+            self.after_round()
 
     def _end_first_round(self) -> None:
         self._add_constants()
