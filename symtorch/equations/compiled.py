@@ -251,7 +251,8 @@ def torch_kernel(program: Program, n_inputs: int) -> Kernel:
         head.append(f"{', '.join(f'c{i}' for i in range(len(program.constants)))}, = c.unbind()")
     varies = program.depends_on_inputs()
     outputs = [names[i] if varies[i] else f"{_tensor(names[i])}.expand(x.shape[0])" for i in program.outputs]
-    result = f"torch.stack([{', '.join(outputs)}], -1)"
+    # Copying rows and transposing once is about twice as fast as writing column by column.
+    result = f"torch.stack([{', '.join(outputs)}]).T.contiguous()"
     alone = program.outputs[0]
     if len(outputs) == 1 and varies[alone] and isinstance(program.values[alone], Step):
         result = f"{outputs[0]}.unsqueeze(-1)"  # no copy; an input itself must be one
