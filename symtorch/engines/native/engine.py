@@ -4,38 +4,26 @@ from __future__ import annotations
 
 import logging
 import secrets
+import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Sequence
 
 import numpy as np
-import torch
 
 from symtorch.engines.base import Progress, ProgressCallback
-from symtorch.engines.native.archive import Archive
-from symtorch.engines.native.asking import ask_teacher, close_at_bend, close_solved
-from symtorch.engines.native.fit import Rows, fit
 from symtorch.engines.native.losses import Loss, parse_loss
 from symtorch.engines.native.normal import normalise
+from symtorch.engines.native.part import Found, Part, Task, one_thread
 from symtorch.engines.native.screen import Group, group
-from symtorch.engines.native.search import Budget, FlatSearch
-from symtorch.engines.native.vocabulary import Vocabulary
-from symtorch.equations.expr import Constant, Expr, Variable, evaluate, substitute, variables
+from symtorch.equations.expr import Constant, Expr, Variable, evaluate
 from symtorch.equations.front import Equation, Front
 from symtorch.equations.parser import parse
 from symtorch.errors import OptionError
 from symtorch.options import ENGINE_PARAMETERS, SearchOptions
-from symtorch.samples import MIN_SAMPLES, Samples
+from symtorch.samples import Samples
 
 logger = logging.getLogger("symtorch.engines.native")
 
-FULL_BUDGET = 400
-"""``niterations`` that stand for the full budget (the library's default)."""
-
-_FULL_ROUNDS = 24
-_FIT_ROWS = 4096
-_POLISH_ROWS = 65536
 _ROWS_AT_ONCE = 65536
 
 # What says how PySR goes about its search. The native engine's way is another one, and none of these
@@ -77,6 +65,8 @@ class NativeEngine:
     def search(self, samples: Samples, options: SearchOptions, progress: ProgressCallback | None = None) -> list[Front]:
         """One front per output; see :class:`symtorch.engines.base.Engine`.
 
+        Within ``joblib.parallel_config`` the outputs are shared out among its workers (:mod:`.workers`).
+
         Raises:
             OptionError: an option that only another engine can honour; it names both.
         """
@@ -86,136 +76,68 @@ class NativeEngine:
         seed = options.random_state if options.random_state is not None else secrets.randbits(32)
         varying = [k for k in range(samples.n_outputs) if _varies(samples.Y[:, k])]
         groups = group(samples, varying, options.select_k_features, seed)
-        parts: list[_Part] = []
+        n_workers = _n_workers()
+        tasks = [
+            Task.make(samples, share, options, guesses, seed) for whole in groups for share in divided(whole, n_workers)
+        ]
+        found: dict[int, Found] = {}  # by the number of the task, those that are done
+        under_way: Part | None = None
+
+        def left() -> float | None:
+            limit = options.timeout_in_seconds
+            return None if limit is None else max(0.0, started + limit - time.monotonic())
 
         def fronts() -> list[Front]:
             seconds = time.monotonic() - started
-            done = {k: part for part in parts for k in part.outputs}
-            return [_front(samples, options, loss, k, done.get(k), seconds) for k in range(samples.n_outputs)]
+            known = [*found.values(), *([] if under_way is None else [under_way.found()])]
+            return _fronts(samples, options, loss, known, seconds)
 
-        def report(stage: str, done: int, total: int) -> None:
-            if progress is not None:
-                best = {k: part.archive(k).best for part in parts for k in part.outputs}
-                best |= {k: 0.0 for k in range(samples.n_outputs) if k not in varying}
-                losses = tuple(min(best.get(k, np.nan), 1.0) for k in range(samples.n_outputs))
-                before = (len(parts) - 1) * total
-                progress(Progress(stage, None, before + done, len(groups) * total, losses, fronts))
+        def report(stage: str, done: int = 0, total: int = 1) -> None:
+            if progress is None:
+                return
+            best = {k: 0.0 for k in range(samples.n_outputs) if k not in varying}
+            for part in found.values():
+                best |= zip(part.outputs, part.best, strict=True)
+            if under_way is not None:
+                best |= zip(under_way.task.outputs, under_way.best, strict=True)
+            losses = tuple(min(best.get(k, np.nan), 1.0) for k in range(samples.n_outputs))
+            finished = tuple(sorted(k for part in found.values() for k in part.done))
+            progress(Progress(stage, None, len(found) * total + done, len(tasks) * total, losses, fronts, finished))
 
-        with _one_thread():
-            for i, members in enumerate(groups):
-                seconds = None
-                if options.timeout_in_seconds is not None:
-                    seconds = max(0.0, started + options.timeout_in_seconds - time.monotonic()) / (len(groups) - i)
-                part = _Part(samples, members, options, loss, guesses, seed, seconds, report)
-                parts.append(part)
-                part.run()
-                if part.search.stop_reason == "interrupted":
-                    break
+        def keep(number: int, part: Found) -> None:
+            found[number] = part
+            report(f"part {len(found)} of {len(tasks)}")
+
+        with one_thread():
+            begun: dict[int, Found] = {}
+            interrupted = False
+            if n_workers > 1 and len(tasks) > 1:
+                from symtorch.engines.native.workers import search_in_workers
+
+                begun, interrupted = search_in_workers(tasks, samples, options, n_workers, left, keep)
+            if interrupted:
+                found |= begun
+            for number, task in enumerate(tasks):
+                if interrupted or number in found:
+                    continue
+                total = left()
+                seconds = None if total is None else total / sum(i not in found for i in range(len(tasks)))
+                under_way = Part(task.going_on_from(begun.get(number)), seconds, report)
+                under_way.run()
+                found[number], interrupted = under_way.found(), under_way.interrupted
+                under_way = None
         return fronts()
 
 
-class _Part:
-    """The search for some outputs on some inputs, from the samples' rows to the archives and back.
-
-    Attributes:
-        outputs, columns: columns of the samples' Y and X.
-        search: over these outputs and inputs only.
-    """
-
-    def __init__(
-        self,
-        samples: Samples,
-        members: Group,
-        options: SearchOptions,
-        loss: Loss,
-        guesses: dict[int, list[Expr]],
-        seed: int,
-        seconds: float | None,
-        report: Callable[[str, int, int], None],
-    ) -> None:
-        self.outputs = members.outputs
-        mentioned = {i for k in self.outputs for guess in guesses[k] for i in variables(guess)}
-        self.columns = tuple(sorted({*members.columns, *mentioned}))
-        self.options = _for_columns(options, self.columns, samples.n_inputs)
-        self.samples = _with_columns(samples, self.columns)
-        self.seed = seed
-        self.loss = loss
-        rows = _rows_to_fit(samples, options, seed)
-        self.fitted = self.samples.take(rows) if len(rows) < samples.n_samples else self.samples
-        budget = Budget(
-            rounds=round(_FULL_ROUNDS * options.niterations / FULL_BUDGET),
-            goal=float(options.early_stop_condition or 0.0),
-            seconds=seconds,
-        )
-        self.search = FlatSearch(
-            self.fitted.X,
-            self.fitted.Y[:, list(self.outputs)],
-            Vocabulary(self.options),
-            budget,
-            self.fitted.weights,
-            loss,
-            seed,
-            _device(),
-            report,
-        )
-        self._guesses = [[_renumbered(guess, self.columns) for guess in guesses[k]] for k in self.outputs]
-
-    def run(self) -> None:
-        """Structure by asking where there is a teacher, then the flat search, then a fit to more rows."""
-        try:
-            for position, exprs in enumerate(self._guesses):
-                self.search.offer(position, exprs)
-            if self.samples.teacher is not None:
-                found = ask_teacher(self.search, self.fitted, self.outputs, self.options, self.seed)
-                self.search.sketch()
-                close_solved(self.search, found)
-                self.search.after_round = lambda: close_at_bend(self.search, found)
-        except KeyboardInterrupt:
-            self.search.stop_reason = "interrupted"
-        else:
-            self.search.run()
-        if len(self.fitted.X) < len(self.samples.X):
-            _polish(self.search.archives, self.samples, self.outputs, self.loss, self.seed)
-
-    def archive(self, k: int) -> Archive:
-        return self.search.archives[self.outputs.index(k)]
-
-    def trees(self, k: int) -> list[Expr]:
-        """The front of output ``k``, over the samples' own columns."""
-        inputs = [Variable(i) for i in self.columns]
-        return [substitute(candidate.tree, inputs) for candidate in self.archive(k).pareto()]
+def _n_workers() -> int:
+    """How many workers the user has joblib use: 1, this process, where nobody has imported it."""
+    joblib = sys.modules.get("joblib")
+    return 1 if joblib is None else int(joblib.effective_n_jobs(None))
 
 
-def _for_columns(options: SearchOptions, columns: Sequence[int], n_inputs: int) -> SearchOptions:
-    costs = options.complexity_of_variables
-    if not isinstance(costs, tuple):
-        return options
-    if len(costs) != n_inputs:
-        raise OptionError(f"complexity_of_variables has {len(costs)} numbers for {n_inputs} inputs.")
-    return replace(options, complexity_of_variables=tuple(costs[i] for i in columns))
-
-
-def _with_columns(samples: Samples, columns: Sequence[int]) -> Samples:
-    """The samples with these inputs only; the teacher is asked with the others at their medians."""
-    if len(columns) == samples.n_inputs:
-        return samples
-    chosen = list(columns)
-    names = tuple(samples.variable_names[i] for i in chosen)
-    reference, whole = np.median(samples.X, axis=0), samples.teacher
-
-    def teacher(Z: np.ndarray) -> np.ndarray:
-        assert whole is not None
-        X = np.tile(reference, (len(Z), 1))
-        X[:, chosen] = Z
-        return whole(X)
-
-    X = samples.X[:, chosen]
-    return replace(samples, X=X, variable_names=names, teacher=None if whole is None else teacher)
-
-
-def _renumbered(expr: Expr, columns: Sequence[int]) -> Expr:
-    place = {column: Variable(i) for i, column in enumerate(columns)}
-    return substitute(expr, [place.get(i, Variable(i)) for i in range(max(columns) + 1)])
+def divided(whole: Group, n: int) -> list[Group]:
+    """The outputs of a group in at most n shares."""
+    return [Group(whole.outputs[i::n], whole.columns) for i in range(min(n, len(whole.outputs)))]
 
 
 def check_options(options: SearchOptions) -> Loss:
@@ -245,72 +167,47 @@ def _guesses(samples: Samples, options: SearchOptions) -> dict[int, list[Expr]]:
     return out
 
 
-def _rows_to_fit(samples: Samples, options: SearchOptions, seed: int) -> np.ndarray:
-    """Rows that the search fits to: all where there are few, else a random part; none of weight 0."""
-    limit = _FIT_ROWS
-    if options.batching is True:
-        limit = max(100, options.batch_size or 1000)
-    rows = np.arange(samples.n_samples)
-    if samples.weights is not None and np.count_nonzero(samples.weights) >= MIN_SAMPLES:
-        rows = rows[samples.weights > 0.0]
-    if len(rows) > limit:
-        rows = np.sort(np.random.default_rng(seed).choice(rows, limit, replace=False))
-    return rows
-
-
 def _varies(y: np.ndarray) -> bool:
     return float(np.ptp(y)) > 1e-12 * float(np.abs(y).max())
 
 
-def _device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+def _fronts(
+    samples: Samples, options: SearchOptions, loss: Loss, found: Sequence[Found], seconds: float
+) -> list[Front]:
+    """What was found for every output as fronts."""
+    trees: dict[int, Sequence[Expr]] = {}
+    reasons: dict[int, str] = {}
+    for part in found:
+        trees |= zip(part.outputs, part.trees, strict=True)
+        reasons |= zip(part.outputs, part.reasons, strict=True)
+    return [
+        _front(samples, options, loss, k, trees.get(k), reasons.get(k, "interrupted"), seconds)
+        for k in range(samples.n_outputs)
+    ]
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """The products are small: a second thread costs more than it brings."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _polish(archives: Sequence[Archive], samples: Samples, outputs: Sequence[int], loss: Loss, seed: int) -> None:
-    """Refit the fronts on more rows than the search could afford."""
-    rng = np.random.default_rng(seed + 1)
-    n = samples.n_samples
-    rows = np.arange(n) if n <= _POLISH_ROWS else np.sort(rng.choice(n, _POLISH_ROWS, replace=False))
-    part = samples.take(rows)
-    for archive, k in zip(archives, outputs, strict=True):
-        data = Rows.of(part.X, part.Y[:, k], part.weights)
-        for complexity, candidate in list(archive.front.items()):
-            expr, found = fit(candidate.expr, data, loss, 5)
-            tree = archive.words.legal(expr)
-            if tree is not None and np.isfinite(found) and archive.words.options.complexity(tree) == complexity:
-                archive.front[complexity] = type(candidate)(expr, tree, complexity, found / archive.scale)
-
-
-def _front(samples: Samples, options: SearchOptions, loss: Loss, k: int, part: _Part | None, seconds: float) -> Front:
-    """What was found as a front, each loss computed anew from the tree that is returned, on all rows."""
+def _front(
+    samples: Samples,
+    options: SearchOptions,
+    loss: Loss,
+    k: int,
+    found: Sequence[Expr] | None,
+    reason: str,
+    seconds: float,
+) -> Front:
+    """One output's front, each loss computed anew from the tree that is returned, on all rows."""
     y = samples.Y[:, k]
-    constant = not _varies(y)
-    trees: list[Expr] = [Constant(float(np.average(y, weights=samples.weights)))] if part is None else part.trees(k)
+    trees = [Constant(float(np.average(y, weights=samples.weights)))] if found is None else found
     trees = [tree for tree in trees if options.violation(tree) is None] or _smallest(samples, options, y)
     equations = [
         Equation(tree, samples.variable_names, options.complexity(tree), _loss_on_all(tree, samples, y, loss))
         for tree in trees
     ]
-    if constant or (part is not None and part.archive(k).is_exact):
-        reason = "exact"
-    else:
-        reason = "interrupted" if part is None else part.search.stop_reason
     return Front.from_candidates(
         equations,
         model_selection=options.model_selection,
         engine=NativeEngine.name,
-        stop_reason=reason,
+        stop_reason=reason if _varies(y) else "exact",
         n_samples=samples.n_samples,
         seconds=seconds,
     )
