@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from symtorch.equations.compiled import gradient_wanted
 from symtorch.errors import InputError, SymTorchError
-from symtorch.layout import Layout
+from symtorch.surrogate import Surrogate
 
 GUARDS = ("none", "raise", "block")
 
@@ -50,8 +51,42 @@ def require_finite(outputs: Tensor, equations: Mapping[int, Any], block_name: st
     )
 
 
-def with_block(outputs: Tensor, layout: Layout, block: Callable[..., Any], args: Sequence[Any], kwargs: Any) -> Tensor:
-    """The outputs, with the block's own answer on bad rows. Nothing waits for the device."""
-    answer = layout.result.unwrap(block(*args, **kwargs))
-    defined = torch.isfinite(outputs).all(dim=-1, keepdim=True)
+def with_block(
+    surrogate: Surrogate, x: Tensor, block: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> Tensor:
+    """The equations' outputs, with the block's own answer on bad rows. Nothing waits for the device.
+
+    Args:
+        surrogate: the equations.
+        x: (..., n_inputs), the arguments joined.
+        block: what answers for bad rows.
+        args: of the call.
+        kwargs: of the call.
+
+    Returns:
+        (..., n_outputs).
+    """
+    outputs, defined = _where_defined(surrogate, x)
+    answer = surrogate.layout.result.unwrap(block(*args, **kwargs))
     return torch.where(defined, outputs, answer.to(outputs.dtype))
+
+
+def _where_defined(surrogate: Surrogate, x: Tensor) -> tuple[Tensor, Tensor]:
+    """The outputs (..., n_outputs), and on which rows they are defined (..., 1).
+
+    For a gradient, bad rows are computed on the inputs of a good one: the derivative of an undefined
+    value is NaN, and stays NaN when ``torch.where`` weighs it with zero.
+    """
+    if x.numel() == 0 or not gradient_wanted(x, surrogate.function.constants):
+        outputs = surrogate.rows(x)
+        return outputs, _is_defined(outputs)
+    with torch.no_grad():
+        defined = _is_defined(surrogate.rows(x))
+    first = defined.reshape(-1).to(torch.int32).argmax().reshape(1)
+    good = x.detach().reshape(-1, x.shape[-1]).index_select(0, first).reshape(-1)
+    # Without any good row, the constants must not learn from bad ones either.
+    return surrogate.rows(torch.where(defined, x, good), live=defined.any()), defined
+
+
+def _is_defined(outputs: Tensor) -> Tensor:
+    return torch.isfinite(outputs).all(dim=-1, keepdim=True)

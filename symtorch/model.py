@@ -367,11 +367,12 @@ class SymbolicModel(LegacyNames, Formulas, Trainable, Prunable, Persistent):
         if self._guard == "none":
             return surrogate(*args, **kwargs)
         layout = surrogate.layout
-        outputs = surrogate.rows(layout.join(args, kwargs))
+        x = layout.join(args, kwargs)
         if self._guard == "raise":
+            outputs = surrogate.rows(x)
             require_finite(outputs, {i: self._chosen.equation(i) for i in self._chosen.complexities}, self.block_name)
         else:
-            outputs = with_block(outputs, layout, self._call_block, args, kwargs)
+            outputs = with_block(surrogate, x, self._call_block, args, kwargs)
         return layout.wrap(outputs)
 
     def _call_block(self, *args: Any, **kwargs: Any) -> Any:

@@ -65,17 +65,22 @@ class Surrogate(nn.Module):
             every = [range(len(constants(tree))) for tree in trees]
             self.function.hold([sorted({*ks} - {*mine}) for ks, mine in zip(every, own, strict=True)])
 
-    def rows(self, x: Tensor) -> Tensor:
-        """(..., n_inputs) -> (..., n_outputs): the equations on the joined inputs of the block."""
+    def rows(self, x: Tensor, live: Tensor | None = None) -> Tensor:
+        """(..., n_inputs) -> (..., n_outputs): the equations on the joined inputs of the block.
+
+        Args:
+            x: (..., n_inputs).
+            live: as for :meth:`SymbolicFunction.forward`.
+        """
         if x.shape[-1] != self.layout.n_inputs:
             raise InputError(
                 f"input of shape {tuple(x.shape)}; the equations were found for {self.layout.n_inputs} inputs "
                 f"in the last dimension."
             )
         if self.transforms is None:
-            return self.function(x)
+            return self.function(x, live)
         flat = x.reshape(-1, x.shape[-1])
-        return self.function(self.transforms(flat)).reshape(*x.shape[:-1], -1)
+        return self.function(self.transforms(flat), live).reshape(*x.shape[:-1], -1)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The block's arguments in, a result of the block's structure out."""

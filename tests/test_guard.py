@@ -76,6 +76,63 @@ def test_the_guard_traces_whole():
     torch.testing.assert_close(torch.compile(model, backend="eager", fullgraph=True)(X), model(X))
 
 
+# ---- gradients
+
+
+def apart(model, x):
+    """What the guard promises: each row by itself, the equation where it is defined, else the block."""
+    y = model.surrogate.rows(x)
+    good = torch.isfinite(y).all(-1)
+    rows = [model.surrogate.rows(row) if ok else model.symtorch_block(row) for row, ok in zip(x, good, strict=True)]
+    return torch.stack(rows)
+
+
+@pytest.mark.parametrize("rows", [[0, 1, 2, 3], [3, 0], [1, 2], []], ids=["some", "all", "none", "empty"])
+@pytest.mark.parametrize("formula", ["log(2*x0) + 1.5*x1", "1.5*x1/sqrt(x0) + exp(200*x1*x0)", "0.5*x0^2.3"])
+def test_gradients_through_bad_rows_are_the_blocks(formula, rows):
+    model = wrapped(formula, guard="block")
+    constants = model.trainable_constants()
+    x = X[rows].double().requires_grad_()
+    got = torch.autograd.grad(model(x).sin().sum(), [x, *constants])
+    want = torch.autograd.grad(
+        apart(model, x).sin().sum() if rows else x.sum(), [x, *constants], materialize_grads=True
+    )
+    for one, other in zip(got, want, strict=True):
+        assert torch.isfinite(one).all()
+        torch.testing.assert_close(one, other)
+
+
+def test_gradients_of_gradients_through_bad_rows():
+    model = wrapped("0.5*log(x0) + 1.5*x1*x0", guard="block")
+    model.trainable_constants()
+    x = X[[0, 1, 3]].double().requires_grad_()  # away from the jump at x0 = 0
+    assert torch.autograd.gradcheck(model, (x,))
+    assert torch.autograd.gradgradcheck(model, (x,))
+    by_rows = torch.func.vmap(torch.func.grad(lambda row: model(row).sum()))(x.detach())
+    torch.testing.assert_close(by_rows, torch.autograd.grad(model(x).sum(), x)[0])
+
+
+def test_a_variable_made_by_a_function_has_gradients_too():
+    model = SymbolicModel(Block(lambda y: y), "law")
+    transforms = {"u": lambda x: torch.log(x[:, 0]), "v": lambda x: x[:, 1]}
+    model.distill(torch.rand(60, 2) + 1, engine=FormulaEngine("u + v"), variable_transforms=transforms)
+    model.switch_to_symbolic(guard="block")
+    x = X.clone().requires_grad_()
+    model(x).sum().backward()
+    torch.testing.assert_close(x.grad, torch.tensor([[1.0, 1.0], [1.0, 1.0], [1.0, 1.0], [0.25, 1.0]]))
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch's own use of it
+def test_the_guard_traces_whole_with_gradients():
+    model = wrapped("log(2*x0) + 1.5*x1", guard="block")
+    model.trainable_constants()
+    x, z = X.clone().requires_grad_(), X.clone().requires_grad_()
+    torch._dynamo.reset()
+    torch.compile(model, backend="aot_eager", fullgraph=True)(x).sin().sum().backward()
+    model(z).sin().sum().backward()
+    torch.testing.assert_close(x.grad, z.grad)
+
+
 def test_switching_again_changes_the_guard():
     model = wrapped(guard="block")
     model.switch_to_symbolic()

@@ -83,8 +83,12 @@ class SymbolicFunction(nn.Module):
         """Number of equations."""
         return len(self._exprs)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, live: Tensor | None = None) -> Tensor:
         """(..., n_inputs) -> (..., n_outputs), in x's dtype.
+
+        Args:
+            x: (..., n_inputs).
+            live: () of bool; where it is False, no gradient reaches the constants.
 
         Raises:
             InputError: the last dimension of x is not n_inputs.
@@ -94,15 +98,16 @@ class SymbolicFunction(nn.Module):
         dtype = x.dtype if x.dtype.is_floating_point else torch.get_default_dtype()
         working = dtype if dtype == torch.float64 else torch.float32
         rows = x if x.ndim == 2 else x.reshape(-1, self.n_inputs)
-        y = self._compute(rows if dtype == working == x.dtype else rows.to(working), self._values().to(working))
+        y = self._compute(rows if dtype == working == x.dtype else rows.to(working), self._values(live).to(working))
         y = y if dtype == working else y.to(dtype)
         return y if x.ndim == 2 else y.reshape(*x.shape[:-1], self.n_outputs)
 
-    def _values(self) -> Tensor:
-        if not self._held or not self.constants.requires_grad:
-            return self.constants
-        held = torch.tensor([i in self._held for i in range(len(self.constants))], device=self.constants.device)
-        return torch.where(held, self.constants.detach(), self.constants)
+    def _values(self, live: Tensor | None) -> Tensor:
+        values: Tensor = self.constants
+        if self._held and values.requires_grad:
+            held = torch.tensor([i in self._held for i in range(len(values))], device=values.device)
+            values = torch.where(held, values.detach(), values)
+        return values if live is None else torch.where(live, values, values.detach())
 
     def hold(self, positions: Sequence[Sequence[int]]) -> None:
         """Name constants that training must not change: for each equation, positions in ``constants(expr)``."""
@@ -213,9 +218,20 @@ def _is_plain(x: Tensor) -> bool:
         not torch.compiler.is_compiling()
         and type(x) in (Tensor, nn.Parameter)
         and not torch.jit.is_tracing()
-        and torch._C._functorch.peek_interpreter_stack() is None
-        and torch.autograd.forward_ad._current_level < 0
+        and not _in_transform()
     )
+
+
+def _in_transform() -> bool:
+    """Whether this is called within torch.func, or with forward-mode differentiation."""
+    return torch._C._functorch.peek_interpreter_stack() is not None or torch.autograd.forward_ad._current_level >= 0
+
+
+def gradient_wanted(*tensors: Tensor) -> bool:
+    """Whether what is computed from these may be differentiated."""
+    if not torch.compiler.is_compiling() and _in_transform():
+        return True
+    return torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
 
 
 def torch_kernel(program: Program, n_inputs: int) -> Kernel:
