@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from symtorch.distillation import Interface
 from symtorch.equations.expr import Constant, Expr, substitute, variables
 from symtorch.equations.front import Equation, Front
@@ -25,6 +27,7 @@ class Findings:
         interface: what the fronts' variables are; None before the first.
         complexities: {output: complexity} of the equations that were switched to.
         options: search options of the last distillation, as plain values, for the record.
+        ranges: {output: (smallest, largest)} of the values that it had in its last distillation.
     """
 
     what: str
@@ -33,17 +36,24 @@ class Findings:
     interface: Interface | None = None
     complexities: dict[int, int] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
+    ranges: dict[int, tuple[float, float]] = field(default_factory=dict)
 
-    def add(self, fronts: Mapping[int, Front], interface: Interface) -> bool:
+    def add(self, fronts: Mapping[int, Front], interface: Interface, Y: np.ndarray) -> bool:
         """Take new fronts; those over other variables can't stand beside them and go.
+
+        Args:
+            fronts: {output: Front}.
+            interface: what their variables are.
+            Y: (n_samples, n_outputs), the outputs that they were found from.
 
         Returns:
             whether earlier fronts went.
         """
         stale = self.interface is not None and self.interface != interface
         if stale:
-            self.fronts, self.complexities = {}, {}
+            self.fronts, self.complexities, self.ranges = {}, {}, {}
         self.interface = interface
+        self.ranges |= {i: (float(Y[:, i].min()), float(Y[:, i].max())) for i in fronts}
         self.fronts = dict(sorted((self.fronts | dict(fronts)).items()))
         # A choice was made from the earlier front; the new one may not have that complexity.
         self.complexities = {i: c for i, c in self.complexities.items() if i not in fronts}

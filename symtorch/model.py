@@ -201,7 +201,7 @@ class SymbolicModel(LegacyNames, Formulas, Trainable, Prunable, Persistent):
                 self._own_name if name is None else name, interface, "" if around is None else "_local"
             )
             fronts = plan.run(samples, progress if callable(progress) else bar, active, held_out, journal)
-        stale = found.add(fronts, interface)
+        stale = found.add(fronts, interface, samples.Y)
         found.options = write_options(plan.options.given)
         if self._use_symbolic and found is self._chosen:
             # What stands in the block's place is always what is shown.
@@ -325,10 +325,15 @@ class SymbolicModel(LegacyNames, Formulas, Trainable, Prunable, Persistent):
         """
         check_guard(guard)
         found = self._findings(SLIME)
+        chosen_before = found.complexities
         surrogate = found.choose(complexity, self._active_outputs(found.require().n_outputs))
         tensors = (*self.parameters(), *self.buffers())
         surrogate = surrogate.to(tensors[0].device) if tensors else surrogate
-        surrogate.function.use_compiled(compile)
+        try:
+            surrogate.function.use_compiled(compile)
+        except Exception:
+            found.complexities = chosen_before
+            raise
         self.surrogate = surrogate
         self._compile, self._guard = compile, guard
         self._chosen = found
@@ -400,15 +405,8 @@ class SymbolicModel(LegacyNames, Formulas, Trainable, Prunable, Persistent):
         surrogate = Surrogate([eq.expr for eq in equations.values()], interface.layout, interface.transforms)
         with torch.no_grad():
             predicted = surrogate.rows(torch.from_numpy(data.X)).numpy()
-        seen = None if self._cache is None else self._cache[1].Y
         return [
-            output_fidelity(
-                i,
-                str(eq),
-                predicted[:, k],
-                data.Y[:, i],
-                None if seen is None else (seen[:, i].min(), seen[:, i].max()),
-            )
+            output_fidelity(i, str(eq), predicted[:, k], data.Y[:, i], found.ranges.get(i))
             for k, (i, eq) in enumerate(equations.items())
         ]
 

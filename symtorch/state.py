@@ -32,9 +32,11 @@ from symtorch.document import (
     write_options,
 )
 from symtorch.equations.expr import to_text
+from symtorch.equations.native_kernel import CompilerError
 from symtorch.errors import StateError
 from symtorch.files import load_trusted, save_trusted
 from symtorch.findings import Findings
+from symtorch.guard import GUARDS
 from symtorch.legacy_state import take_legacy
 from symtorch.surrogate import Surrogate, in_block_inputs
 
@@ -59,6 +61,8 @@ class Persistent(nn.Module):
     _local: Findings
     _chosen: Findings
     _use_symbolic: bool
+    _compile: bool | str
+    _guard: str
     _cache: Any
 
     @property
@@ -158,6 +162,7 @@ def write_model(model: Persistent) -> dict[str, Any]:
         "global": _write_findings(model._standard),
         "local": _write_findings(model._local),
         "in_place": _write_in_place(model),
+        "switch": {"compile": model._compile, "guard": model._guard},
         "pruning": pruning,
     }
 
@@ -170,6 +175,7 @@ def _write_findings(found: Findings) -> dict[str, Any] | None:
         "fronts": [[output, write_front(front)] for output, front in found.fronts.items()],
         "complexities": [[output, complexity] for output, complexity in found.complexities.items()],
         "options": dict(found.options),
+        "ranges": [[output, list(ends)] for output, ends in found.ranges.items()],
     }
 
 
@@ -206,6 +212,7 @@ class _Read:
     local: bool
     findings: tuple[Findings, Findings]
     surrogate: Surrogate | None
+    switch: tuple[bool | str, str]
     pruning: Mapping[str, Any]
 
     def give_to(self, model: Persistent) -> None:
@@ -213,12 +220,15 @@ class _Read:
             model.block_name = self.name
         for own, new in zip((model._standard, model._local), self.findings, strict=True):
             own.fronts, own.interface = new.fronts, new.interface
-            own.complexities, own.options = new.complexities, new.options
+            own.complexities, own.options, own.ranges = new.complexities, new.options, new.ranges
         model._chosen = model._local if self.local else model._standard
         tensors = (*model.parameters(), *model.buffers())
         device = next((tensor.device for tensor in tensors if not tensor.is_meta), None)
         model.surrogate = None if self.surrogate is None else self.surrogate.to(device).train(model.training)
         model._use_symbolic = self.use_symbolic
+        model._compile, model._guard = self.switch
+        if model.surrogate is not None:
+            _compile_where_possible(model.surrogate, model._compile)
         for name, value in self.pruning.items():
             setattr(model, name, value.to(device) if isinstance(value, Tensor) else value)
 
@@ -237,7 +247,13 @@ def read_model(root: Node, model: Persistent) -> _Read:
     if uses.text() == "equations" and surrogate is None:
         raise uses.fail("'block', since no equations were chosen")
     return _Read(
-        root["name"].text(), uses.text() == "equations", chosen.text() == "local", findings, surrogate, pruning
+        root["name"].text(),
+        uses.text() == "equations",
+        chosen.text() == "local",
+        findings,
+        surrogate,
+        _read_switch(root.optional("switch")),
+        pruning,
     )
 
 
@@ -258,7 +274,37 @@ def _read_findings(root: Node, key: str, own: Findings) -> Findings:
             raise complexity.fail(f"a complexity that output {index} has an equation of")
         complexities[index] = complexity.integer()
     options = write_options({name: option.value for name, option in node["options"].items()})
-    return Findings(own.what, own.how, dict(sorted(fronts.items())), interface, complexities, options)
+    ranges = _read_ranges(node.optional("ranges"), interface.n_outputs)
+    return Findings(own.what, own.how, dict(sorted(fronts.items())), interface, complexities, options, ranges)
+
+
+def _read_ranges(node: Node | None, n_outputs: int) -> dict[int, tuple[float, float]]:
+    """Earlier states have none."""
+    ranges = {}
+    for output, ends in (_pair(pair) for pair in node or ()):
+        low, high = _pair(ends)
+        ranges[output.integer(0, n_outputs - 1)] = low.number(), high.number()
+    return ranges
+
+
+def _read_switch(node: Node | None) -> tuple[bool | str, str]:
+    """How the equations run and are guarded; the defaults for earlier states, which do not say."""
+    if node is None:
+        return "auto", "none"
+    compiled, guard = node["compile"], node["guard"]
+    if compiled.value != "auto" and not isinstance(compiled.value, bool):
+        raise compiled.fail("true, false or 'auto'")
+    if guard.text() not in GUARDS:
+        raise guard.fail(f"one of {', '.join(GUARDS)}")
+    return compiled.value, guard.text()
+
+
+def _compile_where_possible(surrogate: Surrogate, compiled: bool | str) -> None:
+    try:
+        surrogate.function.use_compiled(compiled)
+    except CompilerError as error:
+        logger.warning("The equations were compiled where they were saved, but run eagerly here: %s", error)
+        surrogate.function.use_compiled(False)
 
 
 def _pair(node: Node) -> tuple[Node, Node]:

@@ -157,6 +157,18 @@ def test_compile_is_passed_on():
     assert model.surrogate.function.compiled is False
     with pytest.raises(InputError, match="'fast'"):
         model.switch_to_symbolic(compile="fast")
+    assert model.surrogate.function.compiled is False
+
+
+def test_a_switch_that_fails_changes_nothing():
+    model = SymbolicModel(Block(lambda y: y), "law")
+    model.distill(torch.rand(60, 2), engine=FormulaEngine("x0", "x0 + x1"))
+    model.switch_to_symbolic(1, guard="block")
+    before = model.get_extra_state()
+    for bad in ({"compile": "fast"}, {"guard": "strict"}, {"complexity": 99}):
+        with pytest.raises(InputError):
+            model.switch_to_symbolic(**bad)
+    assert torch.equal(model.get_extra_state(), before)
 
 
 def test_fidelity_counts_undefined_and_unseen_rows_per_output():
@@ -173,7 +185,7 @@ def test_fidelity_counts_undefined_and_unseen_rows_per_output():
     assert seen.abs().max() < 5
     assert "undefined 2, outside the range seen 12" in str(first)
     model.clear_cache()
-    assert model.fidelity(X)[0].n_outside is None
+    assert model.fidelity(X)[0].n_outside == 2
 
 
 def test_fidelity_of_a_perfect_equation_is_one():

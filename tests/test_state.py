@@ -321,6 +321,47 @@ def test_results_keep_their_structure(kind, tmp_path):
     assert torch.equal(ours[index], theirs[index])
 
 
+@pytest.mark.parametrize("in_place", [True, False])
+def test_the_switch_comes_back_with_guard_and_compile(in_place, tmp_path):
+    source, target = distilled(FormulaEngine("log(x0)")), fresh()
+    source.switch_to_symbolic(compile=False, guard="block")
+    if not in_place:
+        source.switch_to_block()
+    by_torch(source, target, tmp_path)
+    assert torch.isfinite(target(X)).all()
+    assert torch.equal(target(X), source(X))
+    assert target.surrogate.function.compiled is False
+    assert torch.equal(target.get_extra_state(), source.get_extra_state())
+
+
+def test_compiled_equations_run_eagerly_where_there_is_no_compiler(monkeypatch, caplog, tmp_path):
+    source, target = distilled(), fresh()
+    source.switch_to_symbolic()
+    source._compile = True  # as where it was saved
+    monkeypatch.setattr("symtorch.equations.compiled.compiler", lambda: None)
+    by_torch(source, target, tmp_path)
+    assert "run eagerly here" in caplog.text
+    assert target.surrogate.function.compiled is False
+    assert torch.allclose(target(X), source(X))
+
+
+def test_what_was_seen_is_known_after_loading(tmp_path):
+    source, target = distilled(FormulaEngine("100*x0")), fresh()
+    by_torch(source, target, tmp_path)
+    assert [line.n_outside for line in target.fidelity(X)] == [line.n_outside for line in source.fidelity(X)] != [0, 0]
+
+
+def test_a_state_without_switch_and_ranges_has_the_defaults():
+    source, target = distilled(), fresh()
+    source.switch_to_symbolic()
+    old = document(source)
+    del old["switch"], old["global"]["ranges"]
+    target.load_state_dict(as_state(source, json.dumps(old)))
+    assert torch.equal(target(X), source(X))
+    assert (target._compile, target._guard) == ("auto", "none")
+    assert target.fidelity(X)[0].n_outside is None
+
+
 def test_pruning_goes_on_where_it_was(tmp_path):
     block, other = fresh(), fresh()
     block.setup_pruning(2, 1, 10, end_step_frac=0.1)
@@ -468,6 +509,13 @@ CHANGES = [
     ("global.interface.transforms", {"formulas": ["x0"]}, "one formula for each"),
     ("in_place.trainable", "yes", "true or false"),
     ("in_place.trained", {"operators": [], "equations": ["v0"]}, "2 equations"),
+    ("switch", {"compile": 1, "guard": "none"}, "compile is 1; expected true, false or 'auto'"),
+    ("switch", {"compile": "fast", "guard": "none"}, "true, false or 'auto'"),
+    ("switch", {"compile": True, "guard": "exec"}, "guard is 'exec'; expected one of none, raise, block"),
+    ("switch", {"compile": True}, "guard is missing"),
+    ("global.ranges", [[0, [0.0]]], "expected a pair"),
+    ("global.ranges", [[7, [0.0, 1.0]]], "0 to 1"),
+    ("global.ranges", [[0, [0.0, "inf"]]], "finite number"),
     ("pruning", {"schedule": [], "initial_dim": 5}, "mask is missing|target_dim is missing"),
     (
         "pruning",
