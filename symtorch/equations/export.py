@@ -94,7 +94,7 @@ def jax_function(exprs: Sequence[Expr], names: Sequence[str]) -> Callable[[Any],
     try:
         import jax  # noqa: F401
     except ImportError:
-        raise InputError("JAX is not installed; install it with: pip install jax") from None
+        raise InputError("JAX is not installed; install it with: pip install 'torch-symbolic[jax]'") from None
     scope: dict[str, Any] = {}
     exec(compile(python_source(exprs, names, "jax"), "<symtorch>", "exec"), scope)
     return scope["equations"]

@@ -97,13 +97,15 @@ def test_c(texts, tmp_path):
     torch.testing.assert_close(torch.tensor(y), expected, rtol=1e-10, atol=1e-12, equal_nan=True)
 
 
-@pytest.mark.parametrize("texts", [TEXTS], ids=["some"])
+@pytest.mark.parametrize("texts", [TEXTS, EVERYTHING], ids=["some", "every operator"])
 def test_jax(texts):
     jax = pytest.importorskip("jax")
-    x = rows(20)
+    x = rows(20).float()
     function = jax.jit(export.jax_function(trees(texts), NAMES))
-    y = np.array(function(x.float().numpy()))
-    torch.testing.assert_close(torch.tensor(y), of_module(trees(texts), x.float()), rtol=1e-4, atol=1e-4)
+    expected = of_module(trees(texts), x)
+    y = torch.tensor(np.array(function(x.numpy())))
+    torch.testing.assert_close(y, expected, rtol=1e-4, atol=1e-4, equal_nan=True)
+    assert jax.vmap(jax.jacrev(function))(x.numpy()).shape == (20, len(texts), 3)
 
 
 def test_jax_source_names_jax_only():
