@@ -2,8 +2,10 @@
 
     python benchmarks/forward.py                 # the table; some ten minutes on two cores
     python benchmarks/forward.py --outputs 64 --batch 8192
+    python benchmarks/forward.py --outputs 64 --batch 8192 --train
 
-Compared, interleaved in one run on the same equations, in inference (no gradients):
+Compared, interleaved in one run on the same equations, in inference, or with --train in a step of training
+(forward, and backward to the inputs; the last way to the constants as well):
 
     per output   one sympy.lambdify function per output on columns of the input, stacked: the way of
                  torch-symbolic 1.0
@@ -12,6 +14,7 @@ Compared, interleaved in one run on the same equations, in inference (no gradien
     eager        symtorch's SymbolicFunction
     compiled     the same as machine code: use_compiled(True)
     torch.compile  the eager one under torch.compile, with --torch-compile: minutes of compiling
+    constants    with --train: the eager one, its constants trained
 
 Two kinds of equations, of about twelve operations each: `independent` ones, which share no terms but
 by chance, and `shared` ones, whose terms come from a pool with half as many terms as there are outputs,
@@ -124,16 +127,29 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--seconds", type=float, default=3.0, help="time for each cell of the table")
     parser.add_argument("--torch-compile", action="store_true")
+    parser.add_argument("--train", action="store_true")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     print(f"torch {torch.__version__}, {args.threads} threads, {args.inputs} inputs; milliseconds per call, CPU / wall")
-    for kind in args.kind:
-        for n_outputs in args.outputs:
-            run(kind, n_outputs, args)
+    with torch.set_grad_enabled(args.train):
+        for kind in args.kind:
+            for n_outputs in args.outputs:
+                run(kind, n_outputs, args)
 
 
-@torch.no_grad()
+def training_step(way: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """The way, and backward from the mean square of its outputs."""
+
+    def step(x: Tensor) -> Tensor:
+        x = x.detach().requires_grad_()
+        loss = way(x).square().mean()
+        loss.backward()
+        return loss
+
+    return step
+
+
 def run(kind: str, n_outputs: int, args: argparse.Namespace) -> None:
     exprs = equations(n_outputs, args.inputs, kind)
     n_operations = sum(isinstance(node, Call) for expr in exprs for node in walk(expr))
@@ -147,7 +163,10 @@ def run(kind: str, n_outputs: int, args: argparse.Namespace) -> None:
         ways["sympytorch"] = other
     ways["network"] = network(args.inputs, n_outputs)
     ways["eager"] = function
-    ways["compiled"] = SymbolicFunction(exprs, args.inputs).use_compiled(True)
+    if args.train:
+        ways["constants"] = SymbolicFunction(exprs, args.inputs).trainable_constants()
+    else:
+        ways["compiled"] = SymbolicFunction(exprs, args.inputs).use_compiled(True)
     if args.torch_compile:
         ways["torch.compile"] = torch.compile(function, fullgraph=True, dynamic=True)
     for name in ("compiled", "torch.compile"):
@@ -157,9 +176,11 @@ def run(kind: str, n_outputs: int, args: argparse.Namespace) -> None:
             print(f"  {name}: ready in {time.perf_counter() - wall:.1f} s wall, {cpu_seconds() - cpu:.1f} s CPU")
     x = torch.randn(1000, args.inputs)
     expected = ways["per output"](x)
-    for name in ("sympytorch", "eager", "compiled", "torch.compile"):
+    for name in ("sympytorch", "eager", "constants", "compiled", "torch.compile"):
         if name in ways:
             torch.testing.assert_close(ways[name](x), expected, rtol=1e-3, atol=1e-3)
+    if args.train:
+        ways = {name: training_step(way) for name, way in ways.items()}
     for batch in args.batch:
         times = measure(ways, torch.randn(batch, args.inputs), args.seconds)
         cpu0, wall0 = times["per output"]
