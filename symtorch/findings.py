@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from symtorch.distillation import Interface
-from symtorch.equations.expr import Constant, Expr, substitute, variables
+from symtorch.equations.expr import Call, Constant, Expr, substitute, variables, walk
 from symtorch.equations.front import Equation, Front
+from symtorch.equations.operators import Operator
 from symtorch.errors import InputError, NotDistilledError
 from symtorch.surrogate import Surrogate
 
@@ -58,6 +59,13 @@ class Findings:
         # A choice was made from the earlier front; the new one may not have that complexity.
         self.complexities = {i: c for i, c in self.complexities.items() if i not in fronts}
         return stale
+
+    @property
+    def operators(self) -> list[Operator]:
+        """Operators of the user's own in the equations."""
+        nodes = (node for front in self.fronts.values() for eq in front for node in walk(eq.expr))
+        own = {node.op.name: node.op for node in nodes if isinstance(node, Call) and node.op.body is not None}
+        return list(own.values())
 
     def require(self) -> Interface:
         """The interface, where something has been found.

@@ -12,11 +12,14 @@ import numpy as np
 import torch
 
 from symtorch.captured import Captured
+from symtorch.document import Node, read_expr
 from symtorch.equations import Equation, Front, parse
-from symtorch.equations.expr import evaluate, size
+from symtorch.equations.expr import Expr, evaluate, size, to_text
+from symtorch.equations.operators import Operator
 from symtorch.equations.suggest import FORMS, Suggestion, suggest
-from symtorch.errors import InputError
+from symtorch.errors import InputError, StateError
 from symtorch.findings import Findings
+from symtorch.surrogate import Surrogate
 from symtorch.training import refit
 
 FORMATS = ("sympy", "latex", "numpy", "jax", "torch source", "numpy source", "jax source", "c", "onnx", "torch.export")
@@ -25,6 +28,7 @@ FORMATS = ("sympy", "latex", "numpy", "jax", "torch source", "numpy source", "ja
 class Formulas:
     """What a SymbolicModel has for formulas that come from, or go to, somewhere else."""
 
+    surrogate: Surrogate | None
     _cache: tuple[str, Captured] | None
     _use_symbolic: bool
     _chosen: Findings
@@ -52,19 +56,21 @@ class Formulas:
 
         Raises:
             ParseError: the formula can't be read.
-            InputError: there is no such output, or no data to fit to.
+            InputError: there is no such output, a constant is not finite, or there is no data to fit to.
         """
         found = self._findings(False)
         interface = found.require()
-        if not 0 <= output < interface.n_outputs:
-            raise InputError(f"output {output} does not exist; there are outputs 0..{interface.n_outputs - 1}.")
-        names = interface.variable_names
+        _check_output(output, interface.n_outputs)
+        if complexity is not None and (not isinstance(complexity, int) or complexity < 1):
+            raise InputError(f"complexity is {complexity!r}; expected a number of nodes, at least 1.")
+        names, operators = interface.variable_names, found.operators
         if isinstance(formula, str):
-            expr = parse(formula, names)
+            expr = parse(formula, names, operators)
         else:
             from symtorch.equations.sympy_bridge import from_sympy
 
             expr = from_sympy(formula, names)
+        _check_storable(expr, names, operators)
         loss = math.inf
         if refit_constants or self._cache is not None:
             X, Y = self._data(found)
@@ -76,6 +82,8 @@ class Formulas:
         _put(found, output, equation)
         if self._use_symbolic and found is self._chosen:
             self._switch_again()
+        elif found is self._chosen:
+            self.surrogate = None  # made from the equation that was there before
         return equation
 
     def _switch_again(self) -> None:
@@ -91,8 +99,7 @@ class Formulas:
         """
         found = self._findings(False)
         X, Y = self._data(found)
-        if not 0 <= output < Y.shape[1]:
-            raise InputError(f"output {output} does not exist; there are outputs 0..{Y.shape[1] - 1}.")
+        _check_output(output, Y.shape[1])
         return suggest(X, Y[:, output], found.require().variable_names, functions, top)
 
     def export(self, form: str, path: str | Path | None = None, outputs: Sequence[int] | None = None) -> Any:
@@ -116,7 +123,10 @@ class Formulas:
         if form not in FORMATS:
             raise InputError(f"form is {form!r}; expected one of {', '.join(map(repr, FORMATS))}.")
         found = self._findings(False)
-        chosen = list(found.fronts) if outputs is None else list(outputs)
+        found.require()
+        if outputs is not None and (not isinstance(outputs, Sequence) or not outputs):
+            raise InputError(f"outputs is {outputs!r}; expected a list of at least one output, or None for all.")
+        chosen = list(found.fronts if outputs is None else outputs)
         equations = [found.in_block_inputs(found.equation(i)) for i in chosen]
         exprs, names = [eq.expr for eq in equations], equations[0].variable_names
         if form == "onnx":
@@ -140,11 +150,25 @@ class Formulas:
 
     def _data(self, found: Findings) -> tuple[np.ndarray, np.ndarray]:
         """Variables and outputs of the last distillation."""
+        transforms = found.require().transforms
         if self._cache is None:
             raise InputError("there is no data; it is kept by distill(...) until clear_cache(), and in no file.")
-        data, transforms = self._cache[1], found.require().transforms
+        data = self._cache[1]
         X = data.X if transforms is None else transforms(torch.from_numpy(data.X)).numpy()
         return np.asarray(X, dtype=np.float64), data.Y
+
+
+def _check_output(output: int, n_outputs: int) -> None:
+    if output not in range(n_outputs):
+        raise InputError(f"output {output!r} does not exist; there are outputs 0..{n_outputs - 1}.")
+
+
+def _check_storable(expr: Expr, names: tuple[str, ...], operators: Sequence[Operator]) -> None:
+    """A formula must come back from a saved state, where numbers are finite."""
+    try:
+        read_expr(Node(to_text(expr, names), "the formula"), names, list(operators))
+    except StateError as error:
+        raise InputError(str(error)) from None
 
 
 def _put(found: Findings, output: int, equation: Equation) -> None:

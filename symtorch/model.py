@@ -201,6 +201,7 @@ class SymbolicModel(LegacyNames, Formulas, Trainable, Prunable, Persistent):
                 self._own_name if name is None else name, interface, "" if around is None else "_local"
             )
             fronts = plan.run(samples, progress if callable(progress) else bar, active, held_out, journal)
+        self._keep_trained()
         stale = found.add(fronts, interface, samples.Y)
         found.options = write_options(plan.options.given)
         if self._use_symbolic and found is self._chosen:
@@ -324,7 +325,9 @@ class SymbolicModel(LegacyNames, Formulas, Trainable, Prunable, Persistent):
             InputError: there is no equation of that complexity; says which there are.
         """
         check_guard(guard)
-        found = self._findings(SLIME)
+        self._put_in_place(self._findings(SLIME), complexity, compile, guard)
+
+    def _put_in_place(self, found: Findings, complexity: Any, compile: bool | str, guard: str) -> None:
         chosen_before = found.complexities
         surrogate = found.choose(complexity, self._active_outputs(found.require().n_outputs))
         tensors = (*self.parameters(), *self.buffers())
@@ -341,8 +344,7 @@ class SymbolicModel(LegacyNames, Formulas, Trainable, Prunable, Persistent):
 
     def _switch_again(self) -> None:
         """Put the chosen equations in place anew, after one of them has changed."""
-        complexities = dict(self._chosen.complexities)
-        self.switch_to_symbolic(complexities, self._chosen is self._local, compile=self._compile, guard=self._guard)
+        self._put_in_place(self._chosen, dict(self._chosen.complexities), self._compile, self._guard)
 
     def _calling_block(self) -> AbstractContextManager[None]:
         return _calling_blocks([self])

@@ -8,6 +8,7 @@ distillation, and loading one runs no code. docs/state.md describes the document
 from __future__ import annotations
 
 import logging
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ from symtorch.document import (
     write_operators,
     write_options,
 )
-from symtorch.equations.expr import to_text
+from symtorch.equations.expr import constants, to_text
 from symtorch.equations.native_kernel import CompilerError
 from symtorch.errors import StateError
 from symtorch.files import load_trusted, save_trusted
@@ -190,7 +191,9 @@ def _write_in_place(model: Persistent) -> dict[str, Any] | None:
     function = surrogate.function
     exprs, trained = function.expressions(), None
     chosen = [found.equation(i).expr if i in active else None for i in range(found.interface.n_outputs)]
-    if exprs != in_block_inputs(chosen, found.interface.transforms)[0]:
+    if not all(math.isfinite(value) for expr in exprs for value in constants(expr)):
+        logger.warning("Constants of %r are not finite; those before are saved.", model.block_name)
+    elif exprs != in_block_inputs(chosen, found.interface.transforms)[0]:
         names = [f"v{i}" for i in range(function.n_inputs)]
         trained = {"operators": write_operators(exprs), "equations": [to_text(expr, names) for expr in exprs]}
     return {"trained": trained, "trainable": function.constants.requires_grad}

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from symtorch.equations.compiled import SymbolicFunction
 from symtorch.equations.expr import Expr, constants, with_constants
 from symtorch.errors import InputError, NotDistilledError
 from symtorch.findings import Findings
+from symtorch.guard import UndefinedError
 from symtorch.surrogate import Surrogate, in_block_inputs, own_positions
 from symtorch.transforms import Transforms
 
@@ -41,10 +43,13 @@ def fit_constants(model: nn.Module, data: Any, loss: Loss, steps: int = 200, tol
         the loss that was reached.
 
     Raises:
-        InputError: the loss isn't a finite scalar to begin with, or doesn't depend on the constants.
+        InputError: the loss isn't a finite scalar to begin with, or doesn't depend on the constants; or
+            there is no data.
         NotDistilledError: no equations are in use.
     """
-    batches = list(data) if _is_several(data) else [data]
+    batches = list(data) if isinstance(data, (list, DataLoader)) else [data]
+    if not batches:
+        raise InputError("data is empty; expected at least one batch.")
     return _minimize(model, _functions_in_use(model), batches, loss, steps, tolerance)
 
 
@@ -67,7 +72,12 @@ def _minimize(
         def closure() -> Tensor:
             nonlocal best, best_loss
             optimizer.zero_grad()
-            value = _mean_loss(model, batches, loss)
+            try:
+                value = _mean_loss(model, batches, loss)
+            except UndefinedError:  # of guard="raise"
+                if best_loss == math.inf:
+                    raise
+                value = math.inf
             if value < best_loss:
                 best, best_loss = [p.detach().clone() for p in parameters], value
             # A step into where the equation is undefined is one that the line search must shorten.
@@ -103,10 +113,6 @@ def _mean_loss(model: nn.Module, batches: Sequence[Any], loss: Loss) -> float:
             value.backward()
         total += float(value.detach())
     return total
-
-
-def _is_several(data: Any) -> bool:
-    return isinstance(data, (list, torch.utils.data.DataLoader)) and len(data) > 0
 
 
 def _functions_in_use(model: nn.Module) -> list[SymbolicFunction]:
@@ -169,7 +175,7 @@ def refit(expr: Expr, X: np.ndarray, y: np.ndarray, steps: int = 200) -> Expr:
 
 
 def keep_trained(found: Findings, surrogate: Surrogate | None) -> None:
-    """Give the chosen equations the constants that they have in the surrogate."""
+    """Give the chosen equations the constants that they have in the surrogate, where those are finite."""
     if surrogate is None or found.interface is None or surrogate.function.constants.is_meta:
         return
     trees = surrogate.function.expressions()
@@ -187,8 +193,11 @@ def _own_constants(expr: Expr, tree: Expr, transforms: Transforms | None) -> lis
     """Of the constants of ``tree``, which is ``expr`` with its transforms written out, those of ``expr``."""
     written_out = in_block_inputs([expr], transforms)[0][0]
     values = constants(tree)
-    mine = own_positions(expr, written_out)
-    return [values[k] for k in mine] if len(values) == len(constants(written_out)) else None
+    n_values = len(constants(written_out))
+    if len(values) != n_values or with_constants(written_out, values) != tree:
+        return None  # the surrogate was made from another equation
+    mine = [values[k] for k in own_positions(expr, written_out)]
+    return mine if all(map(math.isfinite, mine)) else None
 
 
 class Trainable(nn.Module):

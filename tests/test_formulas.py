@@ -7,8 +7,9 @@ import torch
 from formula_engine import FormulaEngine
 from torch import nn
 
-from symtorch import InputError, ParseError, SymbolicModel
+from symtorch import InputError, NotDistilledError, ParseError, SymbolicModel
 from symtorch.equations.expr import constants
+from symtorch.equations.operators import operator
 
 
 class Wave(nn.Module):
@@ -58,6 +59,33 @@ def test_set_equations_are_saved():
     torch.testing.assert_close(other(X), model(X))
 
 
+@pytest.mark.parametrize("in_use", [True, False])
+@pytest.mark.parametrize("formula", ["7*sin(8*x0) + 9", "7 + sin(8*x0)*9"])
+def test_a_formula_keeps_its_own_constants_whatever_was_trained_before(formula, in_use):
+    model = wrapped("2*sin(3*x0) + 4")
+    model.switch_to_symbolic()
+    with torch.no_grad():
+        model.trainable_constants()[0].add_(0.5)
+    if not in_use:
+        model.switch_to_block()
+    model.set_equation(0, formula)
+    assert str(model.equation(0)) == formula
+    assert str(model.equation(1)) == "2.5*sin(3.5*x0) + 4.5"
+    other = SymbolicModel(Wave(), "wave")
+    other.load_state_dict(model.state_dict())
+    assert [str(other.equation(i)) for i in (0, 1)] == [formula, "2.5*sin(3.5*x0) + 4.5"]
+
+
+def test_operators_of_the_search_are_known_in_formulas():
+    bump = operator("bump(x) = exp(-x^2)")
+    model = SymbolicModel(Wave(), "wave")
+    model.distill(X.repeat(5, 1), engine=FormulaEngine("bump(x0)", operators=[bump]))
+    assert str(model.set_equation(1, "2*bump(x1)")) == "2*bump(x1)"
+    other = SymbolicModel(Wave(), "wave")
+    other.load_state_dict(model.state_dict())
+    assert str(other.equation(1)) == "2*bump(x1)"
+
+
 def test_suggestions_can_be_put_in_place():
     model = wrapped()
     best = model.suggest(0)[0]
@@ -81,6 +109,13 @@ def test_mistakes_say_what_to_do():
         model.set_equation(0, "y + 1")
     with pytest.raises(InputError, match=r"0\.\.1"):
         model.set_equation(2, "x0")
+    with pytest.raises(InputError, match="finite"):
+        model.set_equation(0, "nan*x0")
+    with pytest.raises(InputError, match="overflows"):
+        model.set_equation(0, "9^9^9^9*x0")
+    with pytest.raises(InputError, match="'9'"):
+        model.set_equation(0, "x0", complexity="9")
+    assert str(model.equation(0)) == "x0"
     with pytest.raises(InputError, match=r"0\.\.1"):
         model.suggest(2)
     model.clear_cache()
@@ -109,6 +144,10 @@ def test_export_is_over_the_blocks_inputs(transforms, tmp_path):
 
 
 def test_export_says_what_it_can():
+    with pytest.raises(NotDistilledError):
+        SymbolicModel(Wave(), "wave").export("sympy")
+    with pytest.raises(InputError, match="at least one output"):
+        wrapped().export("sympy", outputs=[])
     with pytest.raises(InputError, match="'fortran'"):
         wrapped().export("fortran")
     with pytest.raises(InputError, match="path"):

@@ -104,13 +104,35 @@ def test_a_failing_loss_leaves_the_constants_as_they_were():
     assert constants(model.equation(0).expr) == [2, 3]
 
 
-def test_steps_into_the_undefined_are_taken_back():
+@pytest.mark.parametrize("guard", ["none", "raise"])
+def test_steps_into_the_undefined_are_taken_back(guard):
     model = wrapped("log(0.5*x0 + 1.0)")
+    model.switch_to_symbolic(guard=guard)
     x = torch.rand(50, 2)
     target = torch.log(0.01 + 3 * x[:, :1])
     loss = model.fit_constants(None, (x, target), lambda m, b: (m(b[0]) - b[1]).square().mean())
     assert math.isfinite(loss)
     assert all(math.isfinite(c) for c in constants(model.equation(0).expr))
+
+
+def test_constants_that_training_has_lost_are_not_saved(caplog):
+    model = wrapped("2*x0 + 3*x1")
+    with torch.no_grad():
+        model.trainable_constants()[0].fill_(math.nan)
+    again = SymbolicModel(nn.Linear(2, 1), "law")
+    again.load_state_dict(model.state_dict())
+    assert "not finite" in caplog.text
+    assert constants(again.equation(0).expr) == constants(model.equation(0).expr) == [2, 3]
+
+
+def test_constants_learn_nothing_from_rows_of_the_block():
+    model = wrapped("log(2*x0) + 3*x1")
+    model.switch_to_symbolic(guard="block")
+    x = torch.randn(200, 2, dtype=torch.float64)
+    model.double()
+    target = torch.where(x[:, :1] > 0, torch.log(5 * x[:, :1].abs()) - x[:, 1:], model.symtorch_block(x).detach())
+    assert model.fit_constants(None, (x, target), lambda m, b: (m(b[0]) - b[1]).square().mean()) < 1e-15
+    np.testing.assert_allclose(constants(model.equation(0).expr), [5, -1], atol=1e-5)
 
 
 def test_constants_of_transforms_are_the_users():
@@ -144,5 +166,7 @@ def test_mistakes_say_what_to_do():
         wrapped("2*x0").fit_constants(None, x, lambda m, b: 1.0)
     with pytest.raises(InputError, match="not finite"):
         wrapped("log((-2)*x0*x0)").fit_constants(None, x, lambda m, b: m(b).mean())
+    with pytest.raises(InputError, match="empty"):
+        wrapped("2*x0").fit_constants(None, [], lambda m, b: m(b).square().mean())
     with pytest.raises(InputError, match="does not depend"):
         wrapped("2*x0").fit_constants(None, x, lambda m, b: b.sum())
