@@ -87,17 +87,18 @@ class Captured:
 
 def _teacher(block: Block, captured: Captured, full_rank: bool) -> Teacher:
     modules = [block] if isinstance(block, nn.Module) else []
+    layout, n_outputs = captured.layout, captured.Y.shape[1]  # no more than these, so that it can be sent away
 
     def teacher(X: np.ndarray) -> np.ndarray:
         X = np.asarray(X, dtype=np.float64)
-        if X.ndim != 2 or X.shape[1] != captured.layout.n_inputs:
-            raise InputError(f"X has shape {X.shape}; expected (n_samples, {captured.layout.n_inputs}).")
-        answers = [np.empty((0, captured.Y.shape[1]))]
+        if X.ndim != 2 or X.shape[1] != layout.n_inputs:
+            raise InputError(f"X has shape {X.shape}; expected (n_samples, {layout.n_inputs}).")
+        answers = [np.empty((0, n_outputs))]
         with undisturbed(*modules):
             for start in range(0, len(X), TEACHER_BATCH):
                 rows = X[start : start + TEACHER_BATCH]
-                output, _ = find_output(captured.layout.call(block, rows, full_rank), captured.layout.result.index)
-                if output.shape[0] != len(rows) or output.numel() != captured.Y.shape[1] * len(rows):
+                output, _ = find_output(layout.call(block, rows, full_rank), layout.result.index)
+                if output.shape[0] != len(rows) or output.numel() != n_outputs * len(rows):
                     raise InputError(f"the block returned shape {tuple(output.shape)} for {len(rows)} rows.")
                 answers.append(output.reshape(len(rows), -1).to("cpu", torch.float64).numpy())
         return np.concatenate(answers)

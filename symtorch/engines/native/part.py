@@ -125,7 +125,7 @@ class Found:
         outputs: columns of the whole Y.
         trees: for each the front, over the columns of the whole X.
         best: for each the least loss, as a share of the best constant's.
-        reasons: for each why its search ended, or where it stands.
+        reasons: for each why its search ended; "interrupted" where it is still under way.
     """
 
     outputs: tuple[int, ...]
@@ -162,6 +162,7 @@ class Part:
 
     def __init__(self, task: Task, seconds: float | None = None, report: Report | None = None) -> None:
         self.task = task
+        self._ended = False
         options = task.options
         self._loss = parse_loss(options.elementwise_loss)
         budget = Budget(
@@ -202,6 +203,7 @@ class Part:
             self._search.run()
         if self.task.polished is not None:
             self._polish(self.task.polished)
+        self._ended = True
 
     def ask(self) -> tuple[Laws | None, ...]:
         """Ask the teacher for the structure of every output, and keep the laws."""
@@ -257,7 +259,7 @@ class Part:
             return "early_stop_condition"
         if position not in search.open:
             return "converged"
-        return search.stop_reason
+        return search.stop_reason if self._ended else "interrupted"
 
 
 def _for_columns(options: SearchOptions, columns: Sequence[int], n_inputs: int) -> SearchOptions:

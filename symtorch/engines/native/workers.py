@@ -27,10 +27,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import joblib
 import numpy as np
 import torch
-from joblib.externals import cloudpickle
 
 from symtorch.engines.native.part import Found, Part, Share, Task, one_thread
 from symtorch.equations.expr import Call, Expr, to_text, transform
@@ -42,6 +42,8 @@ logger = logging.getLogger("symtorch.engines.native")
 _LARGEST_TEACHER = 1 << 28
 """Bytes of a pickled teacher above which it isn't sent."""
 _COMPARED = 32
+_GRACE = 60.0
+"""Seconds after the time limit in which workers that keep it must have started and be back."""
 _PULSE = 1.0
 """Seconds between two looks into the mailbox."""
 
@@ -75,17 +77,23 @@ def search_in_workers(
     interrupted = False
     with Mailbox.open() as box:
         try:
-            _collect(_packed(tasks, samples, n_workers, left, box), returned)
+            packets = _packed(tasks, samples, n_workers, left, box)
+            total = left()
+            _collect(packets, returned, None if total is None else total + _GRACE)
         except KeyboardInterrupt:
             interrupted = True
         letters = {number: box.read(number) for number in range(len(tasks)) if number not in done}
     return {i: _with_operators(found, options) for i, found in letters.items() if found is not None}, interrupted
 
 
-def _collect(packets: Sequence[Packet], returned: Callable[[int, Found], None]) -> None:
-    """Have the packets searched; ends early, with a warning in the log, if a worker is lost."""
+def _collect(packets: Sequence[Packet], returned: Callable[[int, Found], None], patience: float | None) -> None:
+    """Have the packets searched; ends early, with a warning in the log, if a worker is lost.
+
+    Args:
+        patience: seconds after which a part is given up, or None.
+    """
     calls = [joblib.delayed(_search)(packet) for packet in packets]
-    settings: dict[str, Any] = {"batch_size": 1, "pre_dispatch": "all", "max_nbytes": None}
+    settings: dict[str, Any] = {"batch_size": 1, "pre_dispatch": "all", "max_nbytes": None, "timeout": patience}
     try:
         parallel = joblib.Parallel(return_as="generator_unordered", **settings)
     except ValueError:  # of some backends nothing returns before all has
