@@ -26,8 +26,11 @@ Kernel = Callable[[Tensor, Tensor], Tensor]
 """(x: (n, n_inputs), constants of x's dtype) -> (n, n_outputs)."""
 
 
-AUTO_WORK = 100_000_000
-"""Rows times steps after which "auto" compiles: what takes torch about as long as the compiler."""
+CALL_ROWS = 4000
+"""What a call of a torch function costs beside its rows, in rows."""
+
+AUTO_WORK = 150_000_000
+"""Values computed, in rows, in the time that the compiler takes to start; it takes as long for each 200 values."""
 
 
 class SymbolicFunction(nn.Module):
@@ -118,8 +121,9 @@ class SymbolicFunction(nn.Module):
         if not self.compiled or not _is_plain(rows):
             return self._kernel(rows, values)
         if self.compiled == "auto" and self._native is None:
-            self._work += len(rows) * len(self._program.values)
-            if self._work < AUTO_WORK:
+            n_values = len(self._program.values)
+            self._work += n_values * (len(rows) + CALL_ROWS)
+            if self._work < AUTO_WORK * (1 + n_values / 200):  # so far the compiler would have taken longer
                 return self._kernel(rows, values)
         if rows.device.type == "cpu":
             if torch.is_grad_enabled() and (rows.requires_grad or values.requires_grad):
@@ -150,7 +154,7 @@ class SymbolicFunction(nn.Module):
 
         Args:
             compiled: True, False, or "auto": compiled on a CPU where there is a compiler, once the
-                equations have had so much work that compiling pays (about a second's).
+                equations have run for about as long as compiling takes.
 
         Raises:
             InputError: another value.

@@ -405,6 +405,15 @@ def test_auto_compiles_once_the_equations_have_had_work(monkeypatch):
     assert f._native is not None
 
 
+@needs_compiler
+def test_auto_counts_calls_and_not_only_rows(monkeypatch):
+    monkeypatch.setattr("symtorch.equations.compiled.AUTO_WORK", 1_000_000)
+    f = function().use_compiled("auto")
+    for _ in range(100):
+        f(inputs(1))
+    assert f._native is not None
+
+
 def test_held_constants_are_not_trained():
     f = function("2.5*sin(3.5*x0) + 1.5").trainable_constants()
     f.hold([[1]])
