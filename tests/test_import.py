@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-HEAVY = ("pysr", "juliacall", "pandas", "sklearn", "scipy", "matplotlib", "sympy", "dill")
+HEAVY = ("pysr", "juliacall", "pandas", "sklearn", "scipy", "matplotlib", "sympy", "dill", "joblib")
 
 
 def in_fresh_process(code: str) -> str:
