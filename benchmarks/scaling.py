@@ -1,19 +1,22 @@
 """What a search costs: against the number of outputs, rows and inputs, with the memory it takes.
 
-    python benchmarks/scaling.py [outputs] [rows] [inputs] [--quick] [--teacher]
+    python benchmarks/scaling.py [outputs] [rows] [inputs] [--quick] [--teacher] [--jobs N]
 
 Every case runs in a process of its own, on one thread, and prints CPU seconds, how many outputs have their
 law exactly (1 - R² < 1e-12 on 2,000 fresh points), and the most memory that the process held.
 
 outputs: sums of sines, products and ratios over six shared inputs; rows: one law with 1 % of noise (found
 means 1 - R² of the noiseless law < 1e-4); inputs: a law of four inputs among many that don't matter.
-``--teacher`` lets the engine ask the law itself, as it asks a block.
+``--teacher`` lets the engine ask the law itself, as it asks a block. ``--jobs N`` searches for several outputs a
+second time in N workers that have been started before, and prints both wall clocks, the CPU seconds of the busiest
+worker (what the wall clock would be on idle cores), the machine's load, and whether the equations are the same.
 """
 
 from __future__ import annotations
 
 import argparse
 import multiprocessing
+import os
 import resource
 import sys
 import time
@@ -62,7 +65,7 @@ def among(n_inputs: int) -> Function:
     return lambda X: X[:, [i]] * X[:, [j]] + np.sin(X[:, [k]]) * X[:, [m]]
 
 
-def case(name: str, size: int, teacher: bool, queue: multiprocessing.Queue) -> None:
+def case(name: str, size: int, teacher: bool, jobs: int, queue: multiprocessing.Queue) -> None:
     from symtorch.engines.native import NativeEngine
     from symtorch.options import SearchOptions
     from symtorch.samples import Samples
@@ -79,9 +82,10 @@ def case(name: str, size: int, teacher: bool, queue: multiprocessing.Queue) -> N
     Y = f(X)
     Y = Y + noise * Y.std(axis=0) * rng.normal(size=Y.shape)
     samples = Samples(X, Y, teacher=f if teacher else None)
-    started = time.process_time()
-    fronts = NativeEngine().search(samples, SearchOptions.from_params({**OPERATORS, "random_state": 0}))
-    seconds = time.process_time() - started
+    options = SearchOptions.from_params({**OPERATORS, "random_state": 0})
+    started, clock = time.process_time(), time.perf_counter()
+    fronts = NativeEngine().search(samples, options)
+    seconds, wall = time.process_time() - started, time.perf_counter() - clock
     fresh = rng.uniform(-3.0, 3.0, (2000, n_inputs))
     truth = f(fresh)
     missed = [np.mean((g.best.predict(fresh) - y) ** 2) / np.var(y) for g, y in zip(fronts, truth.T, strict=True)]
@@ -89,6 +93,35 @@ def case(name: str, size: int, teacher: bool, queue: multiprocessing.Queue) -> N
     # Linux says kibibytes, macOS bytes.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e9 if sys.platform == "darwin" else 1e6)
     queue.put(peak)
+    if jobs > 1:
+        import joblib
+
+        with joblib.parallel_config("loky", n_jobs=jobs):
+            before = cpu_of_workers(jobs)
+            clock = time.perf_counter()
+            again = NativeEngine().search(samples, options)
+            shared = time.perf_counter() - clock
+            after = cpu_of_workers(jobs)
+        busiest = max(after[pid] - before.get(pid, 0.0) for pid in after)
+        same = sum([e.text for e in g] == [e.text for e in h] for g, h in zip(fronts, again, strict=True))
+        queue.put((wall, shared, busiest, os.getloadavg()[0], same))
+
+
+def cpu_of_workers(jobs: int) -> dict[int, float]:
+    """CPU seconds so far of every worker, by its process; starts those that aren't there yet."""
+    import joblib
+
+    found: dict[int, float] = {}
+    while len(found) < jobs:
+        found |= dict(joblib.Parallel(batch_size=1)(joblib.delayed(cpu_of_worker)() for _ in range(2 * jobs)))
+    return found
+
+
+def cpu_of_worker() -> tuple[int, float]:
+    import symtorch.engines.native.workers  # noqa: F401  (loaded before the clock starts)
+
+    time.sleep(0.1)  # so that every worker gets one
+    return os.getpid(), time.process_time()
 
 
 def main() -> None:
@@ -96,19 +129,29 @@ def main() -> None:
     parser.add_argument("what", nargs="*", choices=["outputs", "rows", "inputs", []])
     parser.add_argument("--quick", action="store_true", help="leave the largest size of each out")
     parser.add_argument("--teacher", action="store_true", help="let the engine ask the law")
+    parser.add_argument("--jobs", type=int, default=1, help="search for several outputs again in so many workers")
     arguments = parser.parse_args()
     sizes = {"outputs": OUTPUTS, "rows": ROWS, "inputs": INPUTS}
     context = multiprocessing.get_context("spawn")
     print(f"{'':8} {'size':>9} {'CPU':>9} {'found':>10} {'memory':>9}")
     for name in arguments.what or sizes:
         for size in sizes[name][: -1 if arguments.quick else None]:
+            jobs = arguments.jobs if name == "outputs" and size > 1 else 1
             queue = context.Queue()
-            process = context.Process(target=case, args=(name, size, arguments.teacher, queue))
+            process = context.Process(target=case, args=(name, size, arguments.teacher, jobs, queue))
             process.start()
             seconds, found, n = queue.get()
             memory = queue.get()
-            process.join()
             print(f"{name:8} {size:9,} {seconds:7.1f} s {found:4} of {n:3} {memory:6.2f} GB", flush=True)
+            if jobs > 1:
+                wall, shared, busiest, load, same = queue.get()
+                print(
+                    f"{'':8} {jobs} workers: {shared:.1f} s against {wall:.1f} s, {wall / shared:.2f} times as fast; "
+                    f"CPU of the busiest {busiest:.1f} s, {seconds / busiest:.2f} times less; load {load:.1f}; "
+                    f"{same} of {n} fronts the same",
+                    flush=True,
+                )
+            process.join()
 
 
 if __name__ == "__main__":
