@@ -20,6 +20,8 @@ class OutputFidelity:
         n_nonfinite: rows on which the equation is NaN or infinite.
         n_outside: rows on which its value is finite, but outside the range that the block's output had
             in distillation; None where that is not known.
+        n_extrapolated: rows on which an input that it uses is outside the range that it had in
+            distillation; None where that is not known.
         r2: R² against the block's output, on the rows where the equation is finite; NaN for a constant
             output or no such rows.
         max_error: largest absolute error on those rows; NaN for none.
@@ -30,25 +32,32 @@ class OutputFidelity:
     n_rows: int
     n_nonfinite: int
     n_outside: int | None
+    n_extrapolated: int | None
     r2: float
     max_error: float
 
     def __str__(self) -> str:
-        outside = "" if self.n_outside is None else f", outside the range seen {self.n_outside}"
+        inputs = "" if self.n_extrapolated is None else f", with inputs outside the range seen {self.n_extrapolated}"
+        outside = "" if self.n_outside is None else f", with values outside the range seen {self.n_outside}"
         return (
             f"y{self.output} = {self.equation}: R² {self.r2:.6f}, largest error {self.max_error:.3g}; "
-            f"of {self.n_rows} rows undefined {self.n_nonfinite}{outside}"
+            f"of {self.n_rows} rows undefined {self.n_nonfinite}{inputs}{outside}"
         )
 
 
 def output_fidelity(
-    output: int, equation: str, predicted: np.ndarray, actual: np.ndarray, seen: tuple[float, float] | None = None
+    output: int,
+    equation: str,
+    predicted: np.ndarray,
+    actual: np.ndarray,
+    seen: tuple[float, float] | None = None,
+    n_extrapolated: int | None = None,
 ) -> OutputFidelity:
     """Compare an equation's values with the block's.
 
     >>> y = np.array([0.0, 1.0, 2.0, 3.0])
     >>> print(output_fidelity(0, "log(x0)", np.array([np.nan, 1.0, 2.0, 5.0]), y, seen=(0.0, 3.0)))
-    y0 = log(x0): R² -1.000000, largest error 2; of 4 rows undefined 1, outside the range seen 1
+    y0 = log(x0): R² -1.000000, largest error 2; of 4 rows undefined 1, with values outside the range seen 1
 
     Args:
         output: index of the output.
@@ -56,6 +65,7 @@ def output_fidelity(
         predicted: (n_rows,), of the equation.
         actual: (n_rows,), of the block.
         seen: smallest and largest value of the output in distillation.
+        n_extrapolated: rows with inputs that distillation has not seen, where that is known.
 
     Raises:
         InputError: the two are not equally long.
@@ -72,6 +82,7 @@ def output_fidelity(
         n_rows=len(predicted),
         n_nonfinite=int(np.sum(~finite)),
         n_outside=outside,
+        n_extrapolated=n_extrapolated,
         r2=1.0 - float(np.sum(error**2)) / spread if spread > 0 else float("nan"),
         max_error=float(np.max(np.abs(error))) if len(error) else float("nan"),
     )

@@ -14,6 +14,7 @@ from symtorch.equations.expr import Call, Constant, Expr, substitute, variables,
 from symtorch.equations.front import Equation, Front
 from symtorch.equations.operators import Operator
 from symtorch.errors import InputError, NotDistilledError
+from symtorch.samples import Samples
 from symtorch.surrogate import Surrogate
 
 
@@ -29,6 +30,7 @@ class Findings:
         complexities: {output: complexity} of the equations that were switched to.
         options: search options of the last distillation, as plain values, for the record.
         ranges: {output: (smallest, largest)} of the values that it had in its last distillation.
+        domain: (smallest, largest) of each variable in all distillations; empty where it is not known.
     """
 
     what: str
@@ -38,23 +40,26 @@ class Findings:
     complexities: dict[int, int] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
     ranges: dict[int, tuple[float, float]] = field(default_factory=dict)
+    domain: tuple[tuple[float, float], ...] = ()
 
-    def add(self, fronts: Mapping[int, Front], interface: Interface, Y: np.ndarray) -> bool:
+    def add(self, fronts: Mapping[int, Front], interface: Interface, samples: Samples) -> bool:
         """Take new fronts; those over other variables can't stand beside them and go.
 
         Args:
             fronts: {output: Front}.
             interface: what their variables are.
-            Y: (n_samples, n_outputs), the outputs that they were found from.
+            samples: what they were found from.
 
         Returns:
             whether earlier fronts went.
         """
         stale = self.interface is not None and self.interface != interface
         if stale:
-            self.fronts, self.complexities, self.ranges = {}, {}, {}
+            self.fronts, self.complexities, self.ranges, self.domain = {}, {}, {}, ()
         self.interface = interface
-        self.ranges |= {i: (float(Y[:, i].min()), float(Y[:, i].max())) for i in fronts}
+        outputs = _ends(samples.Y)
+        self.ranges |= {i: outputs[i] for i in fronts}
+        self.domain = _ends(np.concatenate([samples.X, np.transpose(self.domain)]) if self.domain else samples.X)
         self.fronts = dict(sorted((self.fronts | dict(fronts)).items()))
         # A choice was made from the earlier front; the new one may not have that complexity.
         self.complexities = {i: c for i, c in self.complexities.items() if i not in fronts}
@@ -90,6 +95,16 @@ class Findings:
         if output not in self.fronts:
             raise NotDistilledError(f"output {output} has no equations yet; there are outputs {list(self.fronts)}.")
         return self.fronts[output].at(self.complexities.get(output) if complexity is None else complexity)
+
+    def beyond(self, expr: Expr, X: np.ndarray) -> int | None:
+        """On how many rows of X (n_rows, n_inputs) an input of the equation is outside what was seen of it."""
+        if not self.domain:
+            return None
+        outside = np.zeros(len(X), dtype=bool)
+        for j in variables(expr):
+            low, high = self.domain[j]
+            outside |= ~((low <= X[:, j]) & (X[:, j] <= high))
+        return int(outside.sum())
 
     def in_block_inputs(self, equation: Equation) -> Equation:
         """The equation with its variables written out, over the block's own inputs ``x0, x1, ...``.
@@ -134,6 +149,11 @@ class Findings:
         surrogate = Surrogate(exprs, interface.layout, interface.transforms)
         self.complexities = {i: eq.complexity for i, eq in chosen.items()}
         return surrogate
+
+
+def _ends(values: np.ndarray) -> tuple[tuple[float, float], ...]:
+    """(smallest, largest) of each column."""
+    return tuple(zip(values.min(axis=0).tolist(), values.max(axis=0).tolist(), strict=True))
 
 
 def _per_output(complexity: Any, n_outputs: int, active: Sequence[int]) -> list[int | None]:

@@ -202,7 +202,7 @@ class SymbolicModel(LegacyNames, Formulas, Trainable, Prunable, Persistent):
             )
             fronts = plan.run(samples, progress if callable(progress) else bar, active, held_out, journal)
         self._keep_trained()
-        stale = found.add(fronts, interface, samples.Y)
+        stale = found.add(fronts, interface, samples)
         found.options = write_options(plan.options.given)
         if self._use_symbolic and found is self._chosen:
             # What stands in the block's place is always what is shown.
@@ -405,10 +405,14 @@ class SymbolicModel(LegacyNames, Formulas, Trainable, Prunable, Persistent):
         with self._calling_block():
             data = capture({self.block_name: self.symtorch_block}, inputs, model=parent_model, **how)[self.block_name]
         surrogate = Surrogate([eq.expr for eq in equations.values()], interface.layout, interface.transforms)
+        rows = torch.from_numpy(data.X)
         with torch.no_grad():
-            predicted = surrogate.rows(torch.from_numpy(data.X)).numpy()
+            predicted = surrogate.rows(rows).numpy()
+            X = rows if interface.transforms is None else interface.transforms(rows)
         return [
-            output_fidelity(i, str(eq), predicted[:, k], data.Y[:, i], found.ranges.get(i))
+            output_fidelity(
+                i, str(eq), predicted[:, k], data.Y[:, i], found.ranges.get(i), found.beyond(eq.expr, X.numpy())
+            )
             for k, (i, eq) in enumerate(equations.items())
         ]
 

@@ -177,6 +177,7 @@ def _write_findings(found: Findings) -> dict[str, Any] | None:
         "complexities": [[output, complexity] for output, complexity in found.complexities.items()],
         "options": dict(found.options),
         "ranges": [[output, list(ends)] for output, ends in found.ranges.items()],
+        "domain": [list(ends) for ends in found.domain],
     }
 
 
@@ -223,7 +224,8 @@ class _Read:
             model.block_name = self.name
         for own, new in zip((model._standard, model._local), self.findings, strict=True):
             own.fronts, own.interface = new.fronts, new.interface
-            own.complexities, own.options, own.ranges = new.complexities, new.options, new.ranges
+            own.complexities, own.options = new.complexities, new.options
+            own.ranges, own.domain = new.ranges, new.domain
         model._chosen = model._local if self.local else model._standard
         tensors = (*model.parameters(), *model.buffers())
         device = next((tensor.device for tensor in tensors if not tensor.is_meta), None)
@@ -278,16 +280,29 @@ def _read_findings(root: Node, key: str, own: Findings) -> Findings:
         complexities[index] = complexity.integer()
     options = write_options({name: option.value for name, option in node["options"].items()})
     ranges = _read_ranges(node.optional("ranges"), interface.n_outputs)
-    return Findings(own.what, own.how, dict(sorted(fronts.items())), interface, complexities, options, ranges)
+    domain = _read_domain(node.optional("domain"), len(interface.variable_names))
+    return Findings(own.what, own.how, dict(sorted(fronts.items())), interface, complexities, options, ranges, domain)
 
 
 def _read_ranges(node: Node | None, n_outputs: int) -> dict[int, tuple[float, float]]:
     """Earlier states have none."""
     ranges = {}
     for output, ends in (_pair(pair) for pair in node or ()):
-        low, high = _pair(ends)
-        ranges[output.integer(0, n_outputs - 1)] = low.number(), high.number()
+        ranges[output.integer(0, n_outputs - 1)] = _ends(ends)
     return ranges
+
+
+def _read_domain(node: Node | None, n_variables: int) -> tuple[tuple[float, float], ...]:
+    """Earlier states have none."""
+    domain = tuple(_ends(ends) for ends in node or ())
+    if node is not None and len(domain) not in (0, n_variables):
+        raise node.fail(f"the ends of {n_variables} variables")
+    return domain
+
+
+def _ends(node: Node) -> tuple[float, float]:
+    low, high = _pair(node)
+    return low.number(), high.number()
 
 
 def _read_switch(node: Node | None) -> tuple[bool | str, str]:

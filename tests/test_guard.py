@@ -173,7 +173,7 @@ def test_a_switch_that_fails_changes_nothing():
 
 def test_fidelity_counts_undefined_and_unseen_rows_per_output():
     model = SymbolicModel(nn.Linear(2, 2), "law")
-    data = torch.rand(60, 2)
+    data = torch.cat([torch.rand(60, 2), torch.zeros(1, 2), torch.ones(1, 2)])
     model.distill(data, engine=FormulaEngine("log(x0) + 9"))
     with torch.no_grad():
         seen = model.symtorch_block(data)
@@ -183,9 +183,18 @@ def test_fidelity_counts_undefined_and_unseen_rows_per_output():
     assert first.n_nonfinite == 2
     assert first.n_outside == 12  # the block's outputs are nowhere near 9
     assert seen.abs().max() < 5
-    assert "undefined 2, outside the range seen 12" in str(first)
+    assert first.n_extrapolated == 2  # x0 of -1 and 4; x1 has no part in it
+    assert "undefined 2, with inputs outside the range seen 2, with values outside the range seen 12" in str(first)
     model.clear_cache()
-    assert model.fidelity(X)[0].n_outside == 2
+    assert (model.fidelity(X)[0].n_outside, model.fidelity(X)[0].n_extrapolated) == (2, 2)
+    model.distill(10 * data + 1, engine=FormulaEngine("log(x0) + 9"))
+    assert model.fidelity(X)[0].n_extrapolated == 1  # what one of the two distillations has seen
+
+
+def test_fidelity_counts_new_inputs_also_through_transforms():
+    model = SymbolicModel(nn.Linear(2, 1), "law")
+    model.distill(torch.rand(60, 2), engine=FormulaEngine("u"), variable_transforms={"u": "x0 - x1", "v": "x0"})
+    assert model.fidelity(torch.tensor([[5.0, 5.0], [5.0, 0.0], [0.5, 0.3]]))[0].n_extrapolated == 1
 
 
 def test_fidelity_of_a_perfect_equation_is_one():

@@ -348,18 +348,19 @@ def test_compiled_equations_run_eagerly_where_there_is_no_compiler(monkeypatch, 
 def test_what_was_seen_is_known_after_loading(tmp_path):
     source, target = distilled(FormulaEngine("100*x0")), fresh()
     by_torch(source, target, tmp_path)
-    assert [line.n_outside for line in target.fidelity(X)] == [line.n_outside for line in source.fidelity(X)] != [0, 0]
+    assert target.fidelity(2 * X)[0].n_outside == source.fidelity(2 * X)[0].n_outside > 0
+    assert target.fidelity(2 * X)[0].n_extrapolated == source.fidelity(2 * X)[0].n_extrapolated > 0
 
 
 def test_a_state_without_switch_and_ranges_has_the_defaults():
     source, target = distilled(), fresh()
     source.switch_to_symbolic()
     old = document(source)
-    del old["switch"], old["global"]["ranges"]
+    del old["switch"], old["global"]["ranges"], old["global"]["domain"]
     target.load_state_dict(as_state(source, json.dumps(old)))
     assert torch.equal(target(X), source(X))
     assert (target._compile, target._guard) == ("auto", "none")
-    assert target.fidelity(X)[0].n_outside is None
+    assert target.fidelity(X)[0].n_outside is target.fidelity(X)[0].n_extrapolated is None
 
 
 def test_pruning_goes_on_where_it_was(tmp_path):
@@ -516,6 +517,8 @@ CHANGES = [
     ("global.ranges", [[0, [0.0]]], "expected a pair"),
     ("global.ranges", [[7, [0.0, 1.0]]], "0 to 1"),
     ("global.ranges", [[0, [0.0, "inf"]]], "finite number"),
+    ("global.domain", [[0.0, 1.0]], "the ends of 3 variables"),
+    ("global.domain", [0.0, 1.0, 2.0], "expected a list"),
     ("pruning", {"schedule": [], "initial_dim": 5}, "mask is missing|target_dim is missing"),
     (
         "pruning",
