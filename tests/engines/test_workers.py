@@ -23,10 +23,11 @@ from joblib.externals.loky import get_reusable_executor
 from symtorch import SymbolicModel
 from symtorch.engines.base import Progress
 from symtorch.engines.native import NativeEngine
-from symtorch.engines.native.part import Found, one_thread
+from symtorch.engines.native.part import Found, Part, one_thread
 from symtorch.engines.native.workers import Limit, Mailbox, _dumps, portable
 from symtorch.equations.expr import Variable, variables
 from symtorch.equations.front import Front
+from symtorch.errors import EngineError
 from symtorch.options import SearchOptions
 from symtorch.samples import Samples, Teacher
 
@@ -204,7 +205,7 @@ def test_a_backend_without_a_generator(alone: list[Front]) -> None:
 def test_without_parallel_config_joblib_is_not_even_loaded() -> None:
     code = (
         "import sys; import numpy as np; from symtorch.engines.native import NativeEngine\n"
-        "from symtorch.samples import Samples, Teacher; from symtorch.options import SearchOptions\n"
+        "from symtorch.samples import Samples; from symtorch.options import SearchOptions\n"
         "X = np.random.default_rng(0).normal(size=(50, 2))\n"
         "NativeEngine().search(Samples(X, X), SearchOptions.from_params({'random_state': 0}))\n"
         "print([m for m in ('joblib', 'cloudpickle', 'multiprocessing.pool') if m in sys.modules])"
@@ -287,6 +288,24 @@ def test_what_a_lost_worker_had_to_do_is_done_here(
     assert "a worker was lost" in caplog.text
     assert message in caplog.text
     assert texts(found) == texts(alone)
+
+
+def test_what_fails_here_too_does_not_take_the_others_along(
+    alone: list[Front], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Part.run
+
+    def broken(self: Part, pulse: Any = None) -> None:
+        if 1 in self.task.outputs:
+            raise FloatingPointError("no number")
+        run(self, pulse)
+
+    monkeypatch.setattr(Part, "run", broken)
+    with in_two("threading"), pytest.raises(EngineError, match=r"outputs \[1\].*no number") as raised:
+        search(teacher=laws)
+    fronts = raised.value.fronts
+    assert fronts[1] is None
+    assert texts(fronts[:1] + fronts[2:]) == texts(alone[:1] + alone[2:])
 
 
 def test_progress_says_which_outputs_are_done() -> None:

@@ -18,7 +18,7 @@ from symtorch.engines.native.screen import Group, group
 from symtorch.equations.expr import Constant, Expr, Variable, evaluate
 from symtorch.equations.front import Equation, Front
 from symtorch.equations.parser import parse
-from symtorch.errors import OptionError
+from symtorch.errors import EngineError, OptionError
 from symtorch.options import ENGINE_PARAMETERS, SearchOptions
 from symtorch.samples import Samples
 
@@ -70,63 +70,105 @@ class NativeEngine:
         Raises:
             OptionError: an option that only another engine can honour; it names both.
         """
-        started = time.monotonic()
-        loss = check_options(options)
+        course = _Course(samples, options, progress)
+        with one_thread():
+            course.run()
+        return course.fronts()
+
+
+class _Course:
+    """One search: its tasks, where they stand, and how to tell others of it."""
+
+    def __init__(self, samples: Samples, options: SearchOptions, progress: ProgressCallback | None) -> None:
+        self.started = time.monotonic()
+        self.samples, self.options, self.progress = samples, options, progress
+        self.loss = check_options(options)
         guesses = _guesses(samples, options)
         seed = options.random_state if options.random_state is not None else secrets.randbits(32)
-        varying = [k for k in range(samples.n_outputs) if _varies(samples.Y[:, k])]
-        groups = group(samples, varying, options.select_k_features, seed)
-        n_workers = _n_workers()
-        tasks = [
-            Task.make(samples, share, options, guesses, seed) for whole in groups for share in divided(whole, n_workers)
-        ]
-        found: dict[int, Found] = {}  # by the number of the task, those that are done
-        under_way: Part | None = None
+        self.varying = [k for k in range(samples.n_outputs) if _varies(samples.Y[:, k])]
+        self.n_workers = _n_workers()
+        groups = group(samples, self.varying, options.select_k_features, seed)
+        shares = [share for whole in groups for share in divided(whole, self.n_workers)]
+        self.tasks = [Task.make(samples, share, options, guesses, seed) for share in shares]
+        self.found: dict[int, Found] = {}  # by the number of the task, of those that have ended
+        self.under_way: Part | None = None
 
-        def left() -> float | None:
-            limit = options.timeout_in_seconds
-            return None if limit is None else max(0.0, started + limit - time.monotonic())
+    def run(self) -> None:
+        """Do all tasks: in joblib's workers if there are any, and here what they leave."""
+        begun: dict[int, Found] = {}
+        if self.n_workers > 1 and len(self.tasks) > 1:
+            from symtorch.engines.native.workers import search_in_workers
 
-        def fronts() -> list[Front]:
-            seconds = time.monotonic() - started
-            known = [*found.values(), *([] if under_way is None else [under_way.found()])]
-            return _fronts(samples, options, loss, known, seconds)
-
-        def report(stage: str, done: int = 0, total: int = 1) -> None:
-            if progress is None:
-                return
-            best = {k: 0.0 for k in range(samples.n_outputs) if k not in varying}
-            for part in found.values():
-                best |= zip(part.outputs, part.best, strict=True)
-            if under_way is not None:
-                best |= zip(under_way.task.outputs, under_way.best, strict=True)
-            losses = tuple(min(best.get(k, np.nan), 1.0) for k in range(samples.n_outputs))
-            finished = tuple(sorted(k for part in found.values() for k in part.done))
-            progress(Progress(stage, None, len(found) * total + done, len(tasks) * total, losses, fronts, finished))
-
-        def keep(number: int, part: Found) -> None:
-            found[number] = part
-            report(f"part {len(found)} of {len(tasks)}")
-
-        with one_thread():
-            begun: dict[int, Found] = {}
-            interrupted = False
-            if n_workers > 1 and len(tasks) > 1:
-                from symtorch.engines.native.workers import search_in_workers
-
-                begun, interrupted = search_in_workers(tasks, samples, options, n_workers, left, keep)
+            begun, interrupted = search_in_workers(
+                self.tasks, self.samples, self.options, self.n_workers, self.left, self._keep
+            )
             if interrupted:
-                found |= begun
-            for number, task in enumerate(tasks):
-                if interrupted or number in found:
-                    continue
-                total = left()
-                seconds = None if total is None else total / sum(i not in found for i in range(len(tasks)))
-                under_way = Part(task.going_on_from(begun.get(number)), seconds, report)
-                under_way.run()
-                found[number], interrupted = under_way.found(), under_way.interrupted
-                under_way = None
-        return fronts()
+                self.found |= begun
+                return
+        to_do = [number for number in range(len(self.tasks)) if number not in self.found]
+        for i, number in enumerate(to_do):
+            left = self.left()
+            part = Part(
+                self.tasks[number].going_on_from(begun.get(number)),
+                None if left is None else left / (len(to_do) - i),
+                self._report,
+            )
+            self.under_way = part
+            try:
+                part.run()
+            except Exception as error:
+                self.under_way = None
+                if not self.found:
+                    raise
+                raise self._failed(part.task.outputs, error) from error
+            self.under_way = None
+            self.found[number] = part.found()
+            if part.interrupted:
+                return
+
+    def left(self) -> float | None:
+        """Seconds until the time limit."""
+        limit = self.options.timeout_in_seconds
+        return None if limit is None else max(0.0, self.started + limit - time.monotonic())
+
+    def fronts(self) -> list[Front]:
+        """One for every output, of what there is so far."""
+        seconds = time.monotonic() - self.started
+        trees: dict[int, Sequence[Expr]] = {}
+        reasons: dict[int, str] = {}
+        for part in (*self.found.values(), *([] if self.under_way is None else [self.under_way.found()])):
+            trees |= zip(part.outputs, part.trees, strict=True)
+            reasons |= zip(part.outputs, part.reasons, strict=True)
+        return [
+            _front(self.samples, self.options, self.loss, k, trees.get(k), reasons.get(k, "interrupted"), seconds)
+            for k in range(self.samples.n_outputs)
+        ]
+
+    def _failed(self, outputs: Sequence[int], error: Exception) -> EngineError:
+        unfinished = {k for number, task in enumerate(self.tasks) if number not in self.found for k in task.outputs}
+        return EngineError(
+            f"the search for outputs {list(outputs)} failed ({type(error).__name__}: {error}); this error's `fronts` "
+            f"are those of the outputs that were done.",
+            fronts=[None if k in unfinished else front for k, front in enumerate(self.fronts())],
+        )
+
+    def _keep(self, number: int, part: Found) -> None:
+        self.found[number] = part
+        self._report(f"part {len(self.found)} of {len(self.tasks)}", 0, 1)
+
+    def _report(self, stage: str, done: int, total: int) -> None:
+        """Tell of steps of the task under way, of which each has equally many."""
+        if self.progress is None:
+            return
+        best = {k: 0.0 for k in range(self.samples.n_outputs) if k not in self.varying}
+        for part in self.found.values():
+            best |= zip(part.outputs, part.best, strict=True)
+        if self.under_way is not None:
+            best |= zip(self.under_way.task.outputs, self.under_way.best, strict=True)
+        losses = tuple(min(best.get(k, np.nan), 1.0) for k in range(self.samples.n_outputs))
+        finished = tuple(sorted(k for part in self.found.values() for k in part.done))
+        done, total = len(self.found) * total + done, len(self.tasks) * total
+        self.progress(Progress(stage, None, done, total, losses, self.fronts, finished))
 
 
 def _n_workers() -> int:
@@ -169,21 +211,6 @@ def _guesses(samples: Samples, options: SearchOptions) -> dict[int, list[Expr]]:
 
 def _varies(y: np.ndarray) -> bool:
     return float(np.ptp(y)) > 1e-12 * float(np.abs(y).max())
-
-
-def _fronts(
-    samples: Samples, options: SearchOptions, loss: Loss, found: Sequence[Found], seconds: float
-) -> list[Front]:
-    """What was found for every output as fronts."""
-    trees: dict[int, Sequence[Expr]] = {}
-    reasons: dict[int, str] = {}
-    for part in found:
-        trees |= zip(part.outputs, part.trees, strict=True)
-        reasons |= zip(part.outputs, part.reasons, strict=True)
-    return [
-        _front(samples, options, loss, k, trees.get(k), reasons.get(k, "interrupted"), seconds)
-        for k in range(samples.n_outputs)
-    ]
 
 
 def _front(
