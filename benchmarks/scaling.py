@@ -131,6 +131,8 @@ def main() -> None:
     parser.add_argument("--teacher", action="store_true", help="let the engine ask the law")
     parser.add_argument("--jobs", type=int, default=1, help="search for several outputs again in so many workers")
     arguments = parser.parse_args()
+    from scaling import case  # by its module's name, which workers can import
+
     sizes = {"outputs": OUTPUTS, "rows": ROWS, "inputs": INPUTS}
     context = multiprocessing.get_context("spawn")
     print(f"{'':8} {'size':>9} {'CPU':>9} {'found':>10} {'memory':>9}")
