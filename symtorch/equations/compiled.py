@@ -122,7 +122,7 @@ class SymbolicFunction(nn.Module):
             return self._kernel(rows, values)
         if self.compiled == "auto" and self._native is None:
             n_values = len(self._program.values)
-            self._work += n_values * (len(rows) + CALL_ROWS)
+            self._work += n_values * (rows.shape[0] + CALL_ROWS)
             if self._work < AUTO_WORK * (1 + n_values / 200):  # so far the compiler would have taken longer
                 return self._kernel(rows, values)
         if rows.device.type == "cpu":

@@ -75,7 +75,7 @@ class NativeKernel:
     def __init__(self, program: Program, n_inputs: int) -> None:
         self.program = program
         self.n_inputs = n_inputs
-        self._libraries: dict[torch.dtype, ctypes.CDLL] = {}
+        self._functions: dict[torch.dtype, ctypes._CFuncPtr] = {}  # type: ignore[name-defined]
 
     def __call__(self, x: Tensor, constants: Tensor) -> Tensor:
         """(n, n_inputs), constants of the same dtype -> (n, n_outputs); contiguous, on the CPU.
@@ -85,30 +85,31 @@ class NativeKernel:
         """
         function = self._function(x.dtype)
         x, constants = x.contiguous(), constants.contiguous()
-        y = x.new_empty(len(x), len(self.program.outputs))
+        n_rows, n_outputs = x.shape[0], len(self.program.outputs)
+        y = x.new_empty(n_rows, n_outputs)
         size = x.element_size()
 
         def rows(first: int, n: int) -> None:
             at_x = x.data_ptr() + first * self.n_inputs * size
-            at_y = y.data_ptr() + first * y.shape[1] * size
+            at_y = y.data_ptr() + first * n_outputs * size
             function(at_x, constants.data_ptr(), at_y, n)
 
-        threads = min(torch.get_num_threads(), len(x) // ROWS_PER_THREAD)
+        threads = min(torch.get_num_threads(), n_rows // ROWS_PER_THREAD)
         if threads < 2:
-            rows(0, len(x))
+            rows(0, n_rows)
         else:
-            share = -(-len(x) // threads)
-            starts = range(0, len(x), share)
-            list(_pool(os.getpid(), threads).map(lambda first: rows(first, min(share, len(x) - first)), starts))
+            share = -(-n_rows // threads)
+            starts = range(0, n_rows, share)
+            list(_pool(os.getpid(), threads).map(lambda first: rows(first, min(share, n_rows - first)), starts))
         return y
 
     def _function(self, dtype: torch.dtype) -> ctypes._CFuncPtr:  # type: ignore[name-defined]
-        if dtype not in self._libraries:
-            self._libraries[dtype] = build(kernel_source(self.program, self.n_inputs), dtype)
-        function = self._libraries[dtype].kernel
-        function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_long]
-        function.restype = None
-        return function
+        if dtype not in self._functions:
+            function = build(kernel_source(self.program, self.n_inputs), dtype).kernel
+            function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_long]
+            function.restype = None
+            self._functions[dtype] = function
+        return self._functions[dtype]
 
 
 @cache
