@@ -104,10 +104,11 @@ def find_laws(
         front = search.solve(root(X, teacher, search.count, seed))
     floor = search.floor
     solved = convincing(front, floor)
-    law = likeliest(front)[0] if front else None
-    likely = [c.expr for c in likeliest(front)]
-    exprs = [c.expr for c in front if c.expr not in likely[:SHORTENED]]
-    exprs += [shortest(expr, words, X[:PIECE_ROWS]) for expr in likely[:SHORTENED]]
+    law = (front[-1] if solved and floor < EXACT else likeliest(front)[0]) if front else None
+    # Of an exact teacher nothing but the exact one can be the law.
+    likely = [law.expr] if law and solved and floor < EXACT else [c.expr for c in likeliest(front)[:SHORTENED]]
+    exprs = [c.expr for c in front if c.expr not in likely]
+    exprs += [shortest(expr, words, X[:PIECE_ROWS]) for expr in likely]
     logger.debug("floor %.1e, %d rows asked, solved: %s", floor, search.count.rows, solved)
     return Laws(exprs, solved, law.loss if law else np.inf, floor, search.count.rows)
 
@@ -214,7 +215,7 @@ class _Decomposition:
         exprs = self.flat(points.Z, points.y, max(goal, 1e-13), enough)
         found = pareto(found + points.fitted(exprs, self.words, exact))
         n_inputs = points.Z.shape[1]
-        if n_inputs > 2 and not convincing(found, floor):
+        if n_inputs > 1 and not convincing(found, floor):
             # As dear as the flat search of the whole, and other plans mostly end at the same piece.
             self.pieces_left -= 2 * n_inputs
         return found

@@ -116,8 +116,8 @@ def convincing(front: Sequence[Candidate], floor: float, factor: float = VISIBLE
     """
     if not front:
         return False
-    if floor < EXACT:
-        return front[-1].loss < 1e-13
+    if floor < EXACT:  # what is close, but not as close as the teacher is exact, is no law
+        return front[-1].loss < min(1e-13, max(1e3 * floor, 1e-20))
     law = likeliest(front)[0]
     best = min(front, key=lambda c: c.loss)
     gain = math.log(max(law.loss, 1e-300) / max(best.loss, 1e-300))

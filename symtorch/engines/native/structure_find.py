@@ -18,6 +18,7 @@ from symtorch.engines.native.structure_candidates import EXACT
 from symtorch.engines.native.structure_links import Separation, Swaps, find_gaps, find_separations, links
 from symtorch.engines.native.structure_pairs import find_divided_pairs, find_pairs, find_scalings, gradients
 from symtorch.engines.native.structure_problem import Problem
+from symtorch.engines.native.structure_ranks import RankTwo, find_rank_twos
 from symtorch.engines.native.structure_steps import Drop, Merge, Part, Rescale, Split, Step
 
 TEST_ROWS = 240
@@ -29,10 +30,12 @@ MOST_INPUTS = 16
 """A function of more inputs than this, idle ones left out, isn't tested pair by pair."""
 CONTRAST = 0.05
 """An identity must hold this much better than the effect that it could have missed."""
+RANK_CONTRAST = 2e-3
+"""The same for functions of rank two: many smooth functions come near to that."""
 
 # How much evidence (decades of contrast) a kind is worth in advance: pieces apart are the easiest to
 # solve and the easiest to read, pieces that share inputs the hardest.
-_PREFERENCE = {"sum": 2.0, "product": 1.5, "merge": 1.5, "rescale": 0.5, "power": 0.0, "gap": -1.5}
+_PREFERENCE = {"sum": 2.0, "product": 1.5, "merge": 1.5, "rescale": 0.5, "power": 0.0, "line": 0.0, "rank": -1.0, "divided": -1.25, "gap": -1.5}
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,7 @@ def _tested(few: Problem, hint: float, rng: np.random.Generator) -> Findings:
     found += [Split(s) for s in _plainest(separations)]
     if not any(len(s.groups) > 1 and s.link.power in (0, 1) for s in separations):
         found += [Part(gap, d) for gap in find_gaps(swaps, tolerance, CONTRAST)]
+        found += find_rank_twos(few, tolerance, RANK_CONTRAST, rng)
     found.sort(key=lambda step: _rank(step, floor))
     return Findings(found, floor)
 
@@ -146,6 +150,8 @@ def _rank(step: Step, floor: float) -> float:
             kind = "merge" if pair.divisor is None else "rescale"
         case Rescale():
             kind = "rescale"
+        case RankTwo():
+            kind = "line" if step.known is not None else "divided" if step.divisor else "rank"
         case _:
             kind = "gap"
     return evidence - _PREFERENCE[kind]
