@@ -7,8 +7,9 @@ one enter through the weights W, renewed at every step (:mod:`.losses`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -68,26 +69,32 @@ def _fit(tape: Tape, rows: Rows, loss: Loss, steps: int, enough: float) -> tuple
     c = tape.constants
     values = tape.forward(rows.columns, c)
     residuals = rows.y - values[-1]
-    best = loss.mean(np.broadcast_to(-residuals, (len(rows),)), rows.weights)
-    if not np.isfinite(best) or len(c) == 0:
+    best = loss.mean(-residuals, rows.weights)
+    if not math.isfinite(best) or len(c) == 0:
         return tape.expr, best
     damping, slow = 1e-3, 0
+    J = np.empty((len(c), len(rows)))
     for _ in range(steps):
-        J, r = _weighted(jacobian(tape, values, len(rows)), residuals, rows, loss)
-        if not np.isfinite(J).all():
-            break
+        _jacobian(tape, values, J)
+        r = _weighted(J, residuals, rows, loss)
+        A = J @ J.T
         # In units of each constant's own sensitivity, so that no choice of units spoils the solve.
-        size = np.linalg.norm(J, axis=1)
+        size = np.sqrt(A.diagonal())
+        if not math.isfinite(size.sum()):
+            break
         size[size == 0.0] = 1.0
-        J = J / size[:, None]
-        A, g = J @ J.T, J @ r
+        A /= size
+        A /= size[:, None]
+        g = (J @ r) / size
+        diagonal = A.diagonal().copy()
         for _ in range(_MAX_RAISES):
+            np.fill_diagonal(A, diagonal + damping)
             try:
-                step = np.linalg.solve(A + damping * np.eye(len(c)), g) / size
+                step = np.linalg.solve(A, g) / size
             except np.linalg.LinAlgError:
                 damping *= 10.0
                 continue
-            tried = tape.forward(rows.columns, c + step)
+            tried = tape.forward(rows.columns, c + step, values)
             residuals_tried = rows.y - tried[-1]
             found = loss.mean(-residuals_tried, rows.weights)
             if found < best:
@@ -106,18 +113,21 @@ def _fit(tape: Tape, rows: Rows, loss: Loss, steps: int, enough: float) -> tuple
     return tape.rebuild(c), best
 
 
-def jacobian(tape: Tape, values: Sequence[np.ndarray], n: int) -> np.ndarray:
-    """(n_constants, n): derivative of the output by each constant on each row."""
-    adjoints = tape.backward(list(values), n)
-    return np.stack([np.broadcast_to(adjoints[i], (n,)) for i in tape.constant_nodes])
+def _jacobian(tape: Tape, values: list[Any], J: np.ndarray) -> None:
+    """Fill J, (n_constants, n), with the derivative of the output by each constant on each row."""
+    adjoints = tape.backward(values, constants_only=True)
+    for row, node in zip(J, tape.constant_nodes, strict=True):
+        row[:] = adjoints[node]
 
 
-def _weighted(J: np.ndarray, residuals: np.ndarray, rows: Rows, loss: Loss) -> tuple[np.ndarray, np.ndarray]:
+def _weighted(J: np.ndarray, residuals: np.ndarray, rows: Rows, loss: Loss) -> np.ndarray:
+    """The residuals in units of their weights' inverse roots; so is J, in place."""
     weights = rows.weights
     if loss.weight is not None:
         own = loss.weight(-residuals)
         weights = own if weights is None else weights * own
     if weights is None:
-        return J, residuals
+        return residuals
     root = np.sqrt(weights)
-    return J * root, residuals * root
+    J *= root
+    return residuals * root

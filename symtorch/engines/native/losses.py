@@ -7,6 +7,7 @@ so that one least-squares fitter serves them all.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,9 +39,12 @@ class Loss:
 
     def mean(self, residuals: np.ndarray, weights: np.ndarray | None) -> float:
         """Weighted mean loss; infinite where a residual is not finite."""
+        if self.is_squared and weights is None:
+            total = float(residuals @ residuals) / len(residuals)
+            return total if math.isfinite(total) else math.inf
         losses = self.value(residuals)
         total = float(losses.mean()) if weights is None else float(weights @ losses / weights.sum())
-        return total if np.isfinite(total) else np.inf
+        return total if math.isfinite(total) else math.inf
 
 
 _TINY = 1e-12

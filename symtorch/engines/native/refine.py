@@ -130,10 +130,10 @@ def _open(found: _Holes, candidate: Candidate, bank: Bank, columns: tuple[Array,
     """All holes of one expression."""
     n = len(y)
     tape = Tape(candidate.expr)
-    values = [np.broadcast_to(v, (n,)) for v in tape.forward(columns, tape.constants)]
+    results = tape.forward(columns, tape.constants)
+    values = [np.broadcast_to(v, (n,)) for v in results]
     slopes: list[Array | None] = [
-        None if a is None else np.broadcast_to(a, (n,)) * root
-        for a in tape.backward(tape.forward(columns, tape.constants), n)
+        None if a is None else np.broadcast_to(a, (n,)) * root for a in tape.backward(results)
     ]
     residual = (y - values[-1]) * root
     if not np.isfinite(residual).all():

@@ -9,8 +9,7 @@ in (:mod:`.refine`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -30,8 +29,7 @@ Path = tuple[int, ...]
 _INPUT, _CONSTANT, _ADD, _MULTIPLY, _NEGATE, _POWER, _CALL = range(7)
 
 
-@dataclass(frozen=True)
-class Instruction:
+class Instruction(NamedTuple):
     """One node: what it does (``code``), to which earlier results, and where it stands in the tree."""
 
     code: int
@@ -41,6 +39,8 @@ class Instruction:
     exponent: float
     op: Operator | None
     path: Path
+    moving: bool
+    """Whether its value depends on a constant."""
 
 
 class Tape:
@@ -49,80 +49,106 @@ class Tape:
     def __init__(self, expr: Expr) -> None:
         self.expr = expr
         self.instructions: list[Instruction] = []
+        self.constant_nodes: list[int] = []
         values: list[float] = []
+        instructions = self.instructions
 
         def emit(code: int, args: tuple[int, ...], path: Path, number: int = 0, exponent: float = 0.0,
                  op: Operator | None = None) -> int:  # fmt: skip
-            self.instructions.append(Instruction(code, args, number, exponent, op, path))
-            return len(self.instructions) - 1
+            moving = code == _CONSTANT or any(instructions[a].moving for a in args)
+            instructions.append(Instruction(code, args, number, exponent, op, path, moving))
+            return len(instructions) - 1
 
         def rec(node: Expr, path: Path) -> int:
             if isinstance(node, Constant):
                 values.append(node.value)
+                self.constant_nodes.append(len(instructions))
                 return emit(_CONSTANT, (), path, len(values) - 1)
             if isinstance(node, Variable):
                 return emit(_INPUT, (), path, node.index)
             assert isinstance(node, Call)
-            if node.op == POWER and isinstance(node.args[1], Constant) and nice_exponent(node.args[1].value):
-                return emit(_POWER, (rec(node.args[0], (*path, 0)),), path, exponent=node.args[1].value)
-            if node.op == TIMES and node.args[0] == NEGATIVE:
-                return emit(_NEGATE, (rec(node.args[1], (*path, 1)),), path)
-            args = tuple(rec(arg, (*path, i)) for i, arg in enumerate(node.args))
-            code = _ADD if node.op == PLUS else _MULTIPLY if node.op == TIMES else _CALL
-            return emit(code, args, path, op=node.op)
+            op, args = node.op, node.args
+            if op is POWER and isinstance(args[1], Constant) and nice_exponent(args[1].value):
+                return emit(_POWER, (rec(args[0], (*path, 0)),), path, exponent=args[1].value)
+            if op is TIMES and args[0] == NEGATIVE:
+                return emit(_NEGATE, (rec(args[1], (*path, 1)),), path)
+            results = tuple([rec(arg, (*path, i)) for i, arg in enumerate(args)])
+            code = _ADD if op is PLUS else _MULTIPLY if op is TIMES else _CALL
+            return emit(code, results, path, op=op)
 
         rec(expr, ())
         self.constants = np.array(values, dtype=np.float64)
-        self.constant_nodes = [i for i, ins in enumerate(self.instructions) if ins.code == _CONSTANT]
+        self._all = list(enumerate(instructions))
+        self._moving = [(i, ins) for i, ins in self._all if ins.moving]
 
     def is_constant(self, node: int) -> bool:
         return self.instructions[node].code == _CONSTANT
 
-    def forward(self, columns: Sequence[np.ndarray], constants: np.ndarray) -> list[Any]:
-        """Value of every node; a scalar where it doesn't depend on the inputs."""
-        values: list[Any] = []
-        for ins in self.instructions:
-            code = ins.code
+    def forward(
+        self, columns: Sequence[np.ndarray], constants: np.ndarray, known: list[Any] | None = None
+    ) -> list[Any]:
+        """Value of every node; a scalar where it doesn't depend on the inputs.
+
+        Args:
+            known: values for other constants on the same rows: what depends on none is taken from there.
+        """
+        values: list[Any] = [None] * len(self.instructions) if known is None else known.copy()
+        for i, (code, args, number, exponent, op, _, _) in self._all if known is None else self._moving:
             if code == _INPUT:
-                value = columns[ins.number]
+                values[i] = columns[number]
             elif code == _CONSTANT:
-                value = constants[ins.number]
+                values[i] = constants[number]
             elif code == _ADD:
-                value = values[ins.args[0]] + values[ins.args[1]]
+                values[i] = values[args[0]] + values[args[1]]
             elif code == _MULTIPLY:
-                value = values[ins.args[0]] * values[ins.args[1]]
+                values[i] = values[args[0]] * values[args[1]]
             elif code == _NEGATE:
-                value = -values[ins.args[0]]
+                values[i] = -values[args[0]]
             elif code == _POWER:
-                value = fixed_power(values[ins.args[0]], ins.exponent)
+                values[i] = fixed_power(values[args[0]], exponent)
             else:
-                assert ins.op is not None
-                value = ins.op.numpy(*(values[a] for a in ins.args))
-            values.append(value)
+                assert op is not None
+                values[i] = op.numpy(*[values[a] for a in args])
         return values
 
-    def backward(self, values: list[Any], n: int) -> list[Any]:
-        """``d output / d node`` for every node, given what :meth:`forward` returned on ``n`` rows."""
+    def backward(self, values: list[Any], constants_only: bool = False) -> list[Any]:
+        """``d output / d node`` for every node, given what :meth:`forward` returned; scalars where all rows agree.
+
+        Args:
+            constants_only: leave out (None) the nodes that depend on no constant.
+        """
         adjoints: list[Any] = [None] * len(values)
-        adjoints[-1] = np.ones(n)
-        for i in range(len(values) - 1, -1, -1):
-            ins, g = self.instructions[i], adjoints[i]
-            code, args = ins.code, ins.args
+        adjoints[-1] = 1.0
+        instructions = self.instructions
+        for i, (code, args, _, e, op, _, _) in reversed(self._moving if constants_only else self._all):
+            g = adjoints[i]
+            if code <= _CONSTANT:
+                continue
             if code == _ADD:
                 adjoints[args[0]] = adjoints[args[1]] = g
             elif code == _MULTIPLY:
-                adjoints[args[0]] = g * values[args[1]]
-                adjoints[args[1]] = g * values[args[0]]
+                a, b = args
+                if not constants_only or instructions[a].moving:
+                    adjoints[a] = g * values[b]
+                if not constants_only or instructions[b].moving:
+                    adjoints[b] = g * values[a]
             elif code == _NEGATE:
                 adjoints[args[0]] = -g
             elif code == _POWER:
-                inner, e = values[args[0]], ins.exponent
-                adjoints[args[0]] = g * (2.0 * inner if e == 2.0 else e * fixed_power(inner, e - 1.0))
-            elif code == _CALL:
-                assert ins.op is not None
-                inputs = [values[a] for a in args]
+                inner, power = values[args[0]], values[i]
+                if e == 2.0:
+                    slope = 2.0 * inner
+                elif e == -1.0:
+                    slope = -(power * power)
+                elif e == 0.5:
+                    slope = 0.5 / power
+                else:
+                    slope = e * fixed_power(inner, e - 1.0)
+                adjoints[args[0]] = g * slope
+            else:
+                assert op is not None
                 slopes = (
-                    [np.zeros(()) for _ in args] if ins.op.partials is None else ins.op.partials(values[i], *inputs)
+                    [0.0] * len(args) if op.partials is None else op.partials(values[i], *[values[a] for a in args])
                 )
                 for a, slope in zip(args, slopes, strict=True):
                     adjoints[a] = g * slope
@@ -137,9 +163,9 @@ class Tape:
                 return Constant(next(remaining))
             if not isinstance(node, Call):
                 return node
-            if node.op == POWER and isinstance(node.args[1], Constant) and nice_exponent(node.args[1].value):
+            if node.op is POWER and isinstance(node.args[1], Constant) and nice_exponent(node.args[1].value):
                 return Call(POWER, (rec(node.args[0]), node.args[1]))
-            if node.op == TIMES and node.args[0] == NEGATIVE:
+            if node.op is TIMES and node.args[0] == NEGATIVE:
                 return Call(TIMES, (NEGATIVE, rec(node.args[1])))
             return Call(node.op, tuple(rec(arg) for arg in node.args))
 
