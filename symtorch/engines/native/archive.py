@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -41,6 +42,14 @@ class Candidate:
     tree: Expr
     complexity: int
     loss: float
+
+    def merit(self, price: float = 0.12) -> float:
+        """How good it is for its size; less is better.
+
+        Args:
+            price: what a node costs, in decades of e of the loss.
+        """
+        return math.log(self.loss + 1e-14) + price * self.complexity
 
 
 @dataclass

@@ -19,6 +19,8 @@ _SLACK = 1.02
 """A constant that improves the loss by less than this factor isn't worth its place."""
 
 _MAX_FITS = 60
+_HUGE = 1e3
+"""A coefficient beside which a term without one may be negligible."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ def shorter(expr: Expr) -> Iterator[Expr]:
         replacements: list[Expr] = []
         if isinstance(node, Call) and node.op == normal.PLUS and isinstance(node.args[1], Constant):
             replacements.append(node.args[0])
+        replacements += _without_negligible(node)
         if isinstance(node, Call) and node.op == normal.TIMES and isinstance(node.args[0], Constant):
             value = node.args[0].value
             if value != -1.0:
@@ -119,6 +122,19 @@ def shorter(expr: Expr) -> Iterator[Expr]:
             if shape not in seen:
                 seen.add(shape)
                 yield simpler
+
+
+def _without_negligible(node: Expr) -> Iterator[Expr]:
+    """A sum without a bare term beside which another's coefficient is huge: ``x + 1e7*y`` as ``1e7*y``."""
+    if not (isinstance(node, Call) and node.op is normal.PLUS):
+        return
+    constant, found = normal.terms(node)
+    if max(abs(c) for c, _ in found) < _HUGE:
+        return
+    for i, (c, _) in enumerate(found):
+        if abs(c) == 1.0:
+            others = [normal.multiply([Constant(k), term]) for j, (k, term) in enumerate(found) if j != i]
+            yield normal.add([*others, Constant(constant)])
 
 
 _FRACTIONS = [float(n) for n in range(1, 13)] + [n / d for d in (2, 3, 4, 5, 8, 10) for n in range(1, 10)]

@@ -36,7 +36,9 @@ def _instead_of(node: Expr, words: Vocabulary, exponents: list[float]) -> Iterat
         return
     functions = words.functions[:_MAX_FUNCTIONS]
     if not isinstance(node, Call):
-        yield from (normal.power(node, e) for e in exponents if e in (-1.0, 2.0, 3.0))
+        powers = [normal.power(node, e) for e in exponents if e in (-1.0, 2.0, 3.0)]
+        yield from powers
+        yield from (normal.multiply([Constant(0.5), power]) for power in powers)  # in a sum it may weigh less
         yield from (normal.apply(op, [node]) for op in functions)
         return
     first = node.args[0]

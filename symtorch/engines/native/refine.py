@@ -13,6 +13,7 @@ Krawiec, doi 10.1109/TEVC.2014.2341697), with the sensitivity that says what an 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -113,17 +114,21 @@ def refine(
 
 
 def expandable(archive: Archive, beam: int) -> list[Candidate]:
-    """The best expressions not expanded yet: near the front, and good for their size."""
+    """The best expressions not expanded yet: all of the front, then those near it and good for their size.
+
+    The front comes first as a whole, since a small equation may be one step from the law while the many
+    variations of a large one look better.
+    """
     ranked = []
     for shape, candidate in archive.found.items():
         if shape in archive.expanded or normal.key(candidate.expr) in archive.expanded:
             continue
-        loss = np.log(candidate.loss + 1e-14)
-        behind = loss - np.log(archive.level(candidate.complexity) + 1e-14)
-        ranked.append((behind, loss + 0.12 * candidate.complexity, shape, candidate))
+        behind = math.log(candidate.loss + 1e-14) - math.log(archive.level(candidate.complexity) + 1e-14)
+        ranked.append((behind, candidate.merit(), shape, candidate))
     ranked.sort(key=lambda item: item[:3])
-    near = sorted(ranked[: 6 * beam], key=lambda item: item[1:3])
-    return [candidate for *_, candidate in near[:beam]]
+    front = [item for item in ranked if item[0] <= 0.0]
+    near = sorted(ranked[len(front) : 6 * beam], key=lambda item: item[1:3])
+    return [candidate for *_, candidate in [*front, *near][:beam]]
 
 
 def _open(found: _Holes, candidate: Candidate, bank: Bank, columns: tuple[Array, ...], y: Array, root: Array) -> None:

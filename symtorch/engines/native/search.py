@@ -31,10 +31,12 @@ from symtorch.equations.expr import Constant, Expr, Variable, evaluate
 _BANK_ROWS = 128
 _FEW_ROWS = 256
 _SKETCH_PARTNERS = 40
-_SKETCHED = 1500
-"""Expressions of the bank, the cheapest ones, that a sketch is made of."""
 _PROGRESS = 0.03
 """A round that lowers the front by less than this (in decades, on average over all sizes) was in vain."""
+
+_DEAR = 0.35
+_MUTATED = 6
+"""Expressions that are mutated in a round, one after the other: what one brings may be the next."""
 
 
 @dataclass(frozen=True)
@@ -133,17 +135,21 @@ class FlatSearch:
         yield "refine 1", lambda: self._refine(False)
         if self.budget.rounds == 0:
             return
+        yield "mutate 1", self._mutate
+        yield "constants 1", self._end_small_bank
         yield "refine 2", lambda: self._refine(True)
-        yield "mutate 1", self._end_small_bank
-        yield "contexts, all", lambda: self._guess(True, 400)
-        yield "constants, all", self._end_first_round
+        yield "constants 2", self._add_constants
+        yield "mutate 2", self._mutate
         for i in range(3, self.budget.rounds + 3):
+            if i == 4:
+                yield "contexts, all", lambda: self._guess(True, 400)
+                yield "constants, all", self._end_first_round
             yield f"refine {i}", partial(self._refine, i % 2 == 1)
             yield f"constants {i}", self._add_constants
             yield f"mutate {i}", self._end_round
 
     def _end_small_bank(self) -> None:
-        self._mutate()
+        self._add_constants()
         if self.after_round is not None:
             self.after_round()
 
@@ -197,7 +203,7 @@ class FlatSearch:
         for archive in self.archives:
             archive.goal = 0.0
         self._start()
-        self._guess(False, _SKETCH_PARTNERS, _SKETCHED, 40)
+        self._guess(False, _SKETCH_PARTNERS)
         for archive, goal in zip(self.archives, everything, strict=True):
             archive.goal = goal
 
@@ -220,9 +226,8 @@ class FlatSearch:
             lines = [normal.add([Constant(mean), normal.multiply([Constant(0.5), x])]) for x in inputs]
             archive.consider([*inputs, *lines], self.out_of_time)
 
-    def _guess(self, large: bool, n_partners: int, limit: int | None = None, most: int | None = None) -> None:
+    def _guess(self, large: bool, n_partners: int) -> None:
         bank = self.bank(large)
-        most = most or (200 if large else 120)
         for k in self.open:
             archive = self.archives[k]
             y = archive.rows.y[self._bank_rows]
@@ -231,9 +236,9 @@ class FlatSearch:
                 y,
                 self._scan_weights(archive),
                 n_partners,
-                limit or bank.unit.shape[1],
+                bank.unit.shape[1],
                 self.out_of_time,
-                most=most,
+                most=200 if large else 120,
                 per_cost=5,
             )
             archive.consider(guesses, self.out_of_time)
@@ -279,13 +284,28 @@ class FlatSearch:
     def _mutate(self) -> None:
         for k in self.open:
             archive = self.archives[k]
-            ranked = sorted(
-                archive.found.items(), key=lambda item: np.log(item[1].loss + 1e-14) + 0.12 * item[1].complexity
-            )
-            fresh = [shape for shape, _ in ranked if shape not in archive.mutated][:6]
-            archive.mutated.update(fresh)
-            found = [new for shape in fresh for new in neighbours(archive.found[shape].expr, self.words)]
-            archive.consider(found, self.out_of_time, steps=10)
+            for turn in range(_MUTATED):
+                if archive.best <= archive.goal or self.out_of_time():
+                    break
+                shape = _to_mutate(archive, large=turn % 3 == 2)
+                if shape is not None:
+                    archive.mutated.add(shape)
+                    archive.consider(neighbours(archive.found[shape].expr, self.words), self.out_of_time, steps=10)
+
+
+def _to_mutate(archive: Archive, large: bool) -> str | None:
+    """The shape of the best expression that has not been mutated yet.
+
+    Args:
+        large: of all that were found, by a measure that favours large ones; else of the front, by one that
+            favours small ones, since the law is more often one step away from these.
+    """
+    if large:
+        ranked = [(c.merit(), shape) for shape, c in archive.found.items() if shape not in archive.mutated]
+    else:
+        front = [(normal.key(c.expr), c) for c in archive.front.values()]
+        ranked = [(c.merit(_DEAR), shape) for shape, c in front if shape not in archive.mutated]
+    return min(ranked, default=(0.0, None))[1]
 
 
 def search_flat(
