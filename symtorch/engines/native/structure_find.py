@@ -105,7 +105,8 @@ def _tested(few: Problem, hint: float, rng: np.random.Generator) -> Findings:
     found += [Split(s) for s in _plainest(separations)]
     if not any(len(s.groups) > 1 and s.link.power in (0, 1) for s in separations):
         found += [Part(gap, d) for gap in find_gaps(swaps, tolerance, CONTRAST)]
-        found += find_rank_twos(few, tolerance, RANK_CONTRAST, rng)
+        # Where no other identity holds, nothing says how exact this one would have to be.
+        found += find_rank_twos(few, tolerance if floor <= WORST else 1e-12, RANK_CONTRAST, rng)
     found.sort(key=lambda step: _rank(step, floor))
     return Findings(found, floor)
 
