@@ -31,6 +31,8 @@ from symtorch.equations.expr import Constant, Expr, Variable, evaluate
 _BANK_ROWS = 128
 _FEW_ROWS = 256
 _SKETCH_PARTNERS = 40
+_SKETCHED = 1500
+"""Expressions of the bank, the cheapest ones, that a sketch is made of."""
 _PROGRESS = 0.03
 """A round that lowers the front by less than this (in decades, on average over all sizes) was in vain."""
 
@@ -203,7 +205,7 @@ class FlatSearch:
         for archive in self.archives:
             archive.goal = 0.0
         self._start()
-        self._guess(False, _SKETCH_PARTNERS)
+        self._guess(False, _SKETCH_PARTNERS, _SKETCHED, 40)
         for archive, goal in zip(self.archives, everything, strict=True):
             archive.goal = goal
 
@@ -226,8 +228,9 @@ class FlatSearch:
             lines = [normal.add([Constant(mean), normal.multiply([Constant(0.5), x])]) for x in inputs]
             archive.consider([*inputs, *lines], self.out_of_time)
 
-    def _guess(self, large: bool, n_partners: int) -> None:
+    def _guess(self, large: bool, n_partners: int, limit: int | None = None, most: int | None = None) -> None:
         bank = self.bank(large)
+        most = most or (200 if large else 120)
         for k in self.open:
             archive = self.archives[k]
             y = archive.rows.y[self._bank_rows]
@@ -236,9 +239,9 @@ class FlatSearch:
                 y,
                 self._scan_weights(archive),
                 n_partners,
-                bank.unit.shape[1],
+                limit or bank.unit.shape[1],
                 self.out_of_time,
-                most=200 if large else 120,
+                most=most,
                 per_cost=5,
             )
             archive.consider(guesses, self.out_of_time)
