@@ -133,6 +133,22 @@ def test_the_guard_traces_whole_with_gradients():
     torch.testing.assert_close(x.grad, z.grad)
 
 
+@pytest.mark.cuda
+@pytest.mark.parametrize("trained", [False, True])
+def test_the_guard_does_not_wait_for_the_device(trained):
+    model = wrapped("log(2*x0) + 1.5*x1", guard="block").cuda()
+    model.trainable_constants(trained)
+    x = X.cuda()
+    want = model(x).sum().cpu()
+    mode = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        y = model(x).sum()
+    finally:
+        torch.cuda.set_sync_debug_mode(mode)
+    torch.testing.assert_close(y.cpu(), want)
+
+
 def test_switching_again_changes_the_guard():
     model = wrapped(guard="block")
     model.switch_to_symbolic()
