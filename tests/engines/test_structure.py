@@ -16,6 +16,7 @@ from symtorch.engines.native.structure_find import find_steps
 from symtorch.engines.native.structure_links import Swaps, find_gaps, find_separations
 from symtorch.engines.native.structure_pairs import find_divided_pairs, find_pairs, find_scalings, gradients
 from symtorch.engines.native.structure_problem import Count, Problem, mean_square, root
+from symtorch.engines.native.structure_ranks import RankTwo, find_rank_twos
 from symtorch.engines.native.structure_shapes import one_input_forms
 from symtorch.engines.native.structure_steps import Drop, Merge, Part, Rescale, Split, Step
 from symtorch.engines.native.vocabulary import Vocabulary
@@ -130,6 +131,40 @@ def test_inputs_that_never_meet_are_found_with_all_others_fixed() -> None:
     assert find_separations(swaps, 1e-12, 0.05) == []
 
 
+# ---- tests of rank
+
+
+@pytest.mark.parametrize(
+    ("text", "i", "divisor", "known"),
+    [
+        ("x0*exp(x1) + sin(x1)", 0, 0.0, 1.0),
+        ("square(x0)*sin(x1) + exp(x1)", 0, 0.0, 2.0),
+        ("exp(x1) + sin(x0)*log(x1)", 0, 0.0, None),
+        ("x0*log(x1) + sin(x0)*exp(x1)", 0, 1.0, None),
+    ],
+)
+def test_an_input_told_apart_is_found_with_its_function(text: str, i: int, divisor: float, known: float | None) -> None:
+    problem = problem_of(lambda X: evaluate(parse(text, ["x0", "x1"]), X), box(2))
+    found = [r for r in find_rank_twos(problem, 1e-20, 1e-3, np.random.default_rng(0)) if r.i == i]
+    assert (divisor, known) in [(r.divisor, r.known) for r in found]
+
+
+def test_functions_of_higher_rank_are_told_from_rank_two() -> None:
+    for f in (lambda X: np.exp(X[:, 0] * X[:, 1]), lambda X: 1 / X.sum(axis=1), lambda X: np.log(1 + X.prod(axis=1))):
+        assert list(find_rank_twos(problem_of(f, box(2)), 1e-12, 1e-3, np.random.default_rng(0))) == []
+
+
+def test_rank_two_of_a_teacher_that_errs_is_found_at_its_noise_floor() -> None:
+    error, X = wobble(3, 1e-3), box(3)
+
+    def law(X: np.ndarray) -> np.ndarray:
+        return X[:, 0] * np.exp(X[:, 1] - X[:, 2]) + np.sin(X[:, 1] - X[:, 2])
+
+    problem = problem_of(lambda X: law(X) + error(X), X)
+    found = list(find_rank_twos(problem, 100 * 1e-6 / law(X).var(), 1e-2, np.random.default_rng(0)))
+    assert (0, 0.0, 1.0) in [(r.i, r.divisor, r.known) for r in found]
+
+
 # ---- noise
 
 
@@ -192,6 +227,8 @@ def test_the_mean_over_replicas_is_nearer_to_the_law_than_one_answer() -> None:
         ("1/(x0*x0 + exp(x1))", (Split,)),
         ("3 + sin(x0)*exp(x1)", (Split,)),
         ("sin(x0*x1) + sqrt(x1*x2 + x2)", (Part,)),
+        ("x0*exp(x1) + sin(x1)", (RankTwo,)),
+        ("x0/(square(x1) + 1) - 2*x1/(square(x0) + 3)", (RankTwo,)),
     ],
 )
 def test_joined_parts_are_the_function_again(text: str, names: tuple[type, ...]) -> None:
@@ -232,7 +269,20 @@ def _with_stand_ins(step: Step, stand_ins: list[Expr]) -> Expr:
 
 @pytest.mark.parametrize(
     "text",
-    ["2.5*x0", "0.7/x0", "3*sqrt(x0) + 1", "1/(square(x0) + 0.3)", "exp(-0.7*x0) + 2", "sin(3.1*x0 + 0.4)", "log(x0)"],
+    [
+        "2.5*x0",
+        "0.7/x0",
+        "3*sqrt(x0) + 1",
+        "1/(square(x0) + 0.3)",
+        "exp(-0.7*x0) + 2",
+        "sin(3.1*x0 + 0.4)",
+        "log(x0)",
+        "sin(1.9*x0) + 0.4*x0",
+        "1/(square(x0) + 1.3) - 0.4*x0",
+        "exp(-0.7*square(x0)) + x0",
+        "x0*exp(-x0) + 1",
+        "1.2*sin(2.9*x0) + 0.7*sin(4.4*x0)",
+    ],
 )
 def test_common_functions_of_one_input_are_among_the_forms(text: str) -> None:
     X = box(1)
@@ -250,6 +300,8 @@ def test_the_law_is_where_the_front_bends_and_convinces_only_near_the_floor() ->
     assert convincing(front, 1e-5)
     assert not convincing(front, 1e-8)
     assert not convincing([], 1.0)
+    assert convincing([Candidate(Variable(0), 9, 1e-28)], 1e-31)
+    assert not convincing([Candidate(Variable(0), 9, 1e-15)], 1e-31)  # close, but the teacher is exact
     assert [c.cost for c in pareto([*front, Candidate(Variable(0), 12, 1e-4)])] == [1, 5, 9, 14, 25]
 
 
@@ -267,6 +319,7 @@ def law_error(laws: Laws, law: Teacher, X: np.ndarray) -> float:
         (lambda X: X[:, 0] * X[:, 1] / (X[:, 2] ** 2 + X[:, 3] ** 2), 5),
         (lambda X: X[:, 0] * (X[:, 1] + X[:, 2] * np.sin(X[:, 3])), 4),
         (lambda X: X[:, 0] * np.exp(-X[:, 1] * X[:, 2] / X[:, 3]), 4),
+        (lambda X: X[:, 0] / (X[:, 1] ** 2 + 1.4) - 1.6 * X[:, 1] / (X[:, 0] ** 2 + 1.8), 2),
     ],
 )
 def test_exact_teachers_give_exact_laws(law: Teacher, d: int) -> None:

@@ -35,7 +35,17 @@ RANK_CONTRAST = 2e-3
 
 # How much evidence (decades of contrast) a kind is worth in advance: pieces apart are the easiest to
 # solve and the easiest to read, pieces that share inputs the hardest.
-_PREFERENCE = {"sum": 2.0, "product": 1.5, "merge": 1.5, "rescale": 0.5, "power": 0.0, "line": 0.0, "rank": -1.0, "divided": -1.25, "gap": -1.5}
+_PREFERENCE = {
+    "sum": 2.0,
+    "product": 1.5,
+    "merge": 1.5,
+    "rescale": 0.5,
+    "power": 0.0,
+    "line": 0.0,
+    "rank": -1.0,
+    "divided": -1.25,
+    "gap": -1.5,
+}
 
 
 @dataclass(frozen=True)
@@ -96,6 +106,9 @@ def _tested(few: Problem, hint: float, rng: np.random.Generator) -> Findings:
     merges += [Merge(pair, d) for pair in find_divided_pairs(few, gradient, rng)]
     rescales: list[Step] = [Rescale(s, d) for s in find_scalings(few, gradient, rng)]
     judged = [swaps.judged(link, *pair) for link in links(swaps) for pair in swaps.two]
+    # Many smooth functions come near to rank two, so unless it is exact it says nothing about the floor.
+    ranks = list(find_rank_twos(few, WORST, RANK_CONTRAST, rng))
+    judged += [(rank.residual, rank.contrast) for rank in ranks if rank.residual < EXACT]
     seen = [(step.residual, step.contrast) for step in (*merges, *rescales)] + judged
     floor = min([r for r, c in seen if c <= CONTRAST / 2], default=np.inf)
     floor = min(floor, hint * 3.0)
@@ -106,7 +119,7 @@ def _tested(few: Problem, hint: float, rng: np.random.Generator) -> Findings:
     if not any(len(s.groups) > 1 and s.link.power in (0, 1) for s in separations):
         found += [Part(gap, d) for gap in find_gaps(swaps, tolerance, CONTRAST)]
         # Where no other identity holds, nothing says how exact this one would have to be.
-        found += find_rank_twos(few, tolerance if floor <= WORST else 1e-12, RANK_CONTRAST, rng)
+        found += [rank for rank in ranks if rank.residual <= (tolerance if floor <= WORST else 1e-12)]
     found.sort(key=lambda step: _rank(step, floor))
     return Findings(found, floor)
 

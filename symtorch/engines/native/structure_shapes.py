@@ -219,9 +219,7 @@ def _curves(x: np.ndarray, y: np.ndarray) -> Iterator[tuple[float, Callable[[], 
             b, step = min(near, key=lambda c: fitted(c)[0]), 0.6 * step
         loss, solution = fitted(b)
 
-        def build(
-            b: float = b, family: _Family = family, names: str = names, solution: np.ndarray = solution
-        ) -> Expr:
+        def build(b: float = b, family: _Family = family, names: str = names, solution: np.ndarray = solution) -> Expr:
             size = dict(zip(names, solution.tolist(), strict=True))
             straight = [multiply([Constant(size.pop("x", 0.0)), Variable(0)]), Constant(size.pop("1", 0.0))]
             return add([family.write(b, size), *straight])
