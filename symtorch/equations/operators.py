@@ -82,7 +82,7 @@ def _torch_special(name: str) -> Callable[[Any], Any]:
     """A special function over arrays, by torch: NumPy has none, and SciPy would have to be imported."""
 
     def call(x: Any) -> Any:
-        result = getattr(torch.special, name)(torch.as_tensor(np.asarray(x, dtype=np.float64)))
+        result = getattr(torch.special, name)(torch.as_tensor(np.asarray(x, dtype=np.float64), device="cpu"))
         return result.numpy() if np.ndim(x) else np.float64(result)
 
     return call
@@ -270,10 +270,12 @@ def from_body(name: str, arity: int, body: Expr) -> Operator:
             return built_in
 
     # In float64, since a number without dimensions takes on the precision of the tensor it meets.
-    in_torch = through("torch", lambda value: torch.tensor(value, dtype=torch.float64))
+    in_torch = through("torch", lambda value: torch.tensor(value, dtype=torch.float64, device="cpu"))
 
     def partials(value: Any, *args: Any) -> tuple[Any, ...]:
-        tensors = [torch.as_tensor(np.asarray(a, dtype=np.float64)).clone().requires_grad_() for a in args]
+        tensors = [
+            torch.as_tensor(np.asarray(a, dtype=np.float64), device="cpu").clone().requires_grad_() for a in args
+        ]
         with torch.enable_grad():
             out = in_torch(*tensors)
             grads = torch.autograd.grad(out.sum(), tensors, allow_unused=True) if out.requires_grad else [None] * arity

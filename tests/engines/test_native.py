@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, ClassVar
 
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+import torch
 from contract import EngineContract, inputs
 from hypothesis import HealthCheck, given, settings
 
@@ -197,3 +199,20 @@ def test_every_equation_obeys_whatever_the_search_space(params: dict[str, Any]) 
     (front,) = NativeEngine().search(Samples(X, y[:, None]), options)
     assert len(front) >= 1
     assert [options.violation(eq.expr) for eq in front] == [None] * len(front)
+
+
+@pytest.mark.parametrize("default", ["float64", "another device", "autocast"])
+def test_whatever_torch_does_by_default(default: str) -> None:
+    X = inputs(d=3)
+    y = X[:, 0] * X[:, 1] / (X[:, 2] ** 2 + 0.3)
+    before = torch.get_default_dtype()
+    with contextlib.ExitStack() as stack:
+        if default == "float64":
+            stack.callback(torch.set_default_dtype, before)
+            torch.set_default_dtype(torch.float64)
+        elif default == "another device":
+            stack.enter_context(torch.device("meta"))
+        else:
+            stack.enter_context(torch.autocast("cpu", dtype=torch.bfloat16))
+        front = search(X, y, binary_operators=["+", "*", "/"], unary_operators=["square", "erf", "g(x) = 1 - tanh(x)"])
+    assert front.stop_reason == "exact"

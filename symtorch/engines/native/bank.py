@@ -60,10 +60,12 @@ class Bank:
         self._values = torch.as_tensor(scaled, dtype=torch.float32, device=device)
         self.n_inputs, self.n_rows = self._values.shape
         generator = torch.Generator().manual_seed(seed)
-        self._projection = torch.randn(self.n_rows, 3, generator=generator).to(device)
+        # Types and devices are named everywhere: the user may have set other defaults.
+        projection = torch.randn(self.n_rows, 3, generator=generator, dtype=torch.float32, device="cpu")
+        self._projection = projection.to(device)
         self._rng = np.random.default_rng(seed)
         self._size = size
-        self._raw = torch.empty(size, self.n_rows, device=device)
+        self._raw = torch.empty(size, self.n_rows, dtype=torch.float32, device=device)
         self._seen = np.zeros(0, np.int64)
         self._trees: dict[int, Expr] = {}
         self._ways: list[Unary | Binary | Callable[[], Expr]] = []
@@ -250,7 +252,8 @@ class Bank:
 
     def _hash(self, values: torch.Tensor) -> np.ndarray:
         """Equal for rows that are equal up to a factor, sign included."""
-        projected = values @ self._projection / values.norm(dim=1, keepdim=True)
+        with torch.autocast(self.device.type, enabled=False):
+            projected = values @ self._projection / values.norm(dim=1, keepdim=True)
         projected = projected * torch.sign(projected[:, :1])
         rounded = torch.round(projected * 2e4).to(torch.int64)
         return ((rounded[:, 0] * 1000003 + rounded[:, 1]) * 1000003 + rounded[:, 2]).cpu().numpy()

@@ -109,8 +109,9 @@ class Scan:
 
     def _gains(self, left: torch.Tensor, weights: torch.Tensor, n: int, q: int, start: int, end: int) -> torch.Tensor:
         span = slice(start, end)
-        products = left @ self.bank.unit[:, span]
-        norm = weights @ self.bank.unit_squared[:, span]
+        with torch.autocast(self.bank.device.type, enabled=False):
+            products = left @ self.bank.unit[:, span]
+            norm = weights @ self.bank.unit_squared[:, span]
         floor = norm * 1e-4 + 1e-30
         for j in range(q):
             on_nuisance = products[(j + 1) * n : (j + 2) * n]
