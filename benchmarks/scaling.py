@@ -8,8 +8,8 @@ law exactly (1 - R² < 1e-12 on 2,000 fresh points), and the most memory that th
 outputs: sums of sines, products and ratios over six shared inputs; rows: one law with 1 % of noise (found
 means 1 - R² of the noiseless law < 1e-4); inputs: a law of four inputs among many that don't matter.
 ``--teacher`` lets the engine ask the law itself, as it asks a block. ``--jobs N`` searches for several outputs a
-second time in N workers that have been started before, and prints both wall clocks, the CPU seconds of the busiest
-worker (what the wall clock would be on idle cores), the machine's load, and whether the equations are the same.
+second time in N workers that have been started before, and prints both wall clocks, the CPU seconds of the longest
+part (what the wall clock would be on idle cores), the machine's load, and whether the equations are the same.
 """
 
 from __future__ import annotations
@@ -19,10 +19,19 @@ import multiprocessing
 import os
 import resource
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from symtorch.engines.native.part import Found
+    from symtorch.engines.native.workers import Packet
+    from symtorch.equations.front import Front
 
 Function = Callable[[np.ndarray], np.ndarray]
 
@@ -94,34 +103,39 @@ def case(name: str, size: int, teacher: bool, jobs: int, queue: multiprocessing.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e9 if sys.platform == "darwin" else 1e6)
     queue.put(peak)
     if jobs > 1:
-        import joblib
-
-        with joblib.parallel_config("loky", n_jobs=jobs):
-            before = cpu_of_workers(jobs)
-            clock = time.perf_counter()
-            again = NativeEngine().search(samples, options)
-            shared = time.perf_counter() - clock
-            after = cpu_of_workers(jobs)
-        busiest = max(after[pid] - before.get(pid, 0.0) for pid in after)
-        same = sum([e.text for e in g] == [e.text for e in h] for g, h in zip(fronts, again, strict=True))
-        queue.put((wall, shared, busiest, os.getloadavg()[0], same))
+        queue.put((wall, *in_workers(jobs, lambda: NativeEngine().search(samples, options), fronts)))
 
 
-def cpu_of_workers(jobs: int) -> dict[int, float]:
-    """CPU seconds so far of every worker, by its process; starts those that aren't there yet."""
+def in_workers(jobs: int, search: Callable[[], list[Front]], expected: list[Front]) -> tuple[float, float, float, int]:
+    """Seconds of a search in workers, CPU seconds of its longest part, the load, and how many fronts are expected."""
     import joblib
 
-    found: dict[int, float] = {}
-    while len(found) < jobs:
-        found |= dict(joblib.Parallel(batch_size=1)(joblib.delayed(cpu_of_worker)() for _ in range(2 * jobs)))
-    return found
+    from symtorch.engines.native import workers
+
+    with tempfile.TemporaryDirectory() as folder, joblib.parallel_config("loky", n_jobs=jobs):
+        joblib.Parallel(batch_size=1)(joblib.delayed(start_worker)() for _ in range(2 * jobs))
+        workers._search = partial(timed_part, folder)
+        clock = time.perf_counter()
+        fronts = search()
+        shared = time.perf_counter() - clock
+        longest = max(float(path.read_text()) for path in Path(folder).iterdir())
+    same = sum([e.text for e in g] == [e.text for e in h] for g, h in zip(fronts, expected, strict=True))
+    return shared, longest, os.getloadavg()[0], same
 
 
-def cpu_of_worker() -> tuple[int, float]:
+def start_worker() -> None:
     import symtorch.engines.native.workers  # noqa: F401  (loaded before the clock starts)
 
-    time.sleep(0.1)  # so that every worker gets one
-    return os.getpid(), time.process_time()
+    time.sleep(0.5)  # so that every worker gets one
+
+
+def timed_part(folder: str, packet: Packet) -> tuple[int, Found]:
+    from symtorch.engines.native import workers
+
+    started = time.process_time()
+    found = workers._search(packet)
+    (Path(folder) / str(packet.number)).write_text(str(time.process_time() - started))
+    return found
 
 
 def main() -> None:
@@ -146,10 +160,10 @@ def main() -> None:
             memory = queue.get()
             print(f"{name:8} {size:9,} {seconds:7.1f} s {found:4} of {n:3} {memory:6.2f} GB", flush=True)
             if jobs > 1:
-                wall, shared, busiest, load, same = queue.get()
+                wall, shared, longest, load, same = queue.get()
                 print(
                     f"{'':8} {jobs} workers: {shared:.1f} s against {wall:.1f} s, {wall / shared:.2f} times as fast; "
-                    f"CPU of the busiest {busiest:.1f} s, {seconds / busiest:.2f} times less; load {load:.1f}; "
+                    f"CPU of the longest part {longest:.1f} s, {seconds / longest:.2f} times less; load {load:.1f}; "
                     f"{same} of {n} fronts the same",
                     flush=True,
                 )
