@@ -237,7 +237,7 @@ def _to_host(tensor: torch.Tensor) -> torch.Tensor:
     """The tensor on the host; from a CUDA device without waiting for it (see _arrival)."""
     if tensor.device.type != "cuda":
         return tensor.cpu()
-    pinned = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+    pinned = torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu", pin_memory=True)
     return pinned.copy_(tensor, non_blocking=True)
 
 
