@@ -66,21 +66,26 @@ class Call(Expr):
     # with the node, comparing walks, and pickling writes the tree in postfix order.
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_hash", hash((self.op, self.args)))
+        # An operator's hash is that of its name; asking it for it costs another call.
+        object.__setattr__(self, "_hash", hash((self.op.name, self.args)))
 
     def __hash__(self) -> int:
         return self._hash
 
     def __eq__(self, other: object) -> bool:
-        pairs: list[tuple[object, object]] = [(self, other)]
+        if self is other:
+            return True
+        if not isinstance(other, Call) or self._hash != other._hash:
+            return False
+        pairs: list[tuple[Any, Any]] = [(self, other)]
         while pairs:
             a, b = pairs.pop()
             if a is b:  # most often the same subtree, not one like it
                 continue
-            if not isinstance(a, Call) or not isinstance(b, Call):
+            if type(a) is not Call or type(b) is not Call:
                 if type(a) is not type(b) or a != b:
                     return False
-            elif a._hash != b._hash or a.op != b.op or len(a.args) != len(b.args):
+            elif a._hash != b._hash or (a.op is not b.op and a.op != b.op) or len(a.args) != len(b.args):
                 return False
             else:
                 pairs.extend(zip(a.args, b.args, strict=True))

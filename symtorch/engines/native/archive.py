@@ -116,7 +116,7 @@ class Archive:
             if tree is None:
                 continue
             n_fitted += 1
-            complexity = self.words.options.complexity(tree)
+            complexity = self.words.complexity(tree)
             if complexity >= exact:
                 continue
             fitted, loss = fit(expr, self.few, self.loss, _FIRST_STEPS)
@@ -150,6 +150,10 @@ class Archive:
                 candidate = again
                 if self._improves(again):
                     self._place(again)
+        if candidate.loss < EXACT:
+            out = normal.multiplied_out(candidate.expr)
+            if normal.key(out) not in self.tried:  # (x - y)^2 + (x + y)^2 is shorter so
+                self.offer(out, steps)
         return candidate
 
     def _refit(self, expr: Expr) -> tuple[Expr, float]:
@@ -159,7 +163,7 @@ class Archive:
         tree = self.words.legal(expr)
         if tree is None or not np.isfinite(loss):
             return None
-        candidate = Candidate(expr, tree, self.words.options.complexity(tree), loss)
+        candidate = Candidate(expr, tree, self.words.complexity(tree), loss)
         shape = shape or normal.key(expr)
         self.tried.add(shape)
         if shape not in self.found or loss < self.found[shape].loss:

@@ -100,10 +100,10 @@ def shorter(expr: Expr) -> Iterator[Expr]:
     seen = {normal.key(expr)}
     for path, node in places(expr):
         replacements: list[Expr] = []
-        if isinstance(node, Call) and node.op == normal.PLUS and isinstance(node.args[1], Constant):
+        if isinstance(node, Call) and node.op is normal.PLUS and isinstance(node.args[1], Constant):
             replacements.append(node.args[0])
         replacements += _without_negligible(node)
-        if isinstance(node, Call) and node.op == normal.TIMES and isinstance(node.args[0], Constant):
+        if isinstance(node, Call) and node.op is normal.TIMES and isinstance(node.args[0], Constant):
             value = node.args[0].value
             if value != -1.0:
                 replacements += [node.args[1], normal.multiply([normal.NEGATIVE, node.args[1]])]

@@ -34,7 +34,7 @@ def neighbours(expr: Expr, words: Vocabulary) -> Iterator[Expr]:
 def _instead_of(node: Expr, words: Vocabulary, exponents: list[float]) -> Iterator[Expr]:
     if isinstance(node, Constant):
         return
-    functions = words.functions[:_MAX_FUNCTIONS]
+    functions = [op for op in words.functions[:_MAX_FUNCTIONS] if not (isinstance(node, Call) and op is node.op)]
     if not isinstance(node, Call):
         powers = [normal.power(node, e) for e in exponents if e in (-1.0, 2.0, 3.0)]
         yield from powers
@@ -51,7 +51,7 @@ def _instead_of(node: Expr, words: Vocabulary, exponents: list[float]) -> Iterat
             assert isinstance(exponent, Constant)
             yield Call(normal.POWER, (first, Constant(exponent.value + 0.01)))  # an exponent to be fitted
     elif node.op in (normal.PLUS, normal.TIMES):
-        other = normal.TIMES if node.op == normal.PLUS else normal.PLUS
+        other = normal.TIMES if node.op is normal.PLUS else normal.PLUS
         a, b = node.args
         yield a
         yield b
@@ -64,7 +64,7 @@ def _instead_of(node: Expr, words: Vocabulary, exponents: list[float]) -> Iterat
         yield from (normal.apply(op, [node]) for op in functions)
     elif node.op.arity == 1:
         yield first
-        yield from (normal.apply(op, [first]) for op in functions if op != node.op)
+        yield from (normal.apply(op, [first]) for op in functions)
         yield from (normal.power(first, e) for e in exponents if e in (-1.0, 2.0, 0.5))
         yield from (normal.power(node, e) for e in exponents if e in (-1.0, 2.0))
     else:

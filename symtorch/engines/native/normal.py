@@ -17,6 +17,7 @@ the least-squares problems well posed. Products are never multiplied out.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
@@ -56,7 +57,7 @@ def meaning(op: Operator) -> Expr | None:
     if op.body is None:
         return _MEANINGS.get(op.name)
     body = normalise(op.body)
-    if isinstance(body, Call) and body.op == POWER and body.args[0] == _A and isinstance(body.args[1], Constant):
+    if isinstance(body, Call) and body.op is POWER and body.args[0] == _A and isinstance(body.args[1], Constant):
         return body
     return body if body in (*_NORMAL_MEANINGS(), Call(TIMES, (NEGATIVE, _A))) else None
 
@@ -72,11 +73,11 @@ def normalise(expr: Expr) -> Expr:
     if not isinstance(expr, Call):
         return expr
     args = [normalise(arg) for arg in expr.args]
-    if expr.op == PLUS:
+    if expr.op is PLUS:
         return add(args)
-    if expr.op == TIMES:
+    if expr.op is TIMES:
         return multiply(args)
-    if expr.op == POWER and isinstance(args[1], Constant):
+    if expr.op is POWER and isinstance(args[1], Constant):
         return power(args[0], args[1].value)
     known = meaning(expr.op)
     if known is not None:
@@ -91,9 +92,9 @@ def _instantiate(template: Expr, args: list[Expr]) -> Expr:
         return template
     assert isinstance(template, Call)
     parts = [_instantiate(arg, args) for arg in template.args]
-    if template.op == PLUS:
+    if template.op is PLUS:
         return add(parts)
-    if template.op == TIMES:
+    if template.op is TIMES:
         return multiply(parts)
     exponent = parts[1]
     assert isinstance(exponent, Constant)
@@ -104,21 +105,21 @@ def _instantiate(template: Expr, args: list[Expr]) -> Expr:
 
 
 def is_sum(expr: Expr) -> bool:
-    return isinstance(expr, Call) and expr.op == PLUS
+    return isinstance(expr, Call) and expr.op is PLUS
 
 
 def is_product(expr: Expr) -> bool:
-    return isinstance(expr, Call) and expr.op == TIMES
+    return isinstance(expr, Call) and expr.op is TIMES
 
 
 def is_power(expr: Expr) -> bool:
     """Whether the node is a power with a constant exponent."""
-    return isinstance(expr, Call) and expr.op == POWER and isinstance(expr.args[1], Constant)
+    return isinstance(expr, Call) and expr.op is POWER and isinstance(expr.args[1], Constant)
 
 
 def coefficient(expr: Expr) -> tuple[float, Expr]:
     """``(c, rest)`` of a normal ``c*rest``; ``(1, expr)`` where there is no coefficient."""
-    if isinstance(expr, Call) and expr.op == TIMES and isinstance(expr.args[0], Constant):
+    if isinstance(expr, Call) and expr.op is TIMES and isinstance(expr.args[0], Constant):
         return expr.args[0].value, expr.args[1]
     return 1.0, expr
 
@@ -130,7 +131,7 @@ def terms(expr: Expr) -> tuple[float, list[tuple[float, Expr]]]:
         node = stack.pop()
         if isinstance(node, Constant):
             constant += node.value
-        elif isinstance(node, Call) and node.op == PLUS:
+        elif isinstance(node, Call) and node.op is PLUS:
             stack.extend(reversed(node.args))
         else:
             found.append(coefficient(node))
@@ -144,7 +145,7 @@ def factors(expr: Expr) -> tuple[float, list[tuple[Expr, float]]]:
         node = stack.pop()
         if isinstance(node, Constant):
             value *= node.value
-        elif isinstance(node, Call) and node.op == TIMES:
+        elif isinstance(node, Call) and node.op is TIMES:
             stack.extend(reversed(node.args))
         elif is_power(node):
             assert isinstance(node, Call)
@@ -186,7 +187,7 @@ def multiply(parts: Iterable[Expr]) -> Expr:
         c, found = factors(part)
         value *= c
         for base, exponent in found:
-            if isinstance(base, Call) and base.op == EXP and exponent == 1.0:
+            if isinstance(base, Call) and base.op is EXP and exponent == 1.0:
                 exponents.append(base.args[0])
             else:
                 powers[base] = powers.get(base, 0.0) + exponent
@@ -197,7 +198,7 @@ def multiply(parts: Iterable[Expr]) -> Expr:
             argument = add([argument, Constant(-constant)])
             value *= math.exp(constant)
         c, inner = coefficient(argument)
-        if isinstance(inner, Call) and inner.op == LOG and nice_exponent(c):
+        if isinstance(inner, Call) and inner.op is LOG and nice_exponent(c):
             powers[inner.args[0]] = powers.get(inner.args[0], 0.0) + c
         elif not (isinstance(argument, Constant) and argument.value == 0.0):
             powers[Call(EXP, (argument,))] = 1.0
@@ -212,7 +213,7 @@ def power(base: Expr, exponent: float) -> Expr:
         return Constant(1.0)
     if isinstance(base, Constant):
         return Constant(_real_power(base.value, exponent))
-    if isinstance(base, Call) and base.op == EXP:
+    if isinstance(base, Call) and base.op is EXP:
         return multiply([Call(EXP, (multiply([Constant(exponent), base.args[0]]),))])
     integer = float(exponent).is_integer()
     value, found = factors(base)
@@ -236,11 +237,11 @@ def apply(op: Operator, args: list[Expr]) -> Expr:
     if all(isinstance(arg, Constant) for arg in args):
         with np.errstate(all="ignore"):
             return Constant(float(op.numpy(*(np.float64(arg.value) for arg in args if isinstance(arg, Constant)))))
-    if op == EXP:
+    if op is EXP:
         return multiply([Call(EXP, tuple(args))])
-    if op == LOG:
+    if op is LOG:
         value, rest = coefficient(args[0])
-        if isinstance(rest, Call) and rest.op == EXP and value > 0.0:
+        if isinstance(rest, Call) and rest.op is EXP and value > 0.0:
             return add([Constant(math.log(value)), rest.args[0]])
         if value > 0.0 and value != 1.0:
             return add([Constant(math.log(value)), Call(LOG, (rest,))])
@@ -273,7 +274,7 @@ def _product(value: float, powers: dict[Expr, float]) -> Expr:
 
 
 def _is_odd_of_negative(expr: Expr) -> bool:
-    if not isinstance(expr, Call) or expr.op.arity != 1 or expr.op == EXP:
+    if not isinstance(expr, Call) or expr.op.arity != 1 or expr.op is EXP:
         return False
     return parity(expr.op) == -1 and _leads_negative(expr.args[0])
 
@@ -340,6 +341,35 @@ def parity(op: Operator) -> int:
     return -1 if np.allclose(forth, -np.asarray(back), rtol=1e-12) else 0
 
 
+def multiplied_out(expr: Expr, most: int = 12) -> Expr:
+    """The form with products and small whole powers of sums as sums, so that like terms meet.
+
+    Args:
+        most: products of more terms than this stay as they are.
+    """
+    if not isinstance(expr, Call):
+        return expr
+    if is_sum(expr):
+        constant, found = terms(expr)
+        return add([Constant(constant), *(multiply([Constant(c), multiplied_out(term, most)]) for c, term in found)])
+    if not is_product(expr) and not is_power(expr):
+        return apply(expr.op, [multiplied_out(arg, most) for arg in expr.args])
+    value, found = factors(expr)
+    kept: list[Expr] = [Constant(value)]
+    sums: list[list[Expr]] = []
+    for base, exponent in found:
+        base = multiplied_out(base, most)
+        if is_sum(base) and exponent in (1.0, 2.0, 3.0):
+            constant, parts = terms(base)
+            addends = [multiply([Constant(c), term]) for c, term in parts] + [Constant(constant)] * (constant != 0.0)
+            sums += [addends] * int(exponent)
+        else:
+            kept.append(power(base, exponent))
+    if not sums or math.prod(len(addends) for addends in sums) > most:
+        return multiply([power(multiplied_out(base, most), exponent) for base, exponent in found] + [Constant(value)])
+    return add([multiply([*kept, *choice]) for choice in itertools.product(*sums)])
+
+
 # ---- telling apart
 
 
@@ -362,7 +392,7 @@ def key(expr: Expr) -> str:
         return (
             f"p{exponent.value:g}({key(expr.args[0])})" if nice_exponent(exponent.value) else f"p({key(expr.args[0])})"
         )
-    if expr.op == TIMES and expr.args[0] == NEGATIVE:
+    if expr.op is TIMES and expr.args[0] == NEGATIVE:
         return f"n({key(expr.args[1])})"
     return f"{expr.op.name}({','.join(key(arg) for arg in expr.args)})"
 
@@ -377,7 +407,7 @@ def fitted_constants(expr: Expr) -> Iterator[Constant]:
             exponent = expr.args[1]
             if isinstance(exponent, Constant) and not nice_exponent(exponent.value):
                 yield exponent
-        elif expr.op == TIMES and expr.args[0] == NEGATIVE:
+        elif expr.op is TIMES and expr.args[0] == NEGATIVE:
             yield from fitted_constants(expr.args[1])
         else:
             for arg in expr.args:

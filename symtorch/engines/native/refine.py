@@ -224,9 +224,9 @@ def wanted_at(expr: Expr, path: Path, value: Callable[[Path], Array], y: Array) 
     for step in path:
         assert isinstance(node, Call)
         child = (*here, step)
-        if node.op == normal.PLUS:
+        if node.op is normal.PLUS:
             wanted = wanted - value((*here, 1 - step))
-        elif node.op == normal.TIMES:
+        elif node.op is normal.TIMES:
             if node.args[0] == normal.NEGATIVE:
                 wanted = -wanted
             else:

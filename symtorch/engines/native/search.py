@@ -139,7 +139,7 @@ class FlatSearch:
             return
         yield "mutate 1", self._mutate
         yield "constants 1", self._end_small_bank
-        yield "refine 2", lambda: self._refine(True)
+        yield "refine 2", lambda: self._refine(False)
         yield "constants 2", self._add_constants
         yield "mutate 2", self._mutate
         for i in range(3, self.budget.rounds + 3):

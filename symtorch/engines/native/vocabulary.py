@@ -31,7 +31,7 @@ from symtorch.engines.native.normal import (
     normalise,
     terms,
 )
-from symtorch.equations.expr import Call, Constant, Expr, Variable, variables
+from symtorch.equations.expr import Call, Constant, Expr, Variable, variables, walk
 from symtorch.equations.operators import OPERATORS, Operator
 from symtorch.options import SearchOptions
 
@@ -89,7 +89,7 @@ class Vocabulary:
         elif idea is not None and is_power(idea):
             exponent = idea.args[1]  # type: ignore[attr-defined]
             self._powers.setdefault(exponent.value, op)
-        elif op == POWER:
+        elif op is POWER:
             self._power = op
             self.binaries.append(op)
         else:
@@ -109,19 +109,27 @@ class Vocabulary:
             self._costs[expr] = known
         return known
 
+    def complexity(self, tree: Expr) -> int:
+        """Complexity of a tree by the user's measure; the same as the options', remembered."""
+        cost = self.cost(tree)
+        # Which way a half is rounded depends on the order of adding, so the options decide.
+        return round(cost) if abs(cost - math.floor(cost) - 0.5) > 1e-6 else self.options.complexity(tree)
+
     def legal(self, expr: Expr) -> Expr | None:
         """The cheapest tree in the user's operators that equals ``expr`` and keeps every rule, or None."""
         tree = self.render(expr)
         if tree is None or not _is_finite(tree):
             return None
-        if self.options.violation(tree) is None:
+        options = self.options
+        limits = options.constraints or options.nested_constraints or options.maxdepth
+        if not limits:  # nothing but the size can be wrong with what was written in the allowed operators
+            return tree if self.complexity(tree) <= options.maxsize else None
+        if options.violation(tree) is None:
             return tree
-        limits = self.options.constraints or self.options.nested_constraints or self.options.maxdepth
-        if limits:
-            for deep, backwards in ((False, False), (True, True), (False, True)):
-                tree = _Renderer(self, deep, backwards).render(expr)
-                if tree is not None and self.options.violation(tree) is None:
-                    return tree
+        for deep, backwards in ((False, False), (True, True), (False, True)):
+            tree = _Renderer(self, deep, backwards).render(expr)
+            if tree is not None and options.violation(tree) is None:
+                return tree
         return None
 
     def render(self, expr: Expr) -> Expr | None:
@@ -197,9 +205,7 @@ def _under(divide: Operator, inner: Callable[[Expr], Expr]) -> Callable[[Expr], 
 
 
 def _is_finite(expr: Expr) -> bool:
-    if isinstance(expr, Constant):
-        return math.isfinite(expr.value)
-    return all(_is_finite(child) for child in expr.children)
+    return all(math.isfinite(node.value) for node in walk(expr) if isinstance(node, Constant))
 
 
 class _Renderer:
