@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -352,10 +353,12 @@ def workers_left() -> list[str]:
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="counts processes as Linux lists them")
-def test_ctrl_c_returns_what_there_is_and_leaves_no_process() -> None:
+def test_ctrl_c_returns_what_there_is_and_leaves_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
     def interrupt() -> None:
         deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and len(list(Path("/tmp").glob("symtorch-*/open/[01]"))) < 2:
+        while time.monotonic() < deadline and len(list(tmp_path.glob("symtorch-*/open/[01]"))) < 2:
             time.sleep(0.1)
         os.kill(HERE, signal.SIGINT)
 
@@ -365,6 +368,7 @@ def test_ctrl_c_returns_what_there_is_and_leaves_no_process() -> None:
     assert [front.stop_reason for front in fronts] == ["interrupted", "interrupted"]
     assert all(len(front) > 1 for front in fronts)
     assert not workers_left()
+    assert not list(tmp_path.glob("symtorch-*"))
 
 
 def test_the_time_limit_holds_in_workers() -> None:
