@@ -99,17 +99,19 @@ def _collect(packets: Sequence[Packet], returned: Callable[[int, Found], None], 
     except ValueError:  # of some backends nothing returns before all has
         parallel = joblib.Parallel(**settings)
     results = None
-    for _ in packets:
+    while True:
         try:
             results = iter(parallel(calls)) if results is None else results
-            number, found = next(results)
+            result = next(results, None)  # to the very end, where joblib sets its workers free
         except Exception as error:
-            logger.warning(
-                "a worker was lost or could not do its part (%s: %s); this process goes on with what is not done",
-                type(error).__name__,
-                error,
-            )
+            logger.warning("workers were lost (%s); this process goes on with what is not done", _named(error))
             return
+        if result is None:
+            return
+        number, found = result
+        if isinstance(found, str):
+            logger.warning("a worker could not do its part (%s); it is done in this process", found)
+            continue
         try:
             returned(number, found)
         except BaseException as error:
@@ -118,6 +120,10 @@ def _collect(packets: Sequence[Packet], returned: Callable[[int, Found], None], 
                 with contextlib.suppress(BaseException):
                     results.throw(error)
             raise
+
+
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 # ---- what is sent
@@ -144,18 +150,21 @@ class Packet:
     box: Mailbox
 
 
-def _search(packet: Packet) -> tuple[int, Found]:
-    """What a worker does."""
+def _search(packet: Packet) -> tuple[int, Found | str]:
+    """What a worker does: the task's number, and what it has found or why it could not do it."""
     task, view = packet.task, packet.view
-    if packet.teacher is not None and view is not None:
-        # A copy of its own for each task: two threads must not switch the modes of one network.
-        teacher = replace(view, whole=pickle.loads(packet.teacher))
-        task = replace(task, fitted=replace(task.fitted, teacher=teacher))
-    seconds = None if packet.limit is None else packet.limit.seconds_left()
-    part = Part(task, seconds)
-    with one_thread():
-        part.run(packet.box.pulse(packet.number, part))
-    return packet.number, part.found()
+    try:
+        if packet.teacher is not None and view is not None:
+            # A copy of its own for each task: two threads must not switch the modes of one network.
+            teacher = replace(view, whole=pickle.loads(packet.teacher))
+            task = replace(task, fitted=replace(task.fitted, teacher=teacher))
+        seconds = None if packet.limit is None else packet.limit.seconds_left()
+        part = Part(task, seconds)
+        with one_thread():
+            part.run(packet.box.pulse(packet.number, part))
+        return packet.number, part.found()
+    except Exception as error:  # it must not take the other workers along
+        return packet.number, _named(error)
 
 
 def _packed(
@@ -237,7 +246,7 @@ def portable(teacher: Teacher, X: np.ndarray) -> bytes | None:
         else:
             reason = f"it has {len(sent)} bytes"
     except Exception as error:  # whatever a class's own pickling, or a network without its surroundings, may raise
-        reason = f"{type(error).__name__}: {error}"
+        reason = _named(error)
     logger.info("the teacher can't be sent to other processes (%s); it is asked in this one", reason)
     return None
 
