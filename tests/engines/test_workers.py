@@ -177,20 +177,17 @@ def test_data_only_and_more_outputs_than_workers() -> None:
 
 
 @pytest.mark.parametrize("asked", [True, False])
-def test_an_output_in_company_is_found_as_alone(asked: bool) -> None:
+def test_the_same_division_finds_the_same_wherever_it_is_searched(asked: bool) -> None:
     def hard(X: np.ndarray) -> np.ndarray:
         return np.stack([np.exp(X[:, 0] * X[:, 1]) / (X[:, 0] + 0.3), np.tanh(3 * X[:, 0]) * X[:, 1]], axis=1)
 
-    together = search(hard, hard if asked else None, niterations=20, maxsize=8)
-    for k, company in enumerate(together):
-        (one,) = search(
-            lambda X, k=k: hard(X)[:, [k]],
-            (lambda X, k=k: hard(X)[:, [k]]) if asked else None,
-            niterations=20,
-            maxsize=8,
-        )
-        assert texts([one]) == texts([company])
-        assert one.stop_reason == company.stop_reason
+    params: dict[str, Any] = {"niterations": 20, "maxsize": 8}
+    with in_two():
+        found = search(hard, hard if asked else None, **params)
+    for k, front in enumerate(found):
+        (here,) = search(lambda X, k=k: hard(X)[:, [k]], (lambda X, k=k: hard(X)[:, [k]]) if asked else None, **params)
+        assert texts([here]) == texts([front])
+        assert here.stop_reason == front.stop_reason != "exact"
 
 
 def test_groups_of_many_inputs() -> None:

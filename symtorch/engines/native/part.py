@@ -3,8 +3,8 @@
 A :class:`Task` says what is to be done in plain data, so that it can be sent to another process;
 :class:`Part` does it, wherever that is; :class:`Found` is what comes of it, plain data again.
 
-What is found for an output depends on its task's inputs and seed, not on the other outputs of the task,
-so that a group of outputs may be split in any way: the outputs share the bank and nothing else.
+The outputs of a task share its bank, and may offer each other what they find. How a group of outputs is
+divided into tasks can thus show in what is found; the same task finds the same wherever it is done.
 """
 
 from __future__ import annotations
