@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -80,11 +81,23 @@ class Transforms:
         columns = [self._column(i, X) for i in range(len(self.items))]
         return torch.stack(columns, dim=1) if isinstance(X, torch.Tensor) else np.stack(columns, axis=1)
 
+    @cached_property
+    def _functions(self) -> dict[tuple[int, torch.device], SymbolicFunction]:
+        """Formulas as functions, once they have been needed."""
+        return {}
+
+    def _function(self, i: int, device: torch.device) -> SymbolicFunction:
+        if (i, device) not in self._functions:
+            item = self.items[i]
+            assert isinstance(item, Expr)
+            self._functions[i, device] = SymbolicFunction([item], self.n_inputs).to(device)
+        return self._functions[i, device]
+
     def _column(self, i: int, X: Any) -> Any:
         item = self.items[i]
         if isinstance(item, Expr):
             x = torch.as_tensor(X)
-            column = SymbolicFunction([item], self.n_inputs).to(x.device)(x)[:, 0]
+            column = self._function(i, x.device)(x)[:, 0]
         else:
             try:
                 column = item(X)

@@ -351,6 +351,19 @@ def test_callable_transforms_are_called(linear, engine):
     assert block(data(3, 4, 2)).shape == (3, 4, 1)
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch's own use of it
+def test_formulas_beside_callables_trace_whole(engine):
+    block = SymbolicModel(nn.Linear(2, 1))
+    transforms = {"total": "x0 + x1", "wave": lambda x: torch.sin(x[:, 1])}
+    block.distill(data(200, 2), variable_transforms=transforms, engine=engine)
+    block.switch_to_symbolic()
+    x = data(7, 2)
+    torch._dynamo.reset()
+    torch.testing.assert_close(torch.compile(block, fullgraph=True, backend="eager")(x), block(x))
+    torch.testing.assert_close(copy.deepcopy(block)(x), block(x))
+    assert block(x.double()).dtype == torch.float64
+
+
 def test_a_transform_of_the_wrong_shape_is_named(linear, engine):
     with pytest.raises(InputError, match=r"'both'.*one value per row"):
         SymbolicModel(linear).distill(data(50, 3), variable_transforms={"both": lambda x: x[:, :2]}, engine=engine)
