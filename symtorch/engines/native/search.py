@@ -25,6 +25,7 @@ from symtorch.engines.native.fit import Rows
 from symtorch.engines.native.losses import SQUARED, Loss
 from symtorch.engines.native.mutate import neighbours
 from symtorch.engines.native.refine import refine, with_more_constants
+from symtorch.engines.native.sharing import share
 from symtorch.engines.native.vocabulary import Vocabulary
 from symtorch.equations.expr import Constant, Expr, Variable, evaluate
 
@@ -131,6 +132,12 @@ class FlatSearch:
         return self.archives
 
     def _steps(self) -> Iterator[tuple[str, Callable[[], None]]]:
+        for name, step in self._stages():
+            yield name, step
+            if len(self.archives) > 1 and name.startswith(("constants", "mutate")):
+                yield f"share after {name}", self._share
+
+    def _stages(self) -> Iterator[tuple[str, Callable[[], None]]]:
         yield "start", self._start
         yield "contexts", lambda: self._guess(False, 150)
         yield "constants", self._add_constants
@@ -283,6 +290,10 @@ class FlatSearch:
             best = sorted(archive.front.values(), key=lambda c: c.loss)[:12]
             found = [more for candidate in best for more in with_more_constants(candidate.expr)]
             archive.consider(found, self.out_of_time, steps=20)
+
+    def _share(self) -> None:
+        for k, found in share(self.archives, self.X, self.open).items():
+            self.archives[k].consider(found, self.out_of_time)
 
     def _mutate(self) -> None:
         for k in self.open:
