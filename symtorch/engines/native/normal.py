@@ -349,25 +349,35 @@ def multiplied_out(expr: Expr, most: int = 12) -> Expr:
     """
     if not isinstance(expr, Call):
         return expr
-    if is_sum(expr):
-        constant, found = terms(expr)
-        return add([Constant(constant), *(multiply([Constant(c), multiplied_out(term, most)]) for c, term in found)])
-    if not is_product(expr) and not is_power(expr):
+    if is_product(expr) or is_power(expr):
+        return _product_out(*factors(expr), most)
+    if not is_sum(expr):
         return apply(expr.op, [multiplied_out(arg, most) for arg in expr.args])
-    value, found = factors(expr)
+    parts: list[Expr] = []
+    for addend in _addends(expr):
+        c, term = coefficient(addend)
+        parts += [multiply([Constant(c), inner]) for inner in _addends(multiplied_out(term, most))]
+    return add(parts)
+
+
+def _product_out(value: float, found: list[tuple[Expr, float]], most: int) -> Expr:
     kept: list[Expr] = [Constant(value)]
-    sums: list[list[Expr]] = []
+    sums: list[Expr] = []
     for base, exponent in found:
         base = multiplied_out(base, most)
         if is_sum(base) and exponent in (1.0, 2.0, 3.0):
-            constant, parts = terms(base)
-            addends = [multiply([Constant(c), term]) for c, term in parts] + [Constant(constant)] * (constant != 0.0)
-            sums += [addends] * int(exponent)
+            sums += [base] * int(exponent)
         else:
             kept.append(power(base, exponent))
-    if not sums or math.prod(len(addends) for addends in sums) > most:
-        return multiply([power(multiplied_out(base, most), exponent) for base, exponent in found] + [Constant(value)])
-    return add([multiply([*kept, *choice]) for choice in itertools.product(*sums)])
+    choices = [_addends(base) for base in sums]
+    if math.prod(len(addends) for addends in choices) > most:
+        return multiply([*kept, *sums])
+    return add([multiply([*kept, *choice]) for choice in itertools.product(*choices)])
+
+
+def _addends(expr: Expr) -> list[Expr]:
+    constant, found = terms(expr)
+    return [multiply([Constant(c), term]) for c, term in found] + [Constant(constant)] * (constant != 0.0)
 
 
 # ---- telling apart

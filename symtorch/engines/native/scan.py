@@ -59,9 +59,15 @@ class Match:
 
 
 class Scan:
-    """The errors of all pairs, kept as the best of each block of the bank."""
+    """The errors of all pairs, kept as the best of each block of the bank.
 
-    def __init__(self, bank: Bank, contexts: Contexts, limit: int, stop: Callable[[], bool]) -> None:
+    Args:
+        finest: expressions of the first block, the cheapest ones.
+    """
+
+    def __init__(
+        self, bank: Bank, contexts: Contexts, limit: int, stop: Callable[[], bool], finest: int | None = None
+    ) -> None:
         self.bank = bank
         self.contexts = contexts
         self.limit = min(limit, bank.unit.shape[1])
@@ -69,7 +75,7 @@ class Scan:
         self.batch = _CONTEXTS_AT_ONCE if bank.device.type == "cpu" else 16 * _CONTEXTS_AT_ONCE
         # The first blocks are small, so that cheap expressions needn't compete with many.
         self.edges = [0]
-        size = self.block // 8
+        size = finest or self.block // 8
         while self.edges[-1] < self.limit:
             self.edges.append(min(self.limit, self.edges[-1] + size))
             size = min(self.block, 2 * size)

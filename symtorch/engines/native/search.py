@@ -24,6 +24,7 @@ from symtorch.engines.native.contexts import first_guesses
 from symtorch.engines.native.fit import Rows
 from symtorch.engines.native.losses import SQUARED, Loss
 from symtorch.engines.native.mutate import neighbours
+from symtorch.engines.native.pursuit import likely_factors, pursue
 from symtorch.engines.native.refine import refine, with_more_constants
 from symtorch.engines.native.sharing import share
 from symtorch.engines.native.vocabulary import Vocabulary
@@ -144,6 +145,7 @@ class FlatSearch:
         yield "refine 1", lambda: self._refine(False)
         if self.budget.rounds == 0:
             return
+        yield "pursuit", self._pursue
         yield "mutate 1", self._mutate
         yield "constants 1", self._end_small_bank
         yield "refine 2", lambda: self._refine(False)
@@ -273,6 +275,17 @@ class FlatSearch:
         if weights is None or not weights.any():
             return None
         return np.sqrt(weights / weights.mean())
+
+    def _pursue(self) -> None:
+        bank = self.bank(False)
+        for k in self.open:
+            archive = self.archives[k]
+            factors = likely_factors(bank, self.X, archive.rows.y, self._bank_rows)
+            y = archive.rows.y[self._bank_rows]
+            values = [evaluate(factor, self.X[self._bank_rows]) for factor in factors]
+            weights = self._scan_weights(archive)
+            found = pursue(bank, y, weights, factors, values, bank.unit.shape[1], self.out_of_time)
+            archive.consider(found, self.out_of_time)
 
     def _refine(self, large: bool) -> None:
         bank = self.bank(large)
