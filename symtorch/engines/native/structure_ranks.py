@@ -50,7 +50,7 @@ class RankTwo:
         return [q for q in range(self.n_inputs) if q != self.i]
 
     def parts(self, problem: Problem) -> list[Problem]:
-        """A and B, and between them h if it isn't known."""
+        """A and B, and between them x_i^p * h if it isn't known."""
         others = problem.Z[:, self.others]
         if self.known is not None:
             return [problem.below(others, self._line(problem, kind)) for kind in ("offset", "slope")]
@@ -70,7 +70,8 @@ class RankTwo:
             held = np.tile(rest, (len(Z), 1))
             start = self._at(problem, rest[None], low, replica)
             end = self._at(problem, rest[None], high, replica)
-            return (self._at(problem, held, Z[:, 0], replica) - start) / (end - start)
+            # With the factor x_i^p again: 1/(x^2 + 1) is easier to recognise than 1/x times that.
+            return Z[:, 0] ** self.divisor * (self._at(problem, held, Z[:, 0], replica) - start) / (end - start)
 
         return [
             problem.below(others, offset),
@@ -82,8 +83,9 @@ class RankTwo:
         x = Variable(self.i)
         names = [Variable(q) for q in self.others]
         offset, slope = substitute(solved[0], names), substitute(solved[-1], names)
-        h = power(x, self.known) if self.known is not None else substitute(solved[1], [x])
-        return multiply([power(x, self.divisor), add([offset, multiply([h, slope])])])
+        known = self.known
+        share = power(x, self.divisor + known) if known is not None else substitute(solved[1], [x])
+        return add([multiply([power(x, self.divisor), offset]), multiply([share, slope])])
 
     def _at(self, problem: Problem, others: np.ndarray, value: np.ndarray | float, replica: int) -> np.ndarray:
         """Answers over x_i^p with x_i at this value."""
