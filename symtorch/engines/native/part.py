@@ -9,6 +9,7 @@ divided into tasks can thus show in what is found; the same task finds the same 
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -30,12 +31,16 @@ from symtorch.errors import OptionError
 from symtorch.options import SearchOptions
 from symtorch.samples import MIN_SAMPLES, Samples, Teacher
 
+logger = logging.getLogger("symtorch.engines.native")
+
 FULL_BUDGET = 400
 """``niterations`` that stand for the full budget (the library's default)."""
 
 _FULL_ROUNDS = 24
 _FIT_ROWS = 4096
 _POLISH_ROWS = 65536
+_GPU_ROOM = 1 << 30
+"""Bytes that must be free on a GPU for the search to go there."""
 
 Report = Callable[[str, int, int], None]
 
@@ -308,7 +313,17 @@ def _rows_to_polish(n: int, seed: int) -> np.ndarray:
 
 
 def _device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """Where the bank lives: on the GPU if there is one with room beside the user's model."""
+    if torch.cuda.is_available():
+        try:
+            free, _ = torch.cuda.mem_get_info()
+        except RuntimeError as error:  # a driver without a device, another process's exclusive one
+            logger.warning("the GPU can't be used (%s); searching on the CPU", error)
+        else:
+            if free >= _GPU_ROOM:
+                return torch.device("cuda")
+            logger.info("the GPU has %d MB free, too few; searching on the CPU", free >> 20)
+    return torch.device("cpu")
 
 
 _threads_lock = threading.Lock()
