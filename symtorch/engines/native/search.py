@@ -39,7 +39,7 @@ _PROGRESS = 0.03
 """A round that lowers the front by less than this (in decades, on average over all sizes) was in vain."""
 
 _DEAR = 0.35
-_MUTATED = 6
+_MUTATED = 4
 """Expressions that are mutated in a round, one after the other: what one brings may be the next."""
 
 
