@@ -23,6 +23,9 @@ from symtorch.equations.selection import bends
 
 EXACT = 1e-14
 """A teacher whose relative squared error is below this is a formula; what is left is rounding."""
+WORST = 3e-3
+"""A teacher whose relative squared error is above this shows no structure that could be trusted: either it is
+as bad as that, or it obeys none of the identities that were tested, and nothing is known of its error."""
 MOST_NOISE = 3e-2
 """Relative loss above which nothing is taken for a law."""
 VISIBLE = 60.0
@@ -114,7 +117,7 @@ def convincing(front: Sequence[Candidate], floor: float, factor: float = VISIBLE
         floor: relative squared error of the teacher, as far as it shows.
         factor: how far above the floor the law's loss may be.
     """
-    if not front:
+    if not front or floor > WORST:
         return False
     if floor < EXACT:  # what is close, but not as close as the teacher is exact, is no law
         return front[-1].loss < min(1e-13, max(1e3 * floor, 1e-20))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from symtorch.engines.native.structure_candidates import EXACT
+from symtorch.engines.native.structure_candidates import EXACT, WORST
 from symtorch.engines.native.structure_links import Separation, Swaps, find_gaps, find_separations, links
 from symtorch.engines.native.structure_pairs import find_divided_pairs, find_pairs, find_scalings, gradients
 from symtorch.engines.native.structure_problem import Problem
@@ -22,8 +22,6 @@ from symtorch.engines.native.structure_ranks import RankTwo, find_rank_twos
 from symtorch.engines.native.structure_steps import Drop, Merge, Part, Rescale, Split, Step
 
 TEST_ROWS = 240
-WORST = 3e-3
-"""A teacher whose relative squared error is above this shows no structure that could be trusted."""
 FACTOR = 30.0
 """What may lie above the floor and still be the floor: errors differ from place to place."""
 MOST_INPUTS = 16
