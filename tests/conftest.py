@@ -1,9 +1,13 @@
 """Seeds for every test, the quick engine, and skips for what this machine lacks."""
 
+import signal
+
 import pytest
 import torch
 from linear_engine import LinearEngine
 
+# What a shell starts in the background ignores Ctrl-C from birth, and the tests of Ctrl-C would wait for ever.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 torch.set_num_threads(1)  # everything here is small: more threads only wait for each other
 
 

@@ -28,6 +28,8 @@ from typing import Any, TextIO
 
 def main() -> int:
     commands, events = _claim_pipes()
+    # What a shell starts in the background has Ctrl-C ignored, and so has this process from it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def send(event: str, **content: Any) -> None:
         events.write(json.dumps({"event": event, **content}) + "\n")
