@@ -188,10 +188,12 @@ def first_guesses(
     scans = [Scan(bank, contexts, limit, stop) for _, contexts in batch.sets]
     flat = batch.n_weighted
     out = []
+    overall = min(40, most // 3)  # the others by complexity, so that simple ones are among them
     for part, share in ((range(flat), 1), (range(flat, len(scans)), 2)):
         chosen = [scans[i] for i in part]
         if chosen:
-            for number, match in choose(chosen, max(1, per_cost // share), most // share, 40 // share, largest):
+            picked = choose(chosen, max(1, per_cost // share), most // share, overall // share, largest)
+            for number, match in picked:
                 kinds, contexts = batch.sets[part[number]]
                 out.append(batch.tree(kinds, contexts, match))
     return out

@@ -33,7 +33,7 @@ from symtorch.equations.expr import Constant, Expr, Variable, evaluate
 _BANK_ROWS = 128
 _FEW_ROWS = 256
 _SKETCH_PARTNERS = 40
-_SKETCHED = 1500
+_SKETCHED = 4000
 """Expressions of the bank, the cheapest ones, that a sketch is made of."""
 _PROGRESS = 0.03
 """A round that lowers the front by less than this (in decades, on average over all sizes) was in vain."""
@@ -214,7 +214,7 @@ class FlatSearch:
         for archive in self.archives:
             archive.goal = 0.0
         self._start()
-        self._guess(False, _SKETCH_PARTNERS, _SKETCHED, 40)
+        self._guess(False, _SKETCH_PARTNERS, _SKETCHED, 80)
         for archive, goal in zip(self.archives, everything, strict=True):
             archive.goal = goal
 
