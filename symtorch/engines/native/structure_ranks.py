@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from symtorch.engines.native.normal import add, multiply, power
-from symtorch.engines.native.structure_problem import Problem, mean_square
+from symtorch.engines.native.structure_problem import Ask, Problem, mean_square
 from symtorch.equations.expr import Expr, Variable, substitute
 
 _DIVISORS = (0.0, 1.0)
@@ -102,7 +102,7 @@ class RankTwo:
             return (0.0 if self.divisor == 0.0 else 0.4 * far), 0.9 * far
         return low + 0.05 * (high - low), high - 0.05 * (high - low)
 
-    def _line(self, problem: Problem, kind: str):  # type: ignore[no-untyped-def]
+    def _line(self, problem: Problem, kind: str) -> Ask:
         """Offset or slope of the straight line through the answers at two places; every replica has its own."""
         low, high = float(problem.low[self.i]), float(problem.high[self.i])
         if self.known != 1.0 and low < 0.0 < high:  # one side of zero: even powers don't tell the two apart
