@@ -33,9 +33,10 @@ import sympy
 import torch
 from torch import Tensor, nn
 
-from symtorch.equations.compiled import SymbolicFunction
-from symtorch.equations.expr import Call, Expr, to_sympy, walk
+from symtorch.codegen.torch_function import SymbolicFunction
+from symtorch.equations.expr import Call, Expr, walk
 from symtorch.equations.parser import parse
+from symtorch.equations.sympy_bridge import to_sympy
 
 TERMS = (
     "{c}*x{i}", "x{i}*x{j}", "x{i}^3", "x{i}*x{j}*x{k}", "sin({c}*x{i} + x{j})", "sin(x{i})*sin({c}*x{j})",

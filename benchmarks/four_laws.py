@@ -18,7 +18,7 @@ from problems import LAWS, SEARCH_SPACE
 
 from symtorch import SymbolicModel
 from symtorch.engines.native import NativeEngine
-from symtorch.equations.expr import to_sympy
+from symtorch.equations.sympy_bridge import to_sympy
 
 FOUR = ("pysr", "gravity", "planck", "relativity")
 

@@ -35,9 +35,9 @@ import problems
 import torch
 
 from symtorch.engines.native import NativeEngine
+from symtorch.engines.options import SearchOptions
+from symtorch.engines.samples import Samples
 from symtorch.equations import Equation
-from symtorch.options import SearchOptions
-from symtorch.samples import Samples
 
 SETS = ("table", "data", "sums", "learned", "held-out", "held-out-learned")
 

@@ -43,8 +43,8 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from symtorch.frame import Frame
-from symtorch.local import explain
+from symtorch.local.explain import explain
+from symtorch.local.frame import Frame
 
 METHODS = ("explain", "no search", "linear", "lime", "lime around x")
 N_FRESH = 500

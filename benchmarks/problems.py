@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from symtorch.engines.samples import Samples
 from symtorch.equations import parse
 from symtorch.equations.expr import Expr, evaluate
-from symtorch.samples import Samples
 
 SEARCH_SPACE = {
     "binary_operators": ["+", "-", "*", "/"],

@@ -29,8 +29,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from symtorch.engines.native.part import Found
-    from symtorch.engines.native.workers import Packet
+    from symtorch.engines.native.parallel import Packet
+    from symtorch.engines.native.task import Found
     from symtorch.equations.front import Front
 
 Function = Callable[[np.ndarray], np.ndarray]
@@ -76,8 +76,8 @@ def among(n_inputs: int) -> Function:
 
 def case(name: str, size: int, teacher: bool, jobs: int, queue: multiprocessing.Queue) -> None:
     from symtorch.engines.native import NativeEngine
-    from symtorch.options import SearchOptions
-    from symtorch.samples import Samples
+    from symtorch.engines.options import SearchOptions
+    from symtorch.engines.samples import Samples
 
     rng = np.random.default_rng(11)
     n_rows, n_inputs, noise, enough = 1000, 6, 0.0, 1e-12
@@ -110,7 +110,7 @@ def in_workers(jobs: int, search: Callable[[], list[Front]], expected: list[Fron
     """Seconds of a search in workers, CPU seconds of its longest part, the load, and how many fronts are expected."""
     import joblib
 
-    from symtorch.engines.native import workers
+    from symtorch.engines.native import parallel as workers
 
     with tempfile.TemporaryDirectory() as folder, joblib.parallel_config("loky", n_jobs=jobs):
         joblib.Parallel(batch_size=1)(joblib.delayed(start_worker)() for _ in range(2 * jobs))
@@ -124,13 +124,13 @@ def in_workers(jobs: int, search: Callable[[], list[Front]], expected: list[Fron
 
 
 def start_worker() -> None:
-    import symtorch.engines.native.workers  # noqa: F401  (loaded before the clock starts)
+    import symtorch.engines.native.parallel  # noqa: F401  (loaded before the clock starts)
 
     time.sleep(0.5)  # so that every worker gets one
 
 
 def timed_part(folder: str, packet: Packet) -> tuple[int, Found]:
-    from symtorch.engines.native import workers
+    from symtorch.engines.native import parallel as workers
 
     started = time.process_time()
     found = workers._search(packet)

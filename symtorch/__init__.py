@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from symtorch._version import __version__
+from symtorch.engines.options import SearchOptions
 from symtorch.equations import Equation, Front
 from symtorch.errors import (
     EngineError,
@@ -12,12 +14,11 @@ from symtorch.errors import (
     StateError,
     SymTorchError,
 )
-from symtorch.local import Explanation, explain
+from symtorch.legacy import warn_of_old_name
+from symtorch.local.explain import Explanation, explain
 from symtorch.model import SymbolicModel, distill
-from symtorch.options import SearchOptions
+from symtorch.surrogate.constants import fit_constants
 from symtorch.wrapping import unwrap, wrap
-
-__version__ = "2.0.0.dev0"
 
 __all__ = [
     "EngineError",
@@ -32,14 +33,26 @@ __all__ = [
     "StateError",
     "SymTorchError",
     "SymbolicModel",
+    "__version__",
     "distill",
     "explain",
+    "fit_constants",
     "unwrap",
     "wrap",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    from symtorch import legacy
+    """Names that are made when they are first wanted: what they need takes long to import, or they are old."""
+    if name == "SymbolicRegressor":  # scikit-learn comes with it, and only then
+        from symtorch.estimator import SymbolicRegressor
 
-    return legacy.__getattr__(name)
+        return SymbolicRegressor
+    if name == "plotting":  # matplotlib
+        from symtorch.local import plotting
+
+        return plotting
+    if name == "SymbolicMLP":
+        warn_of_old_name(name, "SymbolicModel", stacklevel=3)
+        return SymbolicModel
+    raise AttributeError(f"module 'symtorch' has no attribute {name!r}")

@@ -48,3 +48,11 @@ class EngineError(SymTorchError, RuntimeError):
 
 class StateError(SymTorchError, ValueError):
     """Saved state that is damaged, hostile, or from a later version."""
+
+
+class UndefinedError(SymTorchError, ArithmeticError):
+    """An equation is undefined on rows that it was called with."""
+
+
+class CompilerError(SymTorchError, RuntimeError):
+    """There is no C compiler, or it failed."""

@@ -9,13 +9,13 @@ import numpy as np
 from torch import nn
 
 from symtorch.capture import Captured, capture
-from symtorch.distillation import Plan
+from symtorch.distillation.plan import Plan
 from symtorch.engines import Engine
+from symtorch.engines.samples import Samples
 from symtorch.equations.front import Equation, Front
+from symtorch.equations.names import identifiers
 from symtorch.errors import InputError
-from symtorch.frame import identifiers
 from symtorch.model import SymbolicModel
-from symtorch.samples import Samples
 
 try:
     from sklearn.base import BaseEstimator, RegressorMixin

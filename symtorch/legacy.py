@@ -28,27 +28,14 @@ class LegacyNames:
 
     def switch_to_equation(self, *args: Any, **kwargs: Any) -> None:
         """Deprecated name of ``switch_to_symbolic``."""
-        _warn("switch_to_equation", "switch_to_symbolic")
+        warn_of_old_name("switch_to_equation", "switch_to_symbolic")
         self.switch_to_symbolic(*args, **kwargs)  # type: ignore[attr-defined]
 
     def switch_to_mlp(self) -> None:
         """Deprecated name of ``switch_to_block``."""
-        _warn("switch_to_mlp", "switch_to_block")
+        warn_of_old_name("switch_to_mlp", "switch_to_block")
         self.switch_to_block()  # type: ignore[attr-defined]
 
 
-def __getattr__(name: str) -> Any:
-    if name == "SymbolicRegressor":  # scikit-learn comes with it, and only then
-        from symtorch.estimator import SymbolicRegressor
-
-        return SymbolicRegressor
-    if name == "SymbolicMLP":
-        from symtorch.model import SymbolicModel
-
-        _warn(name, "SymbolicModel", stacklevel=4)
-        return SymbolicModel
-    raise AttributeError(f"module 'symtorch' has no attribute {name!r}")
-
-
-def _warn(old: str, new: str, stacklevel: int = 3) -> None:
+def warn_of_old_name(old: str, new: str, stacklevel: int = 3) -> None:
     warnings.warn(f"{old} is an old name and will go; use {new}.", DeprecationWarning, stacklevel=stacklevel)

@@ -14,23 +14,23 @@ from torch import nn
 
 from symtorch import display
 from symtorch.capture import Captured, call_plain, capture, fingerprint
-from symtorch.distillation import Plan
-from symtorch.document import write_options
+from symtorch.distillation.formulas import Formulas
+from symtorch.distillation.plan import Plan
 from symtorch.engines.base import Engine, ProgressCallback
+from symtorch.engines.options import DEFAULT_SR_PARAMS
 from symtorch.equations.front import Equation, Front
 from symtorch.errors import InputError
-from symtorch.fidelity import OutputFidelity, output_fidelity
-from symtorch.findings import Findings
-from symtorch.formulas import Formulas
-from symtorch.guard import check_guard, require_finite, with_block
 from symtorch.legacy import LegacyNames
-from symtorch.neighbourhood import DEFAULT_SLIME_PARAMS, Neighbourhood
-from symtorch.options import DEFAULT_SR_PARAMS
+from symtorch.local.neighbourhood import DEFAULT_SLIME_PARAMS, Neighbourhood
 from symtorch.pruning import Prunable, masked
-from symtorch.state import Persistent
-from symtorch.surrogate import Surrogate
-from symtorch.training import Trainable
-from symtorch.transforms import Transform
+from symtorch.state import write_options
+from symtorch.state.model import Persistent
+from symtorch.surrogate.constants import Trainable
+from symtorch.surrogate.fidelity import OutputFidelity, output_fidelity
+from symtorch.surrogate.findings import Findings
+from symtorch.surrogate.guard import check_guard, require_finite, with_block
+from symtorch.surrogate.module import Surrogate
+from symtorch.surrogate.transforms import Transform
 
 logger = logging.getLogger("symtorch")
 
@@ -117,7 +117,7 @@ class SymbolicModel(LegacyNames, Formulas, Trainable, Prunable, Persistent):
             SLIME: explain the block around a point: search on the rows near it and on new rows drawn around
                 it, weighed by nearness. The equations stand apart from the others; see ``slime_fronts``.
             slime_params: ``x``, the point (n_inputs,), ``J_nn``, ``num_synthetic``, ``real_weighting``,
-                ``nn_metric``, ``var``; see :class:`symtorch.neighbourhood.Neighbourhood`.
+                ``nn_metric``, ``var``; see :class:`symtorch.local.neighbourhood.Neighbourhood`.
             fit_params: ``variable_names``, one per variable, and ``weights``, one per row of the data.
             engine: "native", "pysr", "auto" (PySR where it is installed and ready, else native), or an
                 object of your own; see :class:`symtorch.engines.Engine`.

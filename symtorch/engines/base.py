@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+from symtorch.engines.options import SearchOptions
+from symtorch.engines.samples import Samples
 from symtorch.equations.front import Front
-from symtorch.options import SearchOptions
-from symtorch.samples import Samples
 
 
 @dataclass(frozen=True)

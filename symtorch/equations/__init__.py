@@ -1,6 +1,7 @@
 """What an equation is: operators, trees, parsing, fronts, compiling to torch, exporting."""
 
+from symtorch.equations.definitions import operator
 from symtorch.equations.front import Equation, Front
 from symtorch.equations.parser import parse
 
-__all__ = ["Equation", "Front", "parse"]
+__all__ = ["Equation", "Front", "operator", "parse"]

@@ -2,7 +2,7 @@
 
 A tree is kept exactly as the search found it (``x0*x0`` stays a product, ``x1 - x1`` stays a
 difference), because its complexity, its rounding and its place on a Pareto front depend on that.
-SymPy, which rewrites what it is given, is a view: :func:`to_sympy`.
+SymPy, which rewrites what it is given, is a view: :func:`symtorch.equations.sympy_bridge.to_sympy`.
 
 >>> from symtorch.equations.parser import parse
 >>> expr = parse("2.5*cos(x1) + x0^2", ["x0", "x1"])
@@ -17,16 +17,54 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
+from symtorch.equations.table import Row
 from symtorch.errors import InputError
 
-if TYPE_CHECKING:
-    from symtorch.equations.operators import Operator
-
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Operator:
+    """One operator; those that there are stand in :mod:`symtorch.equations.operators`.
+
+    Two operators are equal if name and body are: a name means the same function everywhere, unless a
+    user defines it.
+
+    Attributes:
+        name: PySR's name; for the infix operators the symbol.
+        arity: number of arguments.
+        numpy: arrays or float64 scalars -> array. NaN or infinity where undefined, never an error.
+        torch: tensors -> tensor, any float dtype and device, differentiable.
+        sympy: SymPy expressions -> SymPy expression.
+        partials: ``partials(value, *args)``, the derivatives by each argument as NumPy arrays,
+            given the operator's value there. None where it has none of use (floor, greater).
+        precedence: of infix notation; None for function notation.
+        body: for an operator that a user defined, its tree over ``Variable(0..arity-1)``.
+        row: for an operator of the table, its texts.
+    """
+
+    name: str
+    arity: int
+    numpy: Callable[..., Any]
+    torch: Callable[..., Any]
+    sympy: Callable[..., Any]
+    partials: Callable[..., tuple[Any, ...]] | None = None
+    precedence: int | None = None
+    body: Expr | None = None
+    row: Row | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Operator) and (self.name, self.body) == (other.name, other.body)
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __repr__(self) -> str:
+        return f"Operator({self.name!r})"
 
 
 class Expr:
@@ -272,13 +310,3 @@ def to_text(expr: Expr, names: Sequence[str], digits: int | None = None) -> str:
         return f"{a}{gap}{symbol}{gap}{b}", op.precedence
 
     return fold(expr, rule)[0]
-
-
-def to_sympy(expr: Expr, names: Sequence[str]) -> Any:
-    """The tree as a SymPy expression over real symbols of these names.
-
-    The way back is :func:`symtorch.equations.sympy_bridge.from_sympy`.
-    """
-    from symtorch.equations.sympy_bridge import to_sympy
-
-    return to_sympy(expr, names)

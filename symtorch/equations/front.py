@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from symtorch.equations.expr import Expr, evaluate, to_sympy, to_text
+from symtorch.equations.expr import Expr, evaluate, to_text
 from symtorch.equations.selection import scores, select
 from symtorch.errors import InputError
 
@@ -47,6 +47,8 @@ class Equation:
 
     def sympy(self) -> Any:
         """The equation as a SymPy expression over real symbols."""
+        from symtorch.equations.sympy_bridge import to_sympy  # SymPy takes long to import
+
         return to_sympy(self.expr, self.variable_names)
 
     def latex(self, precision: int = 4) -> str:
@@ -106,7 +108,8 @@ class Front:
     @cached_property
     def best_index(self) -> int:
         """Position of the default pick."""
-        return select(self.equations, self.model_selection)
+        losses, score = [eq.loss for eq in self], [eq.score for eq in self]
+        return select(self.complexities, losses, score, self.model_selection)
 
     @property
     def best(self) -> Equation:

@@ -25,14 +25,10 @@ derivatives a network is as far from the law as from an equation that has fitted
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from symtorch.errors import OptionError
-
-if TYPE_CHECKING:
-    from symtorch.equations.front import Equation
 
 FLAT = 0.15
 """Slope of log(loss) per unit of complexity that counts as flat; also what lies beyond the last equation."""
@@ -51,19 +47,28 @@ def scores(complexities: Sequence[int], losses: Sequence[float]) -> list[float]:
     return out
 
 
-def select(equations: Sequence[Equation], rule: str) -> int:
-    """Index of the equation that the rule picks; the equations are ordered by complexity."""
-    losses = np.array([eq.loss for eq in equations])
+def select(complexities: Sequence[int], losses: Sequence[float], scores: Sequence[float], rule: str) -> int:
+    """Index of the equation that the rule picks.
+
+    Args:
+        complexities: of the equations, rising.
+        losses: of the same equations.
+        scores: PySR's, of the same equations; see :func:`scores`.
+        rule: "law", "best", "accuracy" or "score".
+
+    Raises:
+        OptionError: there is no such rule.
+    """
+    loss, score = np.asarray(losses, dtype=np.float64), np.asarray(scores, dtype=np.float64)
     if rule == "accuracy":
-        return int(np.argmin(losses))
-    score = np.array([eq.score for eq in equations])
+        return int(np.argmin(loss))
     if rule == "score":
         return int(np.argmax(score))
-    if rule == "law" and (corners := bends([eq.complexity for eq in equations], losses.tolist())):
+    if rule == "law" and (corners := bends(complexities, loss.tolist())):
         return corners[0][1]
     if rule in ("best", "law"):
         # The highest score among those whose loss is at most 1.5 times the smallest.
-        near = losses <= 1.5 * losses.min()
+        near = loss <= 1.5 * loss.min()
         return int(np.argmax(np.where(near, score, -np.inf)))
     raise OptionError(f"model_selection {rule!r} is not known; expected 'law', 'best', 'accuracy' or 'score'.")
 

@@ -7,7 +7,8 @@ import pytest
 import sympy
 import torch
 
-from symtorch.equations.operators import ALIASES, OPERATORS, operator
+from symtorch.equations.definitions import operator
+from symtorch.equations.operators import ALIASES, OPERATORS
 from symtorch.equations.table import ROWS
 from symtorch.errors import OptionError
 

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trees import NAMES, trees
 
+from symtorch.equations.definitions import operator
 from symtorch.equations.expr import Call, Constant, Variable, constants, depth, evaluate, to_text
-from symtorch.equations.operators import OPERATORS, operator
+from symtorch.equations.operators import OPERATORS
 from symtorch.equations.parser import MAX_DEPTH, MAX_LENGTH, parse
 from symtorch.errors import ParseError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from symtorch.equations.expr import Constant, Variable
+from symtorch.equations.expr import Variable
 from symtorch.equations.front import Equation, Front
 from symtorch.equations.selection import bends, scores, select
 from symtorch.errors import OptionError
@@ -140,22 +140,20 @@ def test_bends_come_sharpest_first() -> None:
 # ---- PySR's rules, as its manual defines them
 
 
-@pytest.fixture
-def equations() -> tuple[Equation, ...]:
-    return front((1, 1.0), (3, 0.5), (5, 0.01), (9, 0.008), (14, 0.0075)).equations
+POINTS = ((1, 1.0), (3, 0.5), (5, 0.01), (9, 0.008), (14, 0.0075))
 
 
-def test_accuracy_is_the_lowest_loss(equations: tuple[Equation, ...]) -> None:
-    assert select(equations, "accuracy") == 4
-
-
-def test_score_is_the_steepest_fall(equations: tuple[Equation, ...]) -> None:
-    assert select(equations, "score") == 2
-
-
-def test_best_is_the_highest_score_among_losses_within_half_as_much_again(equations: tuple[Equation, ...]) -> None:
-    assert select(equations, "best") == 2
-    assert select(front((1, 1.0), (3, 0.03), (9, 0.01), (14, 0.009)).equations, "best") == 2
+@pytest.mark.parametrize(
+    ("rule", "points", "complexity"),
+    [
+        ("accuracy", POINTS, 14),  # the lowest loss
+        ("score", POINTS, 5),  # the steepest fall
+        ("best", POINTS, 5),  # the highest score among losses within half as much again
+        ("best", ((1, 1.0), (3, 0.03), (9, 0.01), (14, 0.009)), 9),
+    ],
+)
+def test_pysrs_rules(rule: str, points: tuple[tuple[int, float], ...], complexity: int) -> None:
+    assert front(*points, rule=rule).best.complexity == complexity
 
 
 def test_scores_are_minus_the_slope_of_log_loss() -> None:
@@ -165,4 +163,4 @@ def test_scores_are_minus_the_slope_of_log_loss() -> None:
 
 def test_an_unknown_rule_names_the_known_ones() -> None:
     with pytest.raises(OptionError, match="'law', 'best', 'accuracy' or 'score'"):
-        select((Equation(Constant(1.0), ("x0",), 1, 1.0),), "nicest")
+        select([1], [1.0], [0.0], "nicest")

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trees import NAMES, trees
 
-from symtorch.equations.expr import evaluate, to_sympy, to_text
+from symtorch.equations.expr import evaluate, to_text
 from symtorch.equations.operators import OPERATORS
 from symtorch.equations.parser import parse
-from symtorch.equations.sympy_bridge import from_sympy
+from symtorch.equations.sympy_bridge import from_sympy, to_sympy
 from symtorch.equations.table import ROWS
 from symtorch.errors import ParseError
 

@@ -11,16 +11,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from symtorch.engines.base import Progress, ProgressCallback
-from symtorch.engines.native.losses import Loss, parse_loss
-from symtorch.engines.native.normal import normalise
-from symtorch.engines.native.part import Found, Part, Task, one_thread
-from symtorch.engines.native.screen import Group, group
+from symtorch.engines.native.fitting.losses import Loss, parse_loss
+from symtorch.engines.native.forms.normal import normalise
+from symtorch.engines.native.screening import Group, group
+from symtorch.engines.native.task import Found, Part, Task, one_thread
+from symtorch.engines.options import ENGINE_PARAMETERS, SearchOptions
+from symtorch.engines.samples import Samples
 from symtorch.equations.expr import Constant, Expr, Variable, evaluate
 from symtorch.equations.front import Equation, Front
 from symtorch.equations.parser import parse
 from symtorch.errors import EngineError, OptionError
-from symtorch.options import ENGINE_PARAMETERS, SearchOptions
-from symtorch.samples import Samples
 
 logger = logging.getLogger("symtorch.engines.native")
 
@@ -97,7 +97,7 @@ class _Course:
         """Do all tasks: in joblib's workers if there are any, and here what they leave."""
         begun: dict[int, Found] = {}
         if self.n_workers > 1 and len(self.tasks) > 1:
-            from symtorch.engines.native.workers import search_in_workers
+            from symtorch.engines.native.parallel import search_in_workers
 
             begun, interrupted = search_in_workers(
                 self.tasks, self.samples, self.options, self.n_workers, self.left, self._keep

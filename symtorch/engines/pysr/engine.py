@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from symtorch.engines.base import Availability, ProgressCallback
+from symtorch.engines.options import SearchOptions
 from symtorch.engines.pysr import parameters, readiness, signature
 from symtorch.engines.pysr.fronts import Judge
 from symtorch.engines.pysr.pool import Limits, Pool
+from symtorch.engines.samples import Samples
 from symtorch.equations.front import Front
 from symtorch.errors import EngineError, OptionError
-from symtorch.options import SearchOptions
-from symtorch.samples import Samples
 
 logger = logging.getLogger("symtorch.engines.pysr")
 

@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from symtorch.engines.base import Progress, ProgressCallback
+from symtorch.engines.options import SearchOptions
 from symtorch.engines.pysr.pool import Run
 from symtorch.engines.pysr.results import Row, parse_equation
+from symtorch.engines.samples import Samples
 from symtorch.equations.expr import Constant, Expr
 from symtorch.equations.front import Equation, Front
 from symtorch.errors import EngineError, ParseError
-from symtorch.options import SearchOptions
-from symtorch.samples import Samples
 
 logger = logging.getLogger("symtorch.engines.pysr")
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from symtorch.equations.operators import DEFINED, Operator, operator
+from symtorch.engines.options import DEFAULT_SR_PARAMS, SearchOptions
+from symtorch.equations.definitions import DEFINED, operator
+from symtorch.equations.operators import Operator
 from symtorch.errors import OptionError
-from symtorch.options import DEFAULT_SR_PARAMS, SearchOptions
 
 
 @dataclass(frozen=True)

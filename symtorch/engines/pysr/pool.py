@@ -21,8 +21,8 @@ from symtorch.engines.pysr.parameters import Lazy, Request
 from symtorch.engines.pysr.process import Event, Worker, describe_exit
 from symtorch.engines.pysr.readiness import check
 from symtorch.engines.pysr.results import Row, read_hall_of_fame
+from symtorch.engines.samples import Samples
 from symtorch.errors import EngineError
-from symtorch.samples import Samples
 
 logger = logging.getLogger("symtorch.engines.pysr")
 

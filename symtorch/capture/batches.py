@@ -1,0 +1,108 @@
+"""What users give as data: batches, one or a stream of them, and how a model is called with one."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from symtorch.capture.calls import as_tensor, describe
+from symtorch.errors import InputError
+
+
+def batches_of(data: Any) -> Iterator[Any]:
+    if isinstance(data, (torch.Tensor, tuple, Mapping)) or hasattr(data, "__array__"):
+        return iter([data])
+    if isinstance(data, Iterable) and not isinstance(data, (str, bytes)):
+        return iter(data)
+    raise InputError(
+        f"the data is a {type(data).__name__}; expected a tensor, an array, a tuple (positional arguments), "
+        f"a dict (keyword arguments), or an iterable of those."
+    )
+
+
+def arguments_of(batch: Any) -> tuple[Sequence[Any], Mapping[str, Any]]:
+    if isinstance(batch, Mapping):
+        return (), batch
+    if isinstance(batch, (tuple, list)):
+        return batch, {}
+    if isinstance(batch, (int, float, str)):
+        raise InputError(
+            f"a batch is the {type(batch).__name__} {batch!r}; give tensors or arrays, as numpy.asarray(...)."
+        )
+    return (batch,), {}
+
+
+def call_model(model: Any, batch: Any) -> None:
+    args, kwargs = arguments_of(batch)
+    try:
+        inspect.signature(model.forward if isinstance(model, nn.Module) else model).bind(*args, **kwargs)
+    except TypeError as error:
+        given = ", ".join([*map(describe, args), *(f"{k}={describe(v)}" for k, v in kwargs.items())])
+        raise InputError(
+            f"the model does not take a batch of ({given}): {error}. Where a batch also holds targets or is built "
+            f"otherwise, say how to run it: forward=lambda model, batch: model(batch[0])."
+        ) from None
+    except ValueError:  # a builtin has no signature to look at
+        pass
+    model(*args, **kwargs)
+
+
+def placed(batch: Any, module: nn.Module) -> Any:
+    """The batch with arrays as tensors of the module's type, and everything on its device (if it has one)."""
+    tensors = [*module.parameters(), *module.buffers()]
+    devices = {t.device for t in tensors}
+    dtype = next((t.dtype for t in tensors if t.is_floating_point()), torch.get_default_dtype())
+
+    def place(value: Any) -> Any:
+        if isinstance(value, np.ndarray) or (hasattr(value, "__array__") and not isinstance(value, torch.Tensor)):
+            value = as_tensor(value, "the data")
+            value = value.to(dtype) if value.is_floating_point() else value
+        if isinstance(value, torch.Tensor):
+            return value.to(next(iter(devices)), non_blocking=True) if len(devices) == 1 else value
+        if isinstance(value, Mapping):
+            return {key: place(v) for key, v in value.items()}
+        if isinstance(value, tuple) and hasattr(value, "_fields"):
+            return type(value)(*map(place, value))
+        if isinstance(value, (tuple, list)):
+            return type(value)(map(place, value))
+        return value
+
+    return place(batch)
+
+
+def swapped(batch: Any) -> Any:
+    """The batch with arrays for tensors and tensors for arrays."""
+    if isinstance(batch, torch.Tensor):
+        return batch.detach().to("cpu", torch.float64 if batch.dtype is torch.bfloat16 else None).numpy()
+    if hasattr(batch, "__array__"):
+        tensor = as_tensor(batch, "the data")
+        return tensor.to(torch.get_default_dtype()) if tensor.is_floating_point() else tensor
+    if isinstance(batch, Mapping):
+        return {key: swapped(value) for key, value in batch.items()}
+    if isinstance(batch, (tuple, list)):
+        return tuple(map(swapped, batch))
+    return batch
+
+
+def call_plain(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call a plain function with tensors or arrays, whichever it takes; the answer is of the kind given."""
+    tensor = next((a for a in (*args, *kwargs.values()) if isinstance(a, torch.Tensor)), None)
+    try:
+        output = function(*args, **kwargs)
+    except Exception as error:
+        # NumPy functions do not always take tensors, nor PyTorch functions arrays.
+        try:
+            output = function(*swapped(args), **swapped(kwargs))
+        except Exception:
+            raise error from None
+    if tensor is None:
+        return swapped(output) if isinstance(output, torch.Tensor) else output
+    if isinstance(output, np.ndarray):
+        output = as_tensor(output, "the answer")
+        return output.to(tensor.device, tensor.dtype if output.is_floating_point() else None)
+    return output

@@ -1,0 +1,120 @@
+"""What goes into the blocks of a model and what comes out of them, while the model runs on data.
+
+Rows are drawn on the device that they are on, and only those that are kept move to the host; however
+long the data, memory stays bounded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from symtorch.capture.batches import batches_of, call_model, placed
+from symtorch.capture.calls import Key
+from symtorch.capture.recorder import Recorder
+from symtorch.capture.rows import Block, Captured
+from symtorch.capture.undisturbed import undisturbed
+from symtorch.errors import InputError
+
+Forward = Callable[[Any, Any], Any]
+
+
+def capture(
+    blocks: Mapping[str, Block],
+    data: Any,
+    *,
+    model: Block | None = None,
+    forward: Forward | None = None,
+    max_rows: int = 10_000,
+    arguments: Sequence[Key] | Mapping[str, Sequence[Key] | None] | None = None,
+    output_index: Key | Mapping[str, Key | None] | None = None,
+    seed: int = 0,
+    drop_nonfinite: bool = False,
+) -> dict[str, Captured]:
+    """Run a model on data and keep what goes into the blocks and what comes out.
+
+    Every call of a block counts, also several in one pass. The last dimension of a tensor holds
+    features, all leading ones are samples; several tensor arguments are joined along the last
+    dimension. Other arguments are ignored. Everything runs in eval mode without gradients; modes of
+    all submodules, hooks, random state and settings are put back whatever happens.
+
+    >>> import torch
+    >>> block = nn.Linear(3, 2)
+    >>> model = nn.Sequential(nn.Linear(5, 3), block)
+    >>> captured = capture({"head": block}, torch.randn(100, 5), model=model)["head"]
+    >>> captured.X.shape, captured.Y.shape
+    ((100, 3), (100, 2))
+
+    Args:
+        blocks: the modules to watch, by name. Without ``model``: exactly one, a module or any callable.
+        data: what the model is called with. A tensor or an array is its one argument, a tuple its
+            positional arguments, a dict its keyword arguments. Any other iterable (a list, a generator,
+            a DataLoader) is a stream of such batches, where a list within it is like a tuple.
+        model: the parent; None to call the block itself.
+        forward: ``forward(model, batch)`` runs the parent on one batch; for batches that it does not
+            take as they are, such as (inputs, targets): ``lambda model, batch: model(batch[0])``.
+        max_rows: rows to keep per block, drawn uniformly from all that come by.
+        arguments: positions or names of the block's arguments that count (for all blocks, or by
+            block); None for every tensor.
+        output_index: which part of a tuple or dict output (for all blocks, or by block).
+        seed: of the drawing of rows.
+        drop_nonfinite: leave out rows with NaN or infinite values.
+
+    Returns:
+        what was captured, by block.
+
+    Raises:
+        InputError: a block that was never called, outputs that aren't real numbers, inputs and outputs
+            that do not go together, data that can't be read.
+    """
+    if isinstance(max_rows, bool) or not isinstance(max_rows, (int, np.integer)) or max_rows < 1:
+        raise InputError(f"max_rows is {max_rows!r}; expected a number of rows of at least 1.")
+    _check_blocks(blocks, model)
+    runner = next(iter(blocks.values())) if model is None else model
+    if isinstance(runner, nn.parallel.DistributedDataParallel):
+        runner = runner.module  # its forward pass waits for all processes; this one may be alone
+    recorders = {
+        name: Recorder(name, int(max_rows), _for(name, arguments), _for(name, output_index), seed) for name in blocks
+    }
+    modules = [m for m in (runner, *blocks.values()) if isinstance(m, nn.Module)]
+    n_batches = 0
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(undisturbed(*modules))
+        for name, block in blocks.items():
+            if isinstance(block, nn.Module):
+                stack.enter_context(recorders[name].watching(block))
+        watched = isinstance(runner, nn.Module) or model is not None
+        run = forward or (call_model if watched else recorders[next(iter(blocks))].call)
+        for batch in batches_of(data):
+            run(runner, placed(batch, modules[0]) if modules else batch)
+            n_batches += 1
+            for recorder in recorders.values():
+                recorder.end_batch()
+    if not n_batches:
+        raise InputError("the data is empty: there was no batch to run on.")
+    return {name: recorder.result(n_batches, drop_nonfinite) for name, recorder in recorders.items()}
+
+
+def _check_blocks(blocks: Mapping[str, Block], model: Block | None) -> None:
+    if not blocks:
+        raise InputError("there is no block to capture.")
+    if model is None and len(blocks) > 1:
+        raise InputError(f"{len(blocks)} blocks {list(blocks)} need the model that calls them: pass model=...")
+    for name, block in blocks.items():
+        if not callable(block):
+            raise InputError(f"block {name!r} is a {type(block).__name__}; expected a module or a callable.")
+        if model is not None and not isinstance(block, nn.Module):
+            raise InputError(
+                f"block {name!r} is a plain callable; within a parent model only an nn.Module can be watched. "
+                f"Pass the callable's own inputs, without a parent model."
+            )
+    if model is not None and not callable(model):
+        raise InputError(f"the parent model is a {type(model).__name__}; expected a module or a callable.")
+
+
+def _for(name: str, option: Any) -> Any:
+    return option.get(name) if isinstance(option, Mapping) else option

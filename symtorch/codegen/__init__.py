@@ -1,0 +1,1 @@
+"""Equations -> running code: a torch function, a C kernel, sources for other programs."""

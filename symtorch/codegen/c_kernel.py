@@ -1,0 +1,257 @@
+"""Equations as machine code: a C function made by the system's compiler, for inference on a CPU.
+
+Rows go through in blocks that stay in the first-level cache; within a block every step is a loop
+that the compiler turns into vector instructions, with the C library's vector versions of sin, exp
+and their like where there are any (glibc's libmvec). No value of a block leaves the cache but the
+results. The constants are an argument, so training them costs no new compilation.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from symtorch.codegen.printing import leaf_name, step_text
+from symtorch.codegen.program import Input, Literal, Program, Slot, Step
+from symtorch.errors import CompilerError
+
+logger = logging.getLogger("symtorch.equations")
+
+ROWS_PER_THREAD = 4096
+"""Fewer rows than this are not worth another thread."""
+
+BLOCK_BYTES = 1 << 18
+"""What a block's values may take: they should stay in the cache, and fit on a thread's stack."""
+
+PRELUDE = """\
+#include <math.h>
+#include <tgmath.h>
+
+#ifdef __GNUC__
+#define APART __attribute__((noinline))
+#else
+#define APART
+#endif
+
+static inline real mod(real x, real y) {
+    real r = fmod(x, y);
+    return r != 0 && (r < 0) != (y < 0) ? r + y : r;
+}
+"""
+
+
+@cache
+def compiler() -> str | None:
+    """The C compiler: ``$CC``, or the first of cc, gcc and clang that there is; None without one."""
+    if platform.system() == "Windows":
+        return None
+    names = (os.environ.get("CC"), "cc", "gcc", "clang")
+    return next((path for name in names if name and (path := shutil.which(name))), None)
+
+
+class NativeKernel:
+    """A program as a C function over float32 or float64, compiled when it is first called.
+
+    Args:
+        program: what to compute.
+        n_inputs: number of input columns.
+    """
+
+    def __init__(self, program: Program, n_inputs: int) -> None:
+        self.program = program
+        self.n_inputs = n_inputs
+        self._functions: dict[torch.dtype, ctypes._CFuncPtr] = {}  # type: ignore[name-defined]
+
+    def __call__(self, x: Tensor, constants: Tensor) -> Tensor:
+        """(n, n_inputs), constants of the same dtype -> (n, n_outputs); contiguous, on the CPU.
+
+        Raises:
+            CompilerError: there is no compiler, or it failed.
+        """
+        function = self._function(x.dtype)
+        x, constants = x.contiguous(), constants.contiguous()
+        n_rows, n_outputs = x.shape[0], len(self.program.outputs)
+        y = x.new_empty(n_rows, n_outputs)
+        size = x.element_size()
+
+        def rows(first: int, n: int) -> None:
+            at_x = x.data_ptr() + first * self.n_inputs * size
+            at_y = y.data_ptr() + first * n_outputs * size
+            function(at_x, constants.data_ptr(), at_y, n)
+
+        threads = min(torch.get_num_threads(), n_rows // ROWS_PER_THREAD)
+        if threads < 2:
+            rows(0, n_rows)
+        else:
+            share = -(-n_rows // threads)
+            starts = range(0, n_rows, share)
+            list(_pool(os.getpid(), threads).map(lambda first: rows(first, min(share, n_rows - first)), starts))
+        return y
+
+    def _function(self, dtype: torch.dtype) -> ctypes._CFuncPtr:  # type: ignore[name-defined]
+        if dtype not in self._functions:
+            function = build(kernel_source(self.program, self.n_inputs), dtype).kernel
+            function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_long]
+            function.restype = None
+            self._functions[dtype] = function
+        return self._functions[dtype]
+
+
+@cache
+def _pool(process: int, threads: int) -> ThreadPoolExecutor:
+    """Threads of this process: a forked child has none of its parent's."""
+    return ThreadPoolExecutor(threads, thread_name_prefix="symtorch")
+
+
+def kernel_source(program: Program, n_inputs: int) -> str:
+    """C source of ``void kernel(const real *x, const real *c, real *y, long n)``.
+
+    Within a block, a value that several steps need is a row of the workspace ``w`` and gets a loop of
+    its own; what only one step needs is computed in that step's loop.
+    """
+    uses, varies = program.uses(), program.depends_on_inputs()
+    n_outputs = len(program.outputs)
+    columns = sorted({v.index for v in program.values if isinstance(v, Input)})
+    rows = {("x", j): k for k, j in enumerate(columns)}  # of the workspace
+    names = ["" if isinstance(value, Step) else c_leaf(value) for value in program.values]
+    for number, value in enumerate(program.values):
+        if isinstance(value, Input):
+            names[number] = f"w[{rows['x', value.index]}][i]"
+    scalars: list[str] = []
+    loops: list[list[str]] = []
+    pending: dict[int, list[str]] = {}
+    for number, value in enumerate(program.values):
+        if not isinstance(value, Step):
+            continue
+        text = step_text(value, "c", names)
+        if not varies[number]:
+            names[number] = f"k[{len(scalars)}]"
+            scalars.append(f"{names[number]} = {text};")
+            continue
+        names[number] = f"t{number}"
+        lines = [line for a in dict.fromkeys(value.args) for line in pending.pop(a, [])]
+        lines.append(f"const real t{number} = {text};")
+        if uses[number] > 1:
+            row = rows.setdefault(("v", number), len(rows))
+            loops.append([*lines, f"w[{row}][i] = t{number};"])
+            names[number] = f"w[{row}][i]"
+        else:
+            pending[number] = lines
+    first_output = len(rows)
+    for j, number in enumerate(program.outputs):
+        loops.append([*pending.pop(number, []), f"w[{first_output + j}][i] = {names[number]};"])
+    return _kernel_text(n_inputs, columns, scalars, loops, first_output, n_outputs)
+
+
+LOOPS_PER_FUNCTION = 24
+"""A compiler's time grows faster than the functions it is given."""
+
+
+def _kernel_text(
+    n_inputs: int, columns: list[int], scalars: list[str], loops: list[list[str]], first_output: int, n_outputs: int
+) -> str:
+    """The source around the loops over a block's rows."""
+    n_rows = first_output + n_outputs
+    block = 64
+    while block > 16 and 8 * block * n_rows > BLOCK_BYTES:
+        block //= 2
+    parameters = f"real (*restrict w)[{block}], const real *restrict c, const real *restrict k"
+    text = [PRELUDE, _vector_functions()]
+    parts = [loops[i : i + LOOPS_PER_FUNCTION] for i in range(0, len(loops), LOOPS_PER_FUNCTION)]
+    for number, part in enumerate(parts):
+        text.append(f"static APART void part{number}({parameters}) {{")
+        for loop in part:
+            text += ["    #pragma omp simd", f"    for (int i = 0; i < {block}; i++) {{"]
+            text += [*(f"        {line}" for line in loop), "    }"]
+        text += ["}", ""]
+    text.append("void kernel(const real *restrict x, const real *restrict c, real *restrict y, long n) {")
+    text += [f"    real w[{n_rows}][{block}];", f"    real k[{max(1, len(scalars))}];"]
+    text += [f"    {line}" for line in scalars]
+    text.append(f"    for (long first = 0; first < n; first += {block}) {{")
+    text.append(f"        const long m = n - first < {block} ? n - first : {block};")
+    text.append(f"        for (int i = 0; i < {block}; i++) {{")
+    text.append(f"            const real *row = x + (first + (i < m ? i : m - 1)) * {n_inputs};")
+    text += [f"            w[{k}][i] = row[{j}];" for k, j in enumerate(columns)]
+    text.append("        }")
+    text += [f"        part{number}(w, c, k);" for number in range(len(parts))]
+    text += ["        for (int i = 0; i < m; i++)", f"            for (int j = 0; j < {n_outputs}; j++)"]
+    text += [f"                y[(first + i) * {n_outputs} + j] = w[{first_output} + j][i];", "    }", "}", ""]
+    return "\n".join(text)
+
+
+def c_leaf(value: Input | Slot | Literal) -> str:
+    """A leaf in C."""
+    if isinstance(value, Slot):
+        return f"c[{value.index}]"
+    text = leaf_name(value)
+    return {"inf": "INFINITY", "-inf": "-INFINITY", "nan": "NAN"}.get(text, text)
+
+
+_ONE_ARGUMENT = (
+    "acos acosh asin asinh atan atanh cbrt cos cosh erf erfc exp exp2 expm1 log log10 log1p log2 sin sinh tan tanh"
+)
+_TWO_ARGUMENTS = "atan2 pow"
+
+
+def _vector_functions() -> str:
+    """Declarations that say which functions the C library has over vectors.
+
+    math.h itself says so under -ffast-math only, which would give up NaN and infinity.
+    """
+    lines = ["#ifdef VECTOR_FUNCTIONS"]
+    for names, parameters in ((_ONE_ARGUMENT, "real"), (_TWO_ARGUMENTS, "real, real")):
+        for name in names.split():
+            vector = f'__attribute__((__simd__("notinbranch"))) real (NAMED({name}))({parameters});'
+            lines.append(
+                f"#if VECTOR_FUNCTIONS > 1 || {int(name in ('cos', 'exp', 'log', 'pow', 'sin'))}\n{vector}\n#endif"
+            )
+    return "\n".join([*lines, "#endif", ""])
+
+
+_FLAGS = ["-O2", "-fPIC", "-shared", "-w", "-fno-math-errno", "-fno-trapping-math"]
+_TUNED = [*_FLAGS, "-march=native", "-ftree-vectorize", "-fopenmp-simd"]
+# The C library's vector functions: those of glibc 2.35, those of glibc 2.22, none.
+_ATTEMPTS = ([*_TUNED, "-DVECTOR_FUNCTIONS=2"], [*_TUNED, "-DVECTOR_FUNCTIONS=1"], _TUNED, _FLAGS)
+
+
+def build(source: str, dtype: torch.dtype) -> ctypes.CDLL:
+    """Compile C source over ``real`` and load it.
+
+    Raises:
+        CompilerError: there is no compiler, or it failed; with what it said.
+    """
+    cc = compiler()
+    if cc is None:
+        raise CompilerError("no C compiler was found (looked for $CC, cc, gcc and clang); install one, or run eagerly.")
+    single = dtype == torch.float32
+    real = (
+        ["-Dreal=float", "-DNAMED(n)=n##f", "-fsingle-precision-constant"]
+        if single
+        else ["-Dreal=double", "-DNAMED(n)=n"]
+    )
+    with tempfile.TemporaryDirectory(prefix="symtorch-") as folder:
+        path, library = Path(folder, "kernel.c"), Path(folder, "kernel.so")
+        path.write_text(source)
+        said = ""
+        for flags in _ATTEMPTS:
+            command = [cc, *flags, *real, str(path), "-o", str(library), "-lm"]
+            run = subprocess.run(command, capture_output=True, text=True, check=False)
+            if run.returncode == 0:
+                try:
+                    return ctypes.CDLL(str(library))
+                except OSError as error:  # the C library lacks a vector function after all
+                    said = str(error)
+                    continue
+            said = run.stderr
+    raise CompilerError(f"{cc} could not compile the equations: {said[-500:]}")

@@ -1,0 +1,1 @@
+"""One request to distill, from its check to the fronts that it brings."""

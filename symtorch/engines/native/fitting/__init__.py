@@ -1,0 +1,1 @@
+"""Constants: fitting them, dropping them, and keeping what has been fitted."""

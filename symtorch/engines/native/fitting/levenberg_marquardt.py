@@ -1,0 +1,133 @@
+"""Constants fitted by Levenberg-Marquardt (Levenberg 1944, Marquardt 1963).
+
+Each step solves ``(J'WJ + lambda diag(J'WJ)) d = J'W r`` for the change d of the constants; lambda is
+raised until the loss falls and lowered after every step that succeeded. Losses other than the squared
+one enter through the weights W, renewed at every step (:mod:`.losses`).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from symtorch.engines.native.fitting.losses import SQUARED, Loss
+from symtorch.engines.native.fitting.tape import Tape
+from symtorch.equations.expr import Expr
+
+_MAX_RAISES = 6
+"""How often lambda is raised within one step before the fit is taken to be at its end."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows that candidates are fitted to.
+
+    Attributes:
+        columns: the inputs, one contiguous array each.
+        y: (n,) the targets.
+        weights: (n,) with mean 1, or None.
+    """
+
+    columns: tuple[np.ndarray, ...]
+    y: np.ndarray
+    weights: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, X: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None) -> Rows:
+        if weights is not None:
+            weights = weights / weights.mean()
+        return cls(tuple(np.ascontiguousarray(column) for column in X.T), np.ascontiguousarray(y), weights)
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+
+def loss_of(expr: Expr, rows: Rows, loss: Loss = SQUARED) -> float:
+    """Mean loss of an expression as it is; infinite where it isn't finite on every row."""
+    tape = Tape(expr)
+    with np.errstate(all="ignore"):
+        out = tape.forward(rows.columns, tape.constants)[-1]
+        return loss.mean(np.broadcast_to(out, (len(rows),)) - rows.y, rows.weights)
+
+
+def fit(expr: Expr, rows: Rows, loss: Loss = SQUARED, steps: int = 30, enough: float = 0.0) -> tuple[Expr, float]:
+    """The expression with its constants fitted, and its mean loss.
+
+    Args:
+        expr: a normal form; its constants are the starting point.
+        steps: at most so many steps.
+        enough: stop once the mean loss is below this.
+    """
+    with np.errstate(all="ignore"):
+        return _fit(Tape(expr), rows, loss, steps, enough)
+
+
+def _fit(tape: Tape, rows: Rows, loss: Loss, steps: int, enough: float) -> tuple[Expr, float]:
+    c = tape.constants
+    values = tape.forward(rows.columns, c)
+    residuals = rows.y - values[-1]
+    best = loss.mean(-residuals, rows.weights)
+    if not math.isfinite(best) or len(c) == 0:
+        return tape.expr, best
+    damping, slow = 1e-3, 0
+    J = np.empty((len(c), len(rows)))
+    for _ in range(steps):
+        _jacobian(tape, values, J)
+        r = _weighted(J, residuals, rows, loss)
+        A = J @ J.T
+        # In units of each constant's own sensitivity, so that no choice of units spoils the solve.
+        size = np.sqrt(A.diagonal())
+        if not math.isfinite(size.sum()):
+            break
+        size[size == 0.0] = 1.0
+        A /= size
+        A /= size[:, None]
+        g = (J @ r) / size
+        diagonal = A.diagonal().copy()
+        for _ in range(_MAX_RAISES):
+            np.fill_diagonal(A, diagonal + damping)
+            try:
+                step = np.linalg.solve(A, g) / size
+            except np.linalg.LinAlgError:
+                damping *= 10.0
+                continue
+            tried = tape.forward(rows.columns, c + step, values)
+            residuals_tried = rows.y - tried[-1]
+            found = loss.mean(-residuals_tried, rows.weights)
+            if found < best:
+                break
+            damping *= 8.0
+        else:
+            break
+        gain = (best - found) / best
+        c, values, residuals, best = c + step, tried, residuals_tried, found
+        damping = max(damping / 10.0, 1e-12)
+        if best <= enough:
+            break
+        slow = slow + 1 if gain < 1e-4 else 0
+        if slow > 2 or gain < 1e-10:
+            break
+    return tape.rebuild(c), best
+
+
+def _jacobian(tape: Tape, values: list[Any], J: np.ndarray) -> None:
+    """Fill J, (n_constants, n), with the derivative of the output by each constant on each row."""
+    adjoints = tape.backward(values, constants_only=True)
+    for row, node in zip(J, tape.constant_nodes, strict=True):
+        row[:] = adjoints[node]
+
+
+def _weighted(J: np.ndarray, residuals: np.ndarray, rows: Rows, loss: Loss) -> np.ndarray:
+    """The residuals in units of their weights' inverse roots; so is J, in place."""
+    weights = rows.weights
+    if loss.weight is not None:
+        own = loss.weight(-residuals)
+        weights = own if weights is None else weights * own
+    if weights is None:
+        return residuals
+    root = np.sqrt(weights)
+    J *= root
+    return residuals * root

@@ -1,0 +1,1 @@
+"""The search over expressions as a whole: bank, contexts, refinement, pursuit."""

@@ -1,0 +1,304 @@
+"""The bank: all short expressions, smallest first, as value vectors on a few sample rows.
+
+Building blocks are enumerated once and shared by every output and every stage; an expression is only
+its parents' numbers, what was done to them, and its values. Two expressions with the same values up
+to a factor are the same (parallel symbolic enumeration, doi 10.1038/s43588-025-00904-8), which is
+found by hashing random projections of the standardised values.
+
+Beside the enumeration the bank holds a grid of what constants inside make possible, such as
+``sin(2.5*x)``, ``exp(-0.7*x)``, ``1/(x^2 + 0.4)`` and each of these times a variable: close enough to
+be recognised, after which the fit finds the exact constants.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+
+from symtorch.engines.native.forms import normal
+from symtorch.engines.native.forms.productions import Binary, Unary, binaries, unaries
+from symtorch.engines.native.forms.vocabulary import Vocabulary
+from symtorch.equations.expr import Constant, Expr, Variable
+
+_PERIODIC = ("sin", "cos", "tan")
+# In units of one over the standard deviation of the input; steps within reach of the fit.
+_RATES = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0)
+_FREQUENCIES = (0.3, 0.6, 0.9, 1.2, 1.5, 1.8, 2.1, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 7.0, 8.0)
+_OFFSETS = (0.02, 0.1, 0.3, 0.6, 1.2)
+_FAR = 5.0
+"""An input whose mean is so many standard deviations from 0 is offered centred, too."""
+_MAX_GRID_INPUTS = 16
+_CHUNK = 4_000_000
+"""Values (rows times expressions) that are made at once."""
+
+
+class Bank:
+    """Distinct expressions over the columns of X.
+
+    Attributes:
+        raw: (n, n_rows) float32, their values.
+        level: (n,) sizes, in nodes of the search's own form.
+        cost: (n,) about what they add to the complexity in the user's operators.
+        order: the expressions by rising cost.
+        unit: (n_rows, m) float32, values shifted and scaled to mean 0 and mean square 1, of those
+            expressions that differ by more than that, by rising cost; ``unit_squared`` its squares.
+        grid: those that are functions of one input with a constant inside.
+        unit_index: (m,) which expression each column of ``unit`` is.
+    """
+
+    def __init__(
+        self, X: np.ndarray, words: Vocabulary, size: int, max_level: int, device: torch.device, seed: int = 0
+    ) -> None:
+        self.words = words
+        self.device = device
+        # Inputs far from 1 enter in units of a power of ten, so that float32 holds what is made of them.
+        self._units = [_unit_of(column) for column in X.T]
+        scaled = np.ascontiguousarray((X / np.array(self._units)).T)
+        self._values = torch.as_tensor(scaled, dtype=torch.float32, device=device)
+        self.n_inputs, self.n_rows = self._values.shape
+        generator = torch.Generator().manual_seed(seed)
+        # Types and devices are named everywhere: the user may have set other defaults.
+        projection = torch.randn(self.n_rows, 3, generator=generator, dtype=torch.float32, device="cpu")
+        self._projection = projection.to(device)
+        self._rng = np.random.default_rng(seed)
+        self._size = size
+        self._raw = torch.empty(size, self.n_rows, dtype=torch.float32, device=device)
+        self._seen = np.zeros(0, np.int64)
+        self._trees: dict[int, Expr] = {}
+        self._ways: list[Unary | Binary | Callable[[], Expr]] = []
+        self._way = np.zeros(size, np.int32)
+        self._a = np.full(size, -1, np.int32)
+        self._b = np.full(size, -1, np.int32)
+        self._level = np.zeros(size, np.int16)
+        self._cost = np.zeros(size, np.float32)
+        self._functions = np.zeros(size, np.int8)
+        self.n = 0
+        self._ends: dict[int, tuple[int, int]] = {}
+        self.grid = np.zeros(0, np.int64)
+        self._build(max_level)
+        self._finish()
+
+    # ---- making
+
+    def _build(self, max_level: int) -> None:
+        of_one, of_two = list(unaries(self.words)), list(binaries(self.words))
+        self._add_leaves()
+        for level in range(2, max_level + 1):
+            start = self.n
+            for unary in of_one:
+                self._add_unary(unary, level)
+            if level == 4:
+                self._add_grid()
+            for small in range(1, (level - 1) // 2 + 1):
+                for binary in of_two:
+                    if not (binary.is_sum and level > 5) and not (binary.is_function and level > 3):
+                        self._add_binary(binary, small, level - 1 - small, level)
+            self._ends[level] = (start, self.n)
+            if self.n >= self._size:
+                break
+
+    def _add_leaves(self) -> None:
+        for i in range(self.n_inputs):
+            leaf = self._leaf(i)
+            self._ways.append(_just(leaf))
+            self._keep(self._values[i : i + 1], len(self._ways) - 1, -1, -1, 1, self.words.cost(leaf), 0)
+        for i, values in enumerate(self._values):
+            centre = float(values.mean())
+            if abs(centre) > _FAR * float(values.std()):  # a small range far from 0: what happens there is relative
+                tree = normal.add([self._leaf(i), Constant(-centre)])
+                written = self.words.render(tree)
+                if written is not None:
+                    self._ways.append(_just(tree))
+                    self._keep((values - centre)[None], len(self._ways) - 1, -1, -1, 1, self.words.cost(written), 0)
+        self._ends[1] = (0, self.n)
+
+    def _leaf(self, i: int) -> Expr:
+        return normal.multiply([Constant(1.0 / self._units[i]), Variable(i)])
+
+    def _level_rows(self, level: int) -> np.ndarray:
+        return np.arange(*self._ends.get(level, (0, 0)))
+
+    def _add_unary(self, unary: Unary, level: int) -> None:
+        rows = self._level_rows(level - unary.size)
+        if unary.size > 1 and level > 4:
+            return
+        if unary.is_function:
+            rows = rows[self._functions[rows] == 0]
+        if len(rows) == 0:
+            return
+        values = self._raw[rows[0] : rows[-1] + 1] if len(rows) == rows[-1] - rows[0] + 1 else self._raw[self._t(rows)]
+        if unary.needs_sign:
+            signed = ((values > 0).all(1)).cpu().numpy()
+            rows, values = rows[signed], values[self._t(signed)]
+        if len(rows):
+            self._ways.append(unary)
+            cost = unary.cost + unary.copies * self._cost[rows]
+            functions = self._functions[rows] + unary.is_function
+            self._keep(unary.values(values), len(self._ways) - 1, rows, -1, level, cost, functions)
+
+    def _add_binary(self, binary: Binary, level_a: int, level_b: int, level: int) -> None:
+        a, b = self._level_rows(level_a), self._level_rows(level_b)
+        if len(a) == 0 or len(b) == 0 or self.n >= self._size:
+            return
+        self._ways.append(binary)
+        way = len(self._ways) - 1
+        right = self._raw[b[0] : b[-1] + 1][None]
+        step = max(1, _CHUNK // (len(b) * self.n_rows))
+        for i in range(0, len(a), step):
+            if self.n >= self._size:
+                return
+            part = a[i : i + step]
+            values = binary.values(self._raw[part[0] : part[-1] + 1][:, None], right).reshape(-1, self.n_rows)
+            left_index, right_index = np.repeat(part, len(b)), np.tile(b, len(part))
+            cost = binary.cost + self._cost[left_index] + self._cost[right_index]
+            functions = np.minimum(self._functions[left_index] + self._functions[right_index], 2)
+            self._keep(values, way, left_index, right_index, level, cost, functions)
+
+    def _add_grid(self) -> None:
+        """Functions of scaled inputs, offset reciprocals, and each of them times an input."""
+        inputs = range(min(self.n_inputs, _MAX_GRID_INPUTS))
+        atoms = [atom for i in inputs for atom in self._grid_of(i) if self.words.render(atom[1]) is not None]
+        if not atoms:
+            return
+        values = torch.stack([v for v, _, _ in atoms])
+        first = len(self._ways)
+        self._ways += [_just(tree) for _, tree, _ in atoms]
+        costs = np.array([self.words.cost(self.words.render(tree) or tree) for _, tree, _ in atoms], np.float32)
+        functions = np.array([f for _, _, f in atoms], np.int8)
+        ways = first + np.arange(len(atoms), dtype=np.int32)
+        first_kept = self.n
+        self._keep(values, ways, -1, -1, 4, costs, functions)
+        self.grid = np.arange(first_kept, self.n)
+        product = next((b for b in binaries(self.words) if not b.is_sum and not b.is_function), None)
+        if product is None:
+            return
+        for i in inputs:
+            variable = self._leaf(i)
+            first = len(self._ways)
+            self._ways += [_just(normal.multiply([variable, tree])) for _, tree, _ in atoms]
+            more = costs + np.float32(product.cost + self.words.cost(variable))
+            self._keep(
+                values * self._values[i], first + np.arange(len(atoms), dtype=np.int32), -1, -1, 4, more, functions
+            )
+
+    def _grid_of(self, i: int) -> Iterator[tuple[torch.Tensor, Expr, int]]:
+        x, leaf = self._values[i], self._leaf(i)
+        spread = float(x.std())
+        if not spread > 0.0:
+            return
+        square = x * x
+        mean = float(square.mean())
+        for op in self.words.functions:
+            for rate in _FREQUENCIES if op.name in _PERIODIC else _RATES:
+                for sign in (1, -1) if normal.parity(op) == 0 else (1,):
+                    c = sign * rate / spread
+                    tree = normal.apply(op, [normal.multiply([Constant(c), leaf])])
+                    yield op.torch(c * x), tree, 1
+                    if op.name == "sin" and "cos" not in self.words.options.operators:
+                        shifted = normal.add([normal.multiply([Constant(c), leaf]), Constant(math.pi / 2)])
+                        yield op.torch(c * x + math.pi / 2), normal.apply(op, [shifted]), 1
+            if op.name == "exp" and self.words.render(normal.power(leaf, 2.0)) is not None:
+                for rate in _OFFSETS[2:]:
+                    tree = normal.apply(op, [normal.multiply([Constant(-rate / mean), normal.power(leaf, 2.0)])])
+                    yield op.torch(-rate / mean * square), tree, 1
+        for offset in _OFFSETS:
+            c = offset * mean
+            tree = normal.power(normal.add([normal.power(leaf, 2.0), Constant(c)]), -1.0)
+            if self.words.render(tree) is None:
+                break
+            yield 1.0 / (square + c), tree, 0
+
+    def _keep(
+        self,
+        values: torch.Tensor,
+        way: int | np.ndarray,
+        a: int | np.ndarray,
+        b: int | np.ndarray,
+        level: int,
+        cost: float | np.ndarray,
+        functions: int | np.ndarray,
+    ) -> None:
+        """Add those rows of values that are finite, of a usable size, and not there yet."""
+        largest = values.abs().amax(1)
+        usable = (largest < 1e6) & (largest > 1e-6) & (values.std(1) > 1e-5 * largest)  # False for NaN
+        rows = torch.nonzero(usable)[:, 0]
+        if len(rows) == 0:
+            return
+        codes = self._hash(values[rows])
+        _, new = np.unique(codes, return_index=True)
+        if len(self._seen):
+            place = np.searchsorted(self._seen, codes[new])
+            place[place == len(self._seen)] = 0
+            new = new[self._seen[place] != codes[new]]
+        room = self._size - self.n
+        if len(new) > room:
+            new = self._rng.permutation(new)[:room]
+        if len(new) == 0:
+            return
+        new = np.sort(new)
+        self._seen = np.sort(np.concatenate([self._seen, codes[new]]))
+        chosen = rows.cpu().numpy()[new]
+        into = slice(self.n, self.n + len(chosen))
+        self._raw[into] = values[self._t(chosen)]
+        for target, source in (
+            (self._way, way), (self._a, a), (self._b, b), (self._cost, cost), (self._functions, functions)
+        ):  # fmt: skip
+            target[into] = source[chosen] if isinstance(source, np.ndarray) else source
+        self._level[into] = level
+        self.n += len(chosen)
+
+    def _hash(self, values: torch.Tensor) -> np.ndarray:
+        """Equal for rows that are equal up to a factor, sign included."""
+        with torch.autocast(self.device.type, enabled=False):
+            projected = values @ self._projection / values.norm(dim=1, keepdim=True)
+        projected = projected * torch.sign(projected[:, :1])
+        rounded = torch.round(projected * 2e4).to(torch.int64)
+        return ((rounded[:, 0] * 1000003 + rounded[:, 1]) * 1000003 + rounded[:, 2]).cpu().numpy()
+
+    def _t(self, index: np.ndarray) -> torch.Tensor:
+        return torch.as_tensor(index, device=self.device)
+
+    def _finish(self) -> None:
+        n = self.n
+        self.raw, self.level, self.cost = self._raw[:n], self._level[:n], self._cost[:n]
+        self.order = np.argsort(self.cost, kind="stable")
+        unit = self.raw[self._t(self.order)]
+        unit = unit - unit.mean(1, keepdim=True)
+        unit = unit / unit.norm(dim=1, keepdim=True) * math.sqrt(self.n_rows)
+        # An expression that is another one shifted and scaled does nothing that the other doesn't.
+        _, first = np.unique(self._hash(unit), return_index=True)
+        first = np.sort(first)
+        self.unit_index = self.order[first]
+        self.unit = unit[self._t(first)].T.contiguous()
+        self.unit_squared = self.unit * self.unit
+        self.unit_cost = self.cost[self.unit_index]
+
+    # ---- reading
+
+    def expr(self, i: int) -> Expr:
+        """Expression ``i`` as a normal form."""
+        if i not in self._trees:
+            way = self._ways[self._way[i]]
+            if isinstance(way, Unary):
+                self._trees[i] = way.build(self.expr(int(self._a[i])))
+            elif isinstance(way, Binary):
+                self._trees[i] = way.build(self.expr(int(self._a[i])), self.expr(int(self._b[i])))
+            else:
+                self._trees[i] = way()
+        return self._trees[i]
+
+    def values(self, i: int) -> np.ndarray:
+        """(n_rows,) float64: values of expression ``i`` on the bank's rows."""
+        return self.raw[i].cpu().numpy().astype(np.float64)
+
+
+def _unit_of(column: np.ndarray) -> float:
+    size = float(np.abs(column).max())
+    return 1.0 if size == 0.0 or 1e-3 <= size <= 1e3 else 10.0 ** round(math.log10(size))
+
+
+def _just(tree: Expr) -> Callable[[], Expr]:
+    return lambda: tree

@@ -1,0 +1,1 @@
+"""Expressions as the native search writes them: normal form, vocabulary, algebra, places, productions."""

@@ -1,0 +1,301 @@
+"""The shortest way to write a law in the user's operators.
+
+A decomposition leaves forms such as ``x1*sqrt(x0^2/x1^2 + 1)``. Rules of algebra lead from one form of
+an expression to others: a factor goes into a sum or comes out of it, a sum is multiplied out or put
+over one denominator, sines and cosines of one angle become one wave, logarithms join. A best-first
+search over the forms, with the user's complexity as the cost, keeps the cheapest one met, which is
+then compared with the original on the samples: some rules hold for some signs only, and the data
+decide. (Equality saturation, POPL 2009, doi 10.1145/1480881.1480915, without the graph: laws are small.)
+
+>>> from symtorch.engines.native.forms.normal import normalise
+>>> from symtorch.equations.expr import to_text
+>>> from symtorch.equations.parser import parse
+>>> from symtorch.engines.options import SearchOptions
+>>> space = {"unary_operators": ["sqrt", "square"], "binary_operators": ["+", "-", "*", "/"]}
+>>> words = Vocabulary(SearchOptions.from_params(space))
+>>> ugly = normalise(parse("x1*sqrt(x0^2/x1^2 + 1)", ["x0", "x1"]))
+>>> X = np.random.default_rng(0).uniform(1, 2, (50, 2))
+>>> to_text(words.render(shortest(ugly, words, X)), ["x0", "x1"])
+'sqrt(square(x0) + square(x1))'
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from symtorch.engines.native.forms import normal
+from symtorch.engines.native.forms.normal import (
+    LOG,
+    add,
+    apply,
+    factors,
+    is_power,
+    is_product,
+    is_sum,
+    multiply,
+    power,
+    terms,
+)
+from symtorch.engines.native.forms.places import places, put
+from symtorch.engines.native.forms.vocabulary import Vocabulary
+from symtorch.equations.expr import Call, Constant, Expr, evaluate
+from symtorch.equations.operators import OPERATORS
+
+FORMS = 250
+"""Forms of one expression that are looked at."""
+SAME = 1e-9
+"""Forms whose values differ by more than this, relative to their size, are not the same law."""
+
+_SIN, _COS, _TANH = OPERATORS["sin"], OPERATORS["cos"], OPERATORS["tanh"]
+Rule = Callable[[Expr], Iterator[Expr]]
+
+
+def shortest(expr: Expr, words: Vocabulary, X: np.ndarray, forms: int = FORMS) -> Expr:
+    """The cheapest form of an expression that was met among so many, with the same values on X.
+
+    Args:
+        expr: a normal form.
+        words: the user's operators; forms that can't be written are passed through but not returned.
+        X: (n, n_inputs) samples.
+    """
+    start = _cost(expr, words)
+    met = {expr: start}
+    heap = [(start, 0, expr)]
+    count = 0
+    while heap and count < forms:
+        _, _, current = heapq.heappop(heap)
+        for form in rewritten(current):
+            if form in met:
+                continue
+            count += 1
+            met[form] = cost = _cost(form, words)
+            if cost <= start + 6.0:  # a way to a short form may lead over longer ones, but not much longer
+                heapq.heappush(heap, (cost, count, form))
+            if count >= forms:
+                break
+    values = evaluate(expr, X)
+    for form, cost in sorted(met.items(), key=lambda item: item[1]):
+        if not cost < start:
+            break
+        if same_values(evaluate(form, X), values) and words.legal(form) is not None:
+            return form
+    return expr
+
+
+def same_values(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether two expressions have the same values on the samples, up to rounding; undefined in the same places."""
+    finite = np.isfinite(b)
+    if not np.array_equal(np.isfinite(a), finite):
+        return False
+    size = float(np.sqrt(np.mean(b[finite] ** 2))) if finite.any() else 0.0
+    return bool((np.abs(a[finite] - b[finite]) <= SAME * (size + np.abs(b[finite]))).all())
+
+
+def _cost(expr: Expr, words: Vocabulary) -> float:
+    tree = words.render(expr)
+    if tree is None:
+        return 2.0 * sum(1 for _ in places(expr))
+    # Of two forms that cost the same, the one with fewer constants, then the one without negative ones.
+    numbers = [node.value for _, node in places(tree) if isinstance(node, Constant)]
+    return words.cost(tree) + 0.01 * len(numbers) + 0.001 * sum(value < 0 for value in numbers)
+
+
+def rewritten(expr: Expr) -> Iterator[Expr]:
+    """Every form that one rule at one place makes of a normal form."""
+    for path, node in places(expr):
+        for rule in RULES:
+            for new in rule(node):
+                form = normal.normalise(put(expr, path, new))
+                if _sound(form):
+                    yield form
+
+
+def _sound(expr: Expr) -> bool:
+    return all(math.isfinite(node.value) for _, node in places(expr) if isinstance(node, Constant))
+
+
+# ---- rules: a node in normal form -> other forms of it, not necessarily normal
+
+
+def multiply_out(node: Expr) -> Iterator[Expr]:
+    """``c*a*(b + d) -> c*a*b + c*a*d``, also for ``(b + d)^2``."""
+    if not (is_product(node) or is_power(node)):
+        return
+    c, found = factors(node)
+    for k, (base, exponent) in enumerate(found):
+        if is_sum(base) and exponent in (1.0, 2.0):
+            rest = [Constant(c), *(power(b, e) for i, (b, e) in enumerate(found) if i != k)]
+            rest += [base] if exponent == 2.0 else []
+            yield add([multiply([*rest, term]) for term in _summands(base)])
+
+
+def absorb(node: Expr) -> Iterator[Expr]:
+    """``f^e * (a + b)^p -> (a*f^(e/p) + b*f^(e/p))^p``: a factor goes into a sum, whatever the power."""
+    if not is_product(node):
+        return
+    c, found = factors(node)
+    for k, (base, p) in enumerate(found):
+        if not is_sum(base):
+            continue
+        for i, (f, e) in enumerate(found):
+            if i == k:
+                continue
+            inner = add([multiply([term, power(f, e / p)]) for term in _summands(base)])
+            rest = [power(b, q) for j, (b, q) in enumerate(found) if j not in (i, k)]
+            yield multiply([Constant(c), *rest, power(inner, p)])
+        # A coefficient too: 0.5*(2*a + 1)^p.
+        if c != 1.0 and (c > 0 or p % 2 == 1.0):
+            inward = math.copysign(abs(c) ** (1 / p), c)
+            inner_terms = [multiply([Constant(inward), term]) for term in _summands(base)]
+            rest = [power(b, q) for j, (b, q) in enumerate(found) if j != k]
+            yield multiply([*rest, power(add(inner_terms), p)])
+
+
+def extract(node: Expr) -> Iterator[Expr]:
+    """``a*b + a*c -> a*(b + c)``, for factors that several terms share; also out of one term over another."""
+    if not is_sum(node):
+        return
+    summands = _summands(node)
+    shared: dict[Expr, list[tuple[int, float]]] = {}
+    for k, term in enumerate(summands):
+        for base, exponent in factors(term)[1]:
+            shared.setdefault(base, []).append((k, exponent))
+    for base, where in shared.items():
+        exponents = {e for _, e in where}
+        for e in exponents:
+            if len(where) >= 2 or e < 0:
+                take = list(range(len(summands)))
+                if len(where) >= 2:
+                    take = [k for k, q in where if (q >= e > 0) or (q <= e < 0)]
+                if len(take) < 2:
+                    continue
+                inner = add([multiply([summands[k], power(base, -e)]) for k in take])
+                yield add([*(t for k, t in enumerate(summands) if k not in take), multiply([power(base, e), inner])])
+        if any(e < 0 for e in exponents):  # everything over one denominator
+            e = min(exponents)
+            inner = add([multiply([term, power(base, -e)]) for term in summands])
+            yield multiply([power(base, e), inner])
+
+
+def common_power(node: Expr) -> Iterator[Expr]:
+    """``a^p * b^q -> (a * b^(q/p))^p`` for broken p, and back."""
+    if is_product(node) or is_power(node):
+        c, found = factors(node)
+        for k, (base, p) in enumerate(found):
+            rest = [power(b, q) for j, (b, q) in enumerate(found) if j != k]
+            if is_product(base) or is_power(base):
+                inner_c, inner = factors(base)
+                if inner_c > 0:
+                    pieces = [power(b, e * p) for b, e in inner]
+                    yield Call(normal.TIMES, (multiply([Constant(c * inner_c**p), *rest]), multiply(pieces)))
+            if float(p).is_integer() and abs(p) != 1.0:
+                continue
+            for i, (b, q) in enumerate(found):
+                if i != k and (not float(q).is_integer() or (p != q and (2 * q).is_integer() and abs(p) < 1)):
+                    others = [power(x, y) for j, (x, y) in enumerate(found) if j not in (i, k)]
+                    joined = power(multiply([base, power(b, q / p)]), p)
+                    yield multiply([Constant(c), *others, joined])
+
+
+def flip(node: Expr) -> Iterator[Expr]:
+    """``-c*(a - b) -> c*(b - a)``, and ``-log(u) -> log(1/u)``."""
+    if not is_product(node):
+        return
+    c, found = factors(node)
+    for k, (base, p) in enumerate(found):
+        rest = [power(b, q) for j, (b, q) in enumerate(found) if j != k]
+        if c < 0 and is_sum(base) and p % 2 == 1.0:
+            flipped = add([multiply([normal.NEGATIVE, term]) for term in _summands(base)])
+            yield multiply([Constant(-c), *rest, power(flipped, p)])
+        if isinstance(base, Call) and base.op == LOG and p == 1.0:
+            if c < 0:
+                yield multiply([Constant(-c), *rest, apply(LOG, [power(base.args[0], -1.0)])])
+            if c != 1.0 and normal.nice_exponent(c) and c > 0 and not rest:
+                yield apply(LOG, [power(base.args[0], c)])
+
+
+def join_logs(node: Expr) -> Iterator[Expr]:
+    """``log(u) + c*log(v) + d -> log(e^d*u*v^c)``."""
+    if not is_sum(node):
+        return
+    constant, found = terms(node)
+    logs = [(c, t) for c, t in found if isinstance(t, Call) and t.op == LOG and normal.nice_exponent(c)]
+    if not logs or (len(logs) == 1 and (constant == 0.0 or abs(constant) > 50)):
+        return
+    rest = [multiply([Constant(c), t]) for c, t in found if (c, t) not in logs]
+    joined = multiply([power(t.children[0], c) for c, t in logs])
+    if len(logs) > 1:
+        yield add([*rest, Constant(constant), apply(LOG, [joined])])
+    if constant and abs(constant) < 50:
+        yield add([*rest, Call(LOG, (multiply([Constant(math.exp(constant)), joined]),))])
+
+
+def one_wave(node: Expr) -> Iterator[Expr]:
+    """``a*sin(u) + b*cos(u) -> r*sin(u + d)`` and ``sin(u)*cos(u) -> sin(2*u)/2``."""
+    if is_sum(node):
+        constant, found = terms(node)
+        waves: dict[Expr, dict[str, tuple[int, float]]] = {}
+        for k, (c, term) in enumerate(found):
+            if isinstance(term, Call) and term.op in (_SIN, _COS):
+                waves.setdefault(term.args[0], {})[term.op.name] = (k, c)
+        for u, pair in waves.items():
+            if len(pair) == 2:
+                (i, sine), (j, cosine) = pair["sin"], pair["cos"]
+                rest = [multiply([Constant(c), t]) for k, (c, t) in enumerate(found) if k not in (i, j)]
+                for op, phase in ((_SIN, math.atan2(cosine, sine)), (_COS, math.atan2(-sine, cosine))):
+                    wave = multiply([Constant(math.hypot(sine, cosine)), Call(op, (add([u, Constant(phase)]),))])
+                    yield add([*rest, wave, Constant(constant)])
+    if is_product(node):
+        c, factored = factors(node)
+        sines = {b.args[0]: (k, e) for k, (b, e) in enumerate(factored) if isinstance(b, Call) and b.op == _SIN}
+        for k, (b, e) in enumerate(factored):
+            if isinstance(b, Call) and b.op == _COS and b.args[0] in sines:
+                i, q = sines[b.args[0]]
+                rest = [power(x, y) for j, (x, y) in enumerate(factored) if j not in (i, k)]
+                if q == e:
+                    double = power(apply(_SIN, [multiply([Constant(2.0), b.args[0]])]), e)
+                    yield multiply([Constant(c * 0.5**e), *rest, double])
+                elif q == -e and abs(e) == 1.0:
+                    yield multiply([Constant(c), *rest, power(apply(OPERATORS["tan"], [b.args[0]]), q)])
+
+
+def hyperbolic(node: Expr) -> Iterator[Expr]:
+    """``1 - 2/(exp(2*u) + 1) -> tanh(u)``, up to a factor."""
+    if not is_sum(node):
+        return
+    constant, found = terms(node)
+    for k, (c, term) in enumerate(found):
+        if not (is_power(term) and is_sum(term.children[0]) and term.children[1] == Constant(-1.0)):
+            continue
+        offset, inner = terms(term.children[0])
+        if len(inner) == 1 and offset > 0 and inner[0][0] == 1.0:
+            wave = inner[0][1]
+            balanced = math.isclose(c, -2 * constant * offset, rel_tol=1e-6)
+            if isinstance(wave, Call) and wave.op == normal.EXP and balanced:
+                # c0 - 2 c0 b/(exp(v) + b) = c0 tanh((v - log b)/2)
+                angle = multiply([Constant(0.5), add([wave.args[0], Constant(-math.log(offset))])])
+                rest = [multiply([Constant(a), t]) for j, (a, t) in enumerate(found) if j != k]
+                yield add([*rest, multiply([Constant(constant), apply(_TANH, [angle])])])
+
+
+def _summands(total: Expr) -> list[Expr]:
+    """The terms of a sum with their coefficients, the constant last."""
+    constant, found = terms(total)
+    parts = [multiply([Constant(c), term]) for c, term in found]
+    return [*parts, Constant(constant)] if constant else parts
+
+
+RULES: tuple[Rule, ...] = (
+    multiply_out,
+    absorb,
+    extract,
+    common_power,
+    flip,
+    join_logs,
+    one_wave,
+    hyperbolic,
+)

@@ -1,0 +1,83 @@
+"""What the engine does with a teacher: asks it for the structure of each output, and offers the laws found.
+
+An output whose law is found needs no long search. It still gets the first stages of the flat search,
+for the simple approximations on its front.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+
+from symtorch.engines.native.flat.search import FlatSearch
+from symtorch.engines.native.structure.candidates import EXACT, VISIBLE, Candidate, convincing
+from symtorch.engines.native.structure.decompose import Laws, find_laws
+from symtorch.engines.options import SearchOptions
+from symtorch.engines.samples import Samples
+
+logger = logging.getLogger("symtorch.engines.native")
+
+_COMPARED = 256
+_SAME = 0.1
+"""A teacher that differs from the outputs by more than this, as a share of their variance, is not theirs."""
+
+
+def ask_teacher(
+    search: FlatSearch, samples: Samples, outputs: Sequence[int], options: SearchOptions, seed: int
+) -> list[Laws | None]:
+    """Ask for the structure of every output and put what is found into the search's archives.
+
+    Args:
+        search: over these outputs, not yet run.
+        outputs: columns of ``samples.Y``.
+
+    Returns:
+        What was found for each; None for an output that wasn't asked for.
+    """
+    assert samples.teacher is not None
+    found: list[Laws | None] = [None] * len(outputs)
+    answers = np.asarray(samples.teacher(samples.X[:_COMPARED]), dtype=np.float64)
+    for position, k in enumerate(outputs):
+        if search.out_of_time():
+            break
+        y = samples.Y[:_COMPARED, k]
+        if not np.mean((answers[:, k] - y) ** 2) <= _SAME * np.var(samples.Y[:, k]):
+            logger.info("the teacher doesn't answer as output %d says; searching on the data only", k)
+            continue
+        found[position] = _ask(search, samples, position, k, options, seed)
+    return found
+
+
+def _ask(search: FlatSearch, samples: Samples, position: int, k: int, options: SearchOptions, seed: int) -> Laws:
+    teacher = samples.teacher
+    assert teacher is not None
+    laws = find_laws(
+        samples.X,
+        lambda X: np.asarray(teacher(X), dtype=np.float64)[:, k],
+        options,
+        seed,
+        search.out_of_time,
+    )
+    search.offer(position, laws.exprs)
+    return laws
+
+
+def close_solved(search: FlatSearch, found: Sequence[Laws | None]) -> None:
+    """Let the search go no further where a law was found that is as good as the teacher."""
+    for archive, laws in zip(search.archives, found, strict=True):
+        if laws is not None and laws.solved and archive.best <= 2.0 * laws.loss + 1e-12:
+            archive.goal = max(archive.goal, archive.best)
+
+
+def close_at_bend(search: FlatSearch, found: Sequence[Laws | None]) -> None:
+    """The same after a round, where the front of a teacher that errs ends in a sharp bend.
+
+    From there on longer equations fit the teacher's error, and rounds no longer pay.
+    """
+    for archive, laws in zip(search.archives, found, strict=True):
+        if laws is not None and laws.floor > EXACT:
+            front = [Candidate(c.expr, c.complexity, c.loss) for c in archive.pareto()]
+            if convincing(front, laws.floor, 10 * VISIBLE):
+                archive.goal = max(archive.goal, archive.best)

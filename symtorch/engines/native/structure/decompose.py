@@ -1,0 +1,246 @@
+"""Laws found by asking the teacher: take the function apart, solve the pieces, put them together.
+
+Every step of a decomposition is a hypothesis (:mod:`.structure_find`). At every function on the way the
+few most credible ones are followed in turn until one ends in a convincing expression of the function's
+own answers (:mod:`.structure_candidates`), so a wrong step costs time and no more. Pieces that show no
+structure are matched with laws of one input (:mod:`.structure_shapes`) and go to the flat search.
+
+AI Feynman, arXiv 1905.11481 and 2006.10782. New here: the noise floor that decides what counts as
+equal, averages over replicas, and hypotheses that can be taken back.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from symtorch.engines.native.flat.search import Budget, FlatSearch
+from symtorch.engines.native.forms.normal import add, normalise
+from symtorch.engines.native.forms.simplify import shortest
+from symtorch.engines.native.forms.vocabulary import Vocabulary
+from symtorch.engines.native.structure.candidates import (
+    EXACT,
+    Candidate,
+    Points,
+    combinations,
+    convincing,
+    likeliest,
+    pareto,
+)
+from symtorch.engines.native.structure.hypotheses import find_steps
+from symtorch.engines.native.structure.one_input import one_input_forms
+from symtorch.engines.native.structure.problem import Count, Problem, root
+from symtorch.engines.native.structure.steps import Merge, Rescale, Step
+from symtorch.engines.options import SearchOptions
+from symtorch.equations.expr import Constant, Expr, Variable
+
+logger = logging.getLogger("symtorch.engines.native.structure")
+
+Enough = Callable[[Sequence[Candidate], bool], bool]
+"""(front, late) -> whether it ends in a law; late in a search less is asked of one."""
+FlatSolver = Callable[[np.ndarray, np.ndarray, float, Enough], Sequence[Expr]]
+"""(Z, y, goal, enough) -> normal forms over Z's columns, fitted. It stops once 1 - R² is below the goal, or
+once ``enough`` says so of the front."""
+_EARLY = ("constants",)
+
+REPLICAS = 8
+"""Answers that a piece of a noisy teacher is the mean of."""
+PIECE_ROWS = 400
+WIDTHS = (3, 2, 2, 1)
+"""Hypotheses that are followed at each depth."""
+PIECES = 10
+"""Pieces that the flat search is given, at most; plans end when they are used up."""
+FURTHER = 3
+"""The same once a plan has brought something that may be the law."""
+MOST_INPUTS = 3
+"""A teacher of more inputs that shows no structure is left to the flat search on the samples."""
+SHORTENED = 3
+"""Laws that are brought to their shortest form."""
+
+
+@dataclass(frozen=True)
+class Laws:
+    """What asking one output of a teacher has brought.
+
+    Attributes:
+        exprs: normal forms over the samples' columns, by rising complexity.
+        solved: whether one of them is a law: exact, or as good as the teacher is for its size.
+        loss: 1 - R² of that law on the points that it was fitted to.
+        floor: relative squared error of the teacher, as far as the tests of its structure see it.
+        rows_asked: rows that the teacher was asked for.
+    """
+
+    exprs: list[Expr]
+    solved: bool
+    loss: float
+    floor: float
+    rows_asked: int
+
+
+def find_laws(
+    X: np.ndarray,
+    teacher: Callable[[np.ndarray], np.ndarray],
+    options: SearchOptions,
+    seed: int = 0,
+    stopped: Callable[[], bool] = lambda: False,
+    flat: FlatSolver | None = None,
+) -> Laws:
+    """Laws of one output of a teacher, by decomposition.
+
+    Args:
+        X: (n_samples, n_inputs), which says where questions may be asked.
+        teacher: (n, n_inputs) -> (n,), float64.
+        options: the search space.
+        stopped: asked between pieces; True ends the search with what there is.
+        flat: solves the pieces; by default :func:`piece_solver`.
+    """
+    words = Vocabulary(options)
+    search = _Decomposition(flat or piece_solver(options, seed, stopped), words, seed, stopped)
+    # Questions at the edge of a law's domain have infinite answers, and tests of those come to nothing.
+    with np.errstate(all="ignore"):
+        front = search.solve(root(X, teacher, search.count, seed))
+    floor = search.floor
+    solved = convincing(front, floor)
+    law = (front[-1] if solved and floor < EXACT else likeliest(front)[0]) if front else None
+    # Of an exact teacher nothing but the exact one can be the law.
+    likely = [law.expr] if law and solved and floor < EXACT else [c.expr for c in likeliest(front)[:SHORTENED]]
+    exprs = [c.expr for c in front if c.expr not in likely]
+    exprs += [shortest(expr, words, X[:PIECE_ROWS]) for expr in likely]
+    logger.debug("floor %.1e, %d rows asked, solved: %s", floor, search.count.rows, solved)
+    return Laws(exprs, solved, law.loss if law else np.inf, floor, search.count.rows)
+
+
+def piece_solver(options: SearchOptions, seed: int, stopped: Callable[[], bool] = lambda: False) -> FlatSolver:
+    """The flat search as a solver of pieces: one round, and no rules that only the whole law must keep."""
+    costs = options.complexity_of_variables
+    words = Vocabulary(
+        replace(
+            options,
+            complexity_of_variables=float(np.mean(costs)) if isinstance(costs, tuple) else costs,
+            constraints={},
+            nested_constraints={},
+            maxdepth=None,
+            parsimony=0.0,
+        )
+    )
+
+    def solve(Z: np.ndarray, y: np.ndarray, goal: float, enough: Enough) -> list[Expr]:
+        def report(stage: str, done: int, total: int) -> None:
+            archive = search.archives[0]
+            front = [Candidate(c.expr, c.complexity, c.loss) for c in archive.pareto()]
+            if stopped() or (stage not in ("start", "contexts") and enough(front, stage not in _EARLY)):
+                archive.goal = np.inf
+
+        budget = Budget(rounds=1, goal=goal * float(np.var(y)))
+        search = FlatSearch(Z, y[:, None], words, budget, seed=seed, report=report)
+        archive = search.run()[0]
+        if search.stop_reason == "interrupted":
+            raise KeyboardInterrupt
+        return [candidate.expr for candidate in archive.pareto()]
+
+    return solve
+
+
+@dataclass
+class _Decomposition:
+    """One teacher's decomposition: what is fixed, and what is used up on the way."""
+
+    flat: FlatSolver
+    words: Vocabulary
+    seed: int
+    stopped: Callable[[], bool]
+    floor: float = np.inf
+    pieces_left: int = PIECES
+    count: Count = field(default_factory=Count)
+
+    def solve(self, problem: Problem, hint: float = np.inf) -> list[Candidate]:
+        """Expressions for a problem, a front of them by cost and loss; empty if there are none."""
+        if self.stopped():
+            return []
+        if not problem.scale > 1e-28 * float(np.nanmean(problem.y**2) + 1e-300):
+            return [Candidate(Constant(float(np.nanmean(problem.y))), 1.0, 0.0)]
+        findings = find_steps(problem, hint, self.seed)
+        floor = findings.floor
+        self.floor = floor if problem.depth == 0 else self.floor
+        logger.debug("%sd=%d floor %.1e %s", "  " * problem.depth, problem.n_inputs, floor, findings.steps[:4])
+        points = self._points(problem, floor)
+        if points is None:
+            return []
+        found: list[Candidate] = []
+        width = WIDTHS[min(problem.depth, len(WIDTHS) - 1)]
+        steps = [step for step in _diverse(findings.steps) if self._can_write(step, problem)]
+        for step in steps[:width]:
+            found = pareto(found + self._follow(step, problem, floor, points))
+            if convincing(found, floor) or self.pieces_left <= 0:
+                return found
+            if floor > EXACT and convincing(found, floor, np.inf):  # a law, if the teacher is worse than it seemed
+                self.pieces_left = min(self.pieces_left, FURTHER)
+        # At the root the flat search on the samples follows anyway; it needn't be done twice.
+        plausible = floor > EXACT and convincing(found, floor, np.inf)
+        if problem.depth > 0 or (problem.n_inputs <= MOST_INPUTS and not plausible):
+            found = pareto(found + self._undivided(points, floor))
+        return found
+
+    def _follow(self, step: Step, problem: Problem, floor: float, points: Points) -> list[Candidate]:
+        solved = []
+        for part in step.parts(problem):
+            if np.isfinite(part.y).mean() < 0.5:
+                return []
+            answers = self.solve(part, floor)
+            if not answers:
+                return []
+            solved.append(likeliest(answers))
+        joined = [normalise(step.join([part.expr for part in chosen])) for chosen in combinations(solved)]
+        return points.fitted(joined, self.words, floor < EXACT)
+
+    def _undivided(self, points: Points, floor: float) -> list[Candidate]:
+        exact = floor < EXACT
+        goal = 1e-20 if exact else max(2 * points.noise, 0.3 * floor, 1e-10)
+        found: list[Candidate] = []
+        if points.Z.shape[1] == 1:
+            found = points.fitted(one_input_forms(points.Z[:, 0], points.y, self.words), self.words, exact)
+            if found and found[-1].loss <= goal:
+                return found
+        if self.pieces_left <= 0:
+            return found
+        self.pieces_left -= 1
+        level = max(points.noise, 0.1 * floor)
+
+        def enough(front: Sequence[Candidate], late: bool) -> bool:
+            return convincing(front, level, np.inf if late and not exact else 10.0)
+
+        exprs = self.flat(points.Z, points.y, max(goal, 1e-13), enough)
+        found = pareto(found + points.fitted(exprs, self.words, exact))
+        n_inputs = points.Z.shape[1]
+        if n_inputs > 1 and not convincing(found, floor):
+            # As dear as the flat search of the whole, and other plans mostly end at the same piece.
+            self.pieces_left -= 2 * n_inputs
+        return found
+
+    def _points(self, problem: Problem, floor: float) -> Points | None:
+        points = Points(*problem.rows(PIECE_ROWS).averaged(1 if floor < EXACT else REPLICAS))
+        return points if len(points.y) >= 20 and np.var(points.y) > 0 else None
+
+    def _can_write(self, step: Step, problem: Problem) -> bool:
+        """Whether the user's operators can put solutions of the parts together."""
+        stand_ins = [add([Variable(i) for i in range(part.n_inputs)]) for part in step.parts(problem)]
+        return self.words.render(normalise(step.join(stand_ins))) is not None
+
+
+def _diverse(steps: Sequence[Step]) -> list[Step]:
+    """Of the merges, and of the rescalings, of one pair of inputs only the most credible."""
+    seen: set[object] = set()
+    out = []
+    for step in steps:
+        mark: object = step
+        if isinstance(step, Merge):
+            mark = ("merge", frozenset((step.pair.i, step.pair.j)))
+        if isinstance(step, Rescale):
+            mark = ("rescale", frozenset((step.scaling.i, step.scaling.j)))
+        if mark not in seen:
+            seen.add(mark)
+            out.append(step)
+    return out

@@ -1,0 +1,331 @@
+"""What a search may build and how long it may take, under PySR's own parameter names.
+
+The names and their meaning are those of PySR: https://ai.damtp.cam.ac.uk/pysr/stable/api/
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import Any
+
+from symtorch.equations.definitions import operator
+from symtorch.equations.expr import Call, Constant, Expr, Variable, depth, walk
+from symtorch.equations.operators import Operator
+from symtorch.errors import OptionError
+
+DEFAULT_SR_PARAMS: dict[str, Any] = {
+    "binary_operators": ["+", "*"],
+    "unary_operators": ["inv(x) = 1/x", "sin", "exp"],
+    "extra_sympy_mappings": {"inv": lambda x: 1 / x},
+    "niterations": 400,
+    "complexity_of_operators": {"sin": 3, "exp": 3},
+}
+"""The search space that is used where the user names none (torch-symbolic 1.0's own)."""
+
+MODEL_SELECTIONS = ("law", "best", "accuracy", "score")
+"""Rules that pick one equation from a front; see :mod:`symtorch.equations.selection`."""
+
+# PySR's parameters that have no field of their own below: an engine that knows them gets them as
+# they are, any other refuses them. Taken from the signature of PySRRegressor, versions 1.5 to 2.7.
+ENGINE_PARAMETERS = frozenset(
+    """
+    operators expression_spec type_spec populations population_size max_evals warmup_maxsize_by loss_function
+    loss_function_expression loss_scale complexity_mapping dimensional_constraint_penalty
+    dimensionless_constants_only use_frequency use_frequency_in_tournament adaptive_parsimony_scaling alpha
+    annealing ncycles_per_iteration fraction_replaced fraction_replaced_hof
+    fraction_replaced_guesses weight_add_node weight_insert_node weight_delete_node weight_do_nothing
+    weight_mutate_constant weight_mutate_operator weight_mutate_feature weight_swap_operands weight_rotate_tree
+    weight_randomize weight_simplify weight_optimize weight_backsolve mutations default_mutations
+    crossover_probability skip_mutation_failures migration hof_migration topn should_simplify
+    should_optimize_constants optimizer_algorithm optimizer_nrestarts optimizer_f_calls_limit
+    optimize_probability optimizer_iterations perturbation_factor probability_negate_constant
+    tournament_selection_n tournament_selection_p parallelism procs multithreading cluster_manager
+    heap_size_hint_in_bytes worker_timeout worker_imports fast_cycle turbo bumper
+    precision autodiff_backend enable_autodiff deterministic warm_start update_verbosity
+    print_precision logger_spec plugins default_plugins input_stream use_tracing tracing_file run_id
+    output_directory temp_equation_file tempdir delete_tempfiles update output_jax_format output_torch_format
+    extra_torch_mappings extra_jax_mappings denoise
+    """.split()
+)
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """A validated set of search options; make one with :meth:`from_params`.
+
+    Attributes:
+        binary_operators: names (``"+"``) or definitions (``"hyp(x, y) = sqrt(x^2 + y^2)"``).
+        unary_operators: the same, with one argument.
+        extra_sympy_mappings: SymPy functions of custom operators, by name: what a definition means that
+            is more Julia than a formula, and how the others are shown.
+        maxsize: highest complexity of an equation.
+        maxdepth: greatest depth of its tree; None for no limit.
+        constraints: for an operator the highest complexity of its argument, or of each of its
+            arguments; -1 for no limit.
+        nested_constraints: ``{"sin": {"cos": 0}}``: how often the inner may occur, nested, in the outer.
+        complexity_of_operators, complexity_of_constants, complexity_of_variables: what each node adds
+            to the complexity; 1 unless said otherwise. Variables may have one each.
+        niterations: how long to search, as a count. 400 is the native engine's full budget.
+        timeout_in_seconds: a ceiling on the time, wall clock; the front found by then is returned.
+        early_stop_condition: stop once the loss is below this.
+        parsimony: added to the loss per unit of complexity when candidates are compared.
+        elementwise_loss: None or "L2DistLoss()" for squared errors, or another of PySR's losses.
+        model_selection: which equation of the front is the default pick.
+        random_state: seed; None for a fresh one.
+        verbosity: 0 for silence.
+        progress: whether to show a progress bar.
+        batching, batch_size: search on batches of rows.
+        select_k_features: search on the k most relevant inputs only.
+        guesses: equations to start from, as text.
+        extra: what PySR knows beyond these, for an engine that knows it too.
+        given: the parameters as the user gave them, defaults filled in.
+    """
+
+    binary_operators: tuple[str, ...] = ("+", "*")
+    unary_operators: tuple[str, ...] = ("inv(x) = 1/x", "sin", "exp")
+    extra_sympy_mappings: Mapping[str, Callable[..., Any]] | None = None
+    maxsize: int = 30
+    maxdepth: int | None = None
+    constraints: Mapping[str, int | tuple[int, ...]] = field(default_factory=dict)
+    nested_constraints: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    complexity_of_operators: Mapping[str, float] = field(default_factory=dict)
+    complexity_of_constants: float = 1
+    complexity_of_variables: float | tuple[float, ...] = 1
+    niterations: int = 400
+    timeout_in_seconds: float | None = None
+    early_stop_condition: float | str | None = None
+    parsimony: float = 0.0
+    elementwise_loss: str | None = None
+    model_selection: str = "law"
+    random_state: int | None = None
+    verbosity: int = 1
+    progress: bool = True
+    batching: bool | str = "auto"
+    batch_size: int | None = None
+    select_k_features: int | None = None
+    guesses: tuple[Any, ...] | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    given: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any] | None = None) -> SearchOptions:
+        """Options from a dict under PySR's names, the defaults filled in, everything checked.
+
+        >>> SearchOptions.from_params({"binary_operators": ["+", "-"], "maxsize": 12}).maxsize
+        12
+
+        Raises:
+            OptionError: names the key, what came and what is accepted.
+        """
+        user = dict(params or {})
+        if "complexity_of_operators" not in user:
+            # The default's complexities speak of the default's operators.
+            named = {
+                operator_name(spec)
+                for key in ("binary_operators", "unary_operators")
+                for spec in _specs(key, user.get(key, DEFAULT_SR_PARAMS[key]))
+            }
+            default = {k: v for k, v in DEFAULT_SR_PARAMS["complexity_of_operators"].items() if k in named}
+            user["complexity_of_operators"] = default
+        merged = {**DEFAULT_SR_PARAMS, **user}
+        own = {f.name for f in fields(cls)} - {"extra", "given"}
+        for key in merged:
+            if key not in own and key not in ENGINE_PARAMETERS:
+                near = difflib.get_close_matches(str(key), [*own, *ENGINE_PARAMETERS], n=1)
+                hint = f"Did you mean {near[0]!r}?" if near else "The names are PySR's."
+                raise OptionError(f"search option {key!r} is not known. {hint}")
+        checked = {key: _CHECKS[key](key, value) for key, value in merged.items() if key in own}
+        extra = {key: value for key, value in merged.items() if key not in own}
+        options = cls(**checked, extra=extra, given=merged)
+        _ = options.operators  # raises for operators that are not known
+        for key in ("constraints", "nested_constraints", "complexity_of_operators"):
+            mapping = getattr(options, key)
+            inner = [name for value in mapping.values() if isinstance(value, Mapping) for name in value]
+            for name in (*mapping, *inner):
+                if name not in options.operators:
+                    raise OptionError(
+                        f"{key} speaks of {name!r}, which is not among the operators {list(options.operators)}."
+                    )
+        for name, limit in options.constraints.items():
+            arity = options.operators[name].arity
+            if isinstance(limit, tuple) and len(limit) != arity:
+                raise OptionError(f"constraints[{name!r}] has {len(limit)} limits; {name!r} takes {arity} argument(s).")
+        return options
+
+    @cached_property
+    def operators(self) -> dict[str, Operator]:
+        """The operators that may be used, by name."""
+        found = [operator(spec, 2, self.extra_sympy_mappings) for spec in self.binary_operators]
+        found += [operator(spec, 1, self.extra_sympy_mappings) for spec in self.unary_operators]
+        return {op.name: op for op in found}
+
+    def complexity(self, expr: Expr) -> int:
+        """Complexity of a tree as PySR counts it: what its nodes add, rounded once."""
+        return round(sum(self.complexity_of(node) for node in walk(expr)))
+
+    def complexity_of(self, node: Expr) -> float:
+        """What this one node adds to the complexity."""
+        if isinstance(node, Constant):
+            return self.complexity_of_constants
+        if isinstance(node, Variable):
+            per_variable = self.complexity_of_variables
+            return per_variable[node.index] if isinstance(per_variable, tuple) else per_variable
+        assert isinstance(node, Call)
+        return self.complexity_of_operators.get(node.op.name, 1)
+
+    def violation(self, expr: Expr) -> str | None:
+        """Which rule of the search space the tree breaks, or None if it keeps them all."""
+        complexity = self.complexity(expr)
+        if complexity > self.maxsize:
+            return f"complexity {complexity} is over maxsize {self.maxsize}"
+        if self.maxdepth is not None and depth(expr) > self.maxdepth:
+            return f"depth {depth(expr)} is over maxdepth {self.maxdepth}"
+        for node in walk(expr):
+            if not isinstance(node, Call):
+                continue
+            name = node.op.name
+            if self.operators.get(name) != node.op:
+                return f"operator {name!r} is not among the allowed ones"
+            limits = self.constraints.get(name, -1)
+            per_argument = limits if isinstance(limits, tuple) else (limits,) * node.op.arity
+            for limit, arg in zip(per_argument, node.args, strict=True):
+                if limit >= 0 and self.complexity(arg) > limit:
+                    return f"an argument of {name!r} is over its constraint {limit}"
+            for inner, most in self.nested_constraints.get(name, {}).items():
+                if max(_nesting(arg, inner) for arg in node.args) > most:
+                    return f"{inner!r} is nested in {name!r} more than {most} times"
+        return None
+
+
+def _nesting(expr: Expr, name: str) -> int:
+    """How often the operator occurs on the way from the root to a leaf, at most."""
+    here = isinstance(expr, Call) and expr.op.name == name
+    return here + max((_nesting(child, name) for child in expr.children), default=0)
+
+
+def operator_name(spec: str) -> str:
+    """``"inv"`` of ``"inv(x) = 1/x"``; a plain name is its own."""
+    return spec.split("(", 1)[0].strip().removeprefix("function ").strip() if "(" in spec else spec.strip()
+
+
+# ---- checks: (key, value) -> the value as the dataclass keeps it, or an OptionError
+
+
+def _fail(key: str, value: Any, expected: str) -> OptionError:
+    return OptionError(f"search option {key!r} is {value!r}; expected {expected}.")
+
+
+def _specs(key: str, value: Any) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        value = [value]
+    if not isinstance(value, Sequence) or not all(isinstance(v, str) for v in value):
+        raise _fail(key, value, "a list of operator names or definitions")
+    return tuple(value)
+
+
+def _number(kind: type, low: float, expected: str, optional: bool = False) -> Callable[[str, Any], Any]:
+    def check(key: str, value: Any) -> Any:
+        if value is None and optional:
+            return None
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if hasattr(value, "item") and not isinstance(value, bool):  # NumPy scalars
+            value, number = value.item(), True
+        if not number or (kind is int and value != int(value)) or not value >= low:
+            raise _fail(key, value, expected)
+        return kind(value)
+
+    return check
+
+
+def _mapping(what: str, check_value: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
+    def check(key: str, value: Any) -> Any:
+        if value is None:
+            return {}
+        if not isinstance(value, Mapping):
+            raise _fail(key, value, f"a dict of {what}")
+        return {operator_name(str(k)): check_value(f"{key}[{k!r}]", v) for k, v in value.items()}
+
+    return check
+
+
+def _limit(key: str, value: Any) -> int | tuple[int, ...]:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return tuple(_integer_limit(key, v) for v in value)
+    return _integer_limit(key, value)
+
+
+def _per_variable(key: str, value: Any) -> float | tuple[float, ...]:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return tuple(_complexity(key, v) for v in value)
+    return 1 if value is None else _complexity(key, value)
+
+
+def _instance(kinds: type | tuple[type, ...], expected: str) -> Callable[[str, Any], Any]:
+    def check(key: str, value: Any) -> Any:
+        if value is not None and not isinstance(value, kinds):
+            raise _fail(key, value, expected)
+        return value
+
+    return check
+
+
+def _selection(key: str, value: Any) -> str:
+    if value not in MODEL_SELECTIONS:
+        raise _fail(key, value, f"one of {', '.join(map(repr, MODEL_SELECTIONS))}")
+    return value
+
+
+def _flag(key: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise _fail(key, value, "True or False")
+    return value
+
+
+def _batching(key: str, value: Any) -> bool | str:
+    if value == "auto":
+        return "auto"
+    if not isinstance(value, bool):
+        raise _fail(key, value, "True, False or 'auto'")
+    return value
+
+
+def _guesses(key: str, value: Any) -> tuple[Any, ...] | None:
+    if value is None:
+        return None
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise _fail(key, value, "a list of equations as text, or one such list per output")
+    return tuple(value)
+
+
+_complexity = _number(float, 0, "a number of at least 0")
+_integer_limit = _number(int, -1, "an integer, -1 for no limit")
+_CHECKS: dict[str, Callable[[str, Any], Any]] = {
+    "binary_operators": _specs,
+    "unary_operators": _specs,
+    "extra_sympy_mappings": _instance(Mapping, "a dict of SymPy functions by operator name"),
+    "maxsize": _number(int, 1, "an integer of at least 1"),
+    "maxdepth": _number(int, 1, "an integer of at least 1, or None", optional=True),
+    "constraints": _mapping("limits by operator", _limit),
+    "nested_constraints": _mapping("dicts by operator", _mapping("counts by operator", _number(int, 0, "a count"))),
+    "complexity_of_operators": _mapping("numbers by operator", _complexity),
+    "complexity_of_constants": lambda key, value: 1 if value is None else _complexity(key, value),
+    "complexity_of_variables": _per_variable,
+    "niterations": _number(int, 1, "an integer of at least 1"),
+    "timeout_in_seconds": _number(float, 0, "seconds, or None", optional=True),
+    "early_stop_condition": _instance((int, float, str), "a loss to stop at, or None"),
+    "parsimony": _number(float, 0, "a number of at least 0"),
+    "elementwise_loss": _instance(str, "the name or the Julia text of a loss, or None"),
+    "model_selection": _selection,
+    "random_state": _number(int, 0, "a seed: an integer of at least 0, or None", optional=True),
+    "verbosity": _number(int, 0, "an integer of at least 0"),
+    "progress": _flag,
+    "batching": _batching,
+    "batch_size": _number(int, 1, "an integer of at least 1, or None", optional=True),
+    "select_k_features": _number(int, 1, "an integer of at least 1, or None", optional=True),
+    "guesses": _guesses,
+}

@@ -1,0 +1,126 @@
+"""The data that a search runs on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from symtorch.capture.rows import Teacher
+from symtorch.equations.names import check_names
+from symtorch.errors import InputError
+
+MIN_SAMPLES = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Inputs and outputs of a block, one row per sample.
+
+    Attributes:
+        X: (n_samples, n_inputs), float64, finite.
+        Y: (n_samples, n_outputs), float64, finite.
+        weights: (n_samples,), non-negative, or None for equal weights.
+        variable_names: name of each column of X; default ``x0, x1, ...``.
+        teacher: the block itself, to be asked for its output at any new row, or None where it
+            can't be asked (data only, or inputs that are transforms of the block's own).
+
+    Raises:
+        InputError: shapes that don't fit, too few rows, values that aren't finite, bad names.
+    """
+
+    X: np.ndarray
+    Y: np.ndarray
+    weights: np.ndarray | None = None
+    variable_names: tuple[str, ...] = ()
+    teacher: Teacher | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        X = _matrix("inputs", self.X)
+        Y = _matrix("outputs", self.Y)
+        if len(X) != len(Y):
+            raise InputError(f"inputs have {len(X)} rows and outputs {len(Y)}; they must be equally many.")
+        if len(X) < MIN_SAMPLES:
+            raise InputError(f"only {len(X)} samples; a search needs at least {MIN_SAMPLES}. Pass more data.")
+        names = tuple(self.variable_names) or tuple(f"x{i}" for i in range(X.shape[1]))
+        check_names(names, X.shape[1])
+        object.__setattr__(self, "X", X)
+        object.__setattr__(self, "Y", Y)
+        object.__setattr__(self, "variable_names", names)
+        if self.weights is not None:
+            object.__setattr__(self, "weights", _check_weights(self.weights, len(X)))
+
+    @property
+    def n_samples(self) -> int:
+        return len(self.X)
+
+    @property
+    def n_inputs(self) -> int:
+        return self.X.shape[1]
+
+    @property
+    def n_outputs(self) -> int:
+        return self.Y.shape[1]
+
+    def take(self, rows: np.ndarray) -> Samples:
+        """The samples of these rows (indices or a mask)."""
+        weights = None if self.weights is None else self.weights[rows]
+        return replace(self, X=self.X[rows], Y=self.Y[rows], weights=weights)
+
+    def outputs(self, columns: Sequence[int]) -> Samples:
+        """The same samples with only these outputs, the teacher's answers included."""
+        columns = list(columns)
+        teacher = self.teacher
+        chosen = None if teacher is None else (lambda X: teacher(X)[:, columns])
+        return replace(self, Y=self.Y[:, columns], teacher=chosen)
+
+    def split(self, fraction: float = 0.2, seed: int = 0, minimum: int = 50) -> tuple[Samples, Samples | None]:
+        """Rows to search on, and rows held out to judge the result by.
+
+        With fewer than ``minimum`` rows nothing is held out and the second part is None.
+        """
+        if self.n_samples < minimum:
+            return self, None
+        order = np.random.default_rng(seed).permutation(self.n_samples)
+        n_held_out = max(MIN_SAMPLES, round(fraction * self.n_samples))
+        return self.take(np.sort(order[n_held_out:])), self.take(np.sort(order[:n_held_out]))
+
+    def fingerprint(self) -> str:
+        """A hash of everything but the teacher: equal data, equal fingerprint."""
+        digest = hashlib.blake2b(digest_size=16)
+        for array in (self.X, self.Y, self.weights):
+            digest.update(b"-" if array is None else f"{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
+        digest.update("\0".join(self.variable_names).encode())
+        return digest.hexdigest()
+
+
+def _matrix(what: str, values: np.ndarray) -> np.ndarray:
+    values = np.asarray(values)
+    if values.dtype.kind not in "fiub":
+        raise InputError(f"{what} are of type {values.dtype}; expected real numbers.")
+    values = np.ascontiguousarray(values, dtype=np.float64)
+    if values.ndim != 2 or values.shape[1] == 0:
+        raise InputError(f"{what} have shape {values.shape}; expected (n_samples, n_features).")
+    bad = ~np.isfinite(values)
+    if bad.any():
+        rows = np.flatnonzero(bad.any(axis=1))
+        columns = np.flatnonzero(bad.any(axis=0)).tolist()
+        raise InputError(
+            f"{what} hold {int(bad.sum())} NaN or infinite values, in {len(rows)} of {len(values)} rows "
+            f"(first at row {rows[0]}), columns {columns[:10]}. Clean the data, or pass drop_nonfinite=True "
+            f"to leave those rows out."
+        )
+    return values
+
+
+def _check_weights(weights: np.ndarray, n_samples: int) -> np.ndarray:
+    weights = np.asarray(weights, dtype=np.float64).reshape(-1)
+    if len(weights) != n_samples:
+        raise InputError(f"{len(weights)} weights for {n_samples} samples; give one weight per sample.")
+    if not np.isfinite(weights).all() or (weights < 0).any():
+        raise InputError("weights must be finite and not negative.")
+    if not weights.any():
+        raise InputError("all weights are zero; at least one sample must count.")
+    return weights

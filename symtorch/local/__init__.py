@@ -1,0 +1,1 @@
+"""Local equations: what a model does around one point."""

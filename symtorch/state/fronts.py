@@ -1,0 +1,162 @@
+"""Equations and fronts as plain values, and back."""
+
+from __future__ import annotations
+
+import math
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from symtorch.engines.options import MODEL_SELECTIONS
+from symtorch.equations.definitions import from_body
+from symtorch.equations.expr import Call, Constant, Expr, to_text, walk
+from symtorch.equations.front import Equation, Front
+from symtorch.equations.operators import OPERATORS, Operator
+from symtorch.equations.parser import parse
+from symtorch.errors import InputError, StateError
+from symtorch.state.node import Node, shorten
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+@lru_cache(maxsize=2048)
+def write_front(front: Front) -> dict[str, Any]:
+    """A front as plain values. It is kept in memory: nobody may change it."""
+    return {
+        "variables": list(front[0].variable_names),
+        "operators": write_operators([eq.expr for eq in front]),
+        "equations": [
+            {
+                "text": eq.text,
+                "complexity": eq.complexity,
+                "loss": _finite(eq.loss),
+                "score": _finite(eq.score),
+                "r2": _finite(eq.r2),
+                **({"source": eq.source} if eq.source else {}),
+            }
+            for eq in front
+        ],
+        "model_selection": front.model_selection,
+        "engine": front.engine,
+        "stop_reason": front.stop_reason,
+        "n_samples": front.n_samples,
+        "seconds": _finite(front.seconds),
+        "folder": front.folder,
+    }
+
+
+def read_front(node: Node, variables: tuple[str, ...]) -> Front:
+    """A front over these variables."""
+    found = [name.text() for name in node["variables"]]
+    if found != list(variables):
+        raise node["variables"].fail(f"the variables of its interface, {list(variables)}")
+    operators = [read_operator(op) for op in node["operators"]]
+    equations = []
+    for eq in node["equations"]:
+        loss, r2, source = eq.optional("loss"), eq.optional("r2"), eq.optional("source")
+        score = eq.optional("score")
+        equations.append(
+            Equation(
+                read_expr(eq["text"], variables, operators),
+                variables,
+                eq["complexity"].integer(),
+                math.inf if loss is None else loss.number(),
+                0.0 if score is None else score.number(),
+                None if r2 is None else r2.number(),
+                "" if source is None else source.text(100_000),
+            )
+        )
+    if not equations:
+        raise node["equations"].fail("at least one equation")
+    rule = node["model_selection"]
+    if rule.text() not in MODEL_SELECTIONS:
+        raise rule.fail(f"one of {', '.join(MODEL_SELECTIONS)}")
+    seconds = node.optional("seconds")
+    return Front(
+        tuple(equations),
+        rule.text(),
+        node["engine"].text(),
+        node["stop_reason"].text(),
+        node["n_samples"].integer(),
+        0.0 if seconds is None else seconds.number(),
+        node["folder"].text(10_000),
+    )
+
+
+def write_operators(exprs: Iterable[Expr]) -> list[dict[str, Any]]:
+    """The user's own operators in these trees, by their formulas."""
+    found = {node.op.name: node.op for expr in exprs for node in walk(expr) if isinstance(node, Call)}
+    return [
+        {"name": op.name, "arity": op.arity, "body": to_text(op.body, _parameters(op.arity))}
+        for op in found.values()
+        if op.body is not None
+    ]
+
+
+def read_operator(node: Node) -> Operator:
+    name, arity = node["name"], node["arity"].integer(1, 20)
+    if not re.fullmatch(r"[A-Za-z]\w*", name.text(100), re.ASCII):
+        raise name.fail("the name of an operator")
+    return from_body(name.text(), arity, read_expr(node["body"], _parameters(arity)))
+
+
+def _parameters(arity: int) -> tuple[str, ...]:
+    return tuple(f"a{i}" for i in range(arity))
+
+
+def read_expr(node: Node, names: tuple[str, ...], operators: list[Operator] | None = None) -> Expr:
+    """A tree of known operators over these variables, with finite constants."""
+    text = node.text(sys.maxsize)  # the parser knows how much it reads
+    try:
+        expr = parse(text, names, operators or ())
+    except InputError as error:
+        raise StateError(f"{node.path}: {error}") from None
+    for part in walk(expr):
+        if isinstance(part, Constant) and not math.isfinite(part.value):
+            raise node.fail("an equation whose constants are finite")
+        if isinstance(part, Call) and part.op is OPERATORS["^"] and not _power_is_finite(part):
+            raise node.fail("an equation without a power of numbers that overflows")
+    return expr
+
+
+def _power_is_finite(power: Call) -> bool:
+    """Whether a power of two numbers, such as 9^9^9, is one itself; powers of variables are."""
+    values = [_value(arg) for arg in power.args]
+    if None in values:
+        return True
+    with np.errstate(all="ignore"):
+        return not np.isinf(power.op.numpy(*values))
+
+
+def _value(expr: Expr) -> float | None:
+    if isinstance(expr, Constant):
+        return expr.value
+    if isinstance(expr, Call) and expr.op is OPERATORS["^"]:
+        base, exponent = (_value(arg) for arg in expr.args)
+        if base is not None and exponent is not None:
+            with np.errstate(all="ignore"):
+                return float(expr.op.numpy(base, exponent))
+    return None
+
+
+def write_options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Search options for the record: plain values as they are, of others what they look like."""
+
+    def plain(value: Any, level: int = 0) -> Any:
+        if value is None or isinstance(value, (bool, int, str)):
+            return value
+        if isinstance(value, float):
+            return value if math.isfinite(value) else str(value)
+        if isinstance(value, Mapping) and level < 10:
+            return {str(key): plain(v, level + 1) for key, v in value.items()}
+        if isinstance(value, (list, tuple)) and level < 10:
+            return [plain(v, level + 1) for v in value]
+        return shorten(re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value)), 200)
+
+    return {name: plain(value) for name, value in given.items()}

@@ -1,0 +1,243 @@
+"""What every engine owes its users, as tests that an engine's own test class inherits.
+
+    class TestMine(EngineContract):
+        def engine(self): return MyEngine()
+
+``params`` may narrow the search space or raise the budget; ``tolerance`` is what counts as solved.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from symtorch.engines.base import Engine, Progress
+from symtorch.engines.options import SearchOptions
+from symtorch.engines.samples import Samples
+from symtorch.equations.expr import evaluate
+from symtorch.equations.front import Front
+from symtorch.equations.parser import parse
+from symtorch.errors import OptionError
+
+
+def inputs(n: int = 200, d: int = 2, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(-2.0, 2.0, (n, d))
+
+
+def law(X: np.ndarray) -> np.ndarray:
+    """(n, 1): a law that every engine finds within its smallest budget."""
+    return (X[:, :1] ** 2) * 1.5 + X[:, -1:]
+
+
+class EngineContract:
+    """Inherit it and say which engine; see the module's docstring."""
+
+    tolerance = 1e-6
+    """1 - R² of an equation that counts as the law."""
+
+    params: ClassVar[dict[str, Any]] = {"niterations": 20, "random_state": 0, "progress": False, "verbosity": 0}
+
+    def engine(self) -> Engine:
+        raise NotImplementedError
+
+    # ---- helpers
+
+    def options(self, **params: Any) -> SearchOptions:
+        return SearchOptions.from_params({**self.params, **params})
+
+    def search(self, samples: Samples, **params: Any) -> list[Front]:
+        options = self.options(**params)
+        fronts = self.engine().search(samples, options)
+        self.check(samples, options, fronts)
+        return fronts
+
+    def check(self, samples: Samples, options: SearchOptions, fronts: list[Front]) -> None:
+        """What holds of every answer."""
+        assert len(fronts) == samples.n_outputs
+        for front in fronts:
+            assert front.engine == self.engine().name
+            assert front.stop_reason
+            assert front.n_samples == samples.n_samples
+            assert front.complexities == sorted(set(front.complexities))
+            losses = [eq.loss for eq in front]
+            assert losses == sorted(losses, reverse=True)
+            for eq in front:
+                assert options.violation(eq.expr) is None
+                assert eq.complexity == options.complexity(eq.expr)
+                assert eq.variable_names == samples.variable_names
+                again = parse(eq.text, samples.variable_names, options.operators.values())
+                np.testing.assert_allclose(
+                    evaluate(again, samples.X), eq.predict(samples.X), rtol=1e-12, equal_nan=True
+                )
+
+    def fits(self, front: Front, X: np.ndarray, y: np.ndarray) -> bool:
+        losses = [float(np.mean((eq.predict(X) - y) ** 2)) for eq in front]
+        return min(losses) <= self.tolerance * float(np.var(y))
+
+    # ---- what is found
+
+    def test_finds_a_law(self) -> None:
+        X = inputs()
+        (front,) = self.search(Samples(X, law(X)))
+        assert self.fits(front, X, law(X)[:, 0])
+
+    def test_one_front_per_output_in_their_order(self) -> None:
+        X = inputs(d=3)
+        Y = np.column_stack([X[:, 0] + X[:, 1], X[:, 2] ** 2, X[:, 1] * X[:, 2]])
+        fronts = self.search(Samples(X, Y))
+        assert all(self.fits(front, X, y) for front, y in zip(fronts, Y.T, strict=True))
+
+    def test_losses_are_those_of_the_printed_equations(self) -> None:
+        X = inputs()
+        y = law(X) + 0.1 * np.random.default_rng(1).normal(size=(len(X), 1))
+        (front,) = self.search(Samples(X, y))
+        for eq in front:
+            np.testing.assert_allclose(eq.loss, np.mean((eq.predict(X) - y[:, 0]) ** 2), rtol=1e-6, atol=1e-25)
+
+    def test_variable_names_are_kept(self) -> None:
+        X = inputs()
+        (front,) = self.search(Samples(X, law(X), variable_names=("mass", "v_0")))
+        assert "mass" in front[-1].text
+
+    # ---- seeds, limits, progress
+
+    def test_same_seed_same_front(self) -> None:
+        X = inputs()
+        samples = Samples(X, np.sin(3.0 * X[:, :1]) / (1.0 + X[:, 1:] ** 2))
+        first, second = (self.search(samples, random_state=3, niterations=1)[0] for _ in range(2))
+        assert [eq.text for eq in first] == [eq.text for eq in second]
+
+    def test_timeout_returns_what_there_is(self) -> None:
+        rng = np.random.default_rng(0)
+        samples = Samples(rng.normal(size=(500, 4)), rng.normal(size=(500, 2)))
+        started = time.monotonic()
+        fronts = self.search(samples, timeout_in_seconds=1.0, niterations=100_000)
+        assert time.monotonic() - started < 30.0
+        assert {front.stop_reason for front in fronts} == {"timeout"}
+
+    def test_progress_reports_rising_steps_and_fronts(self) -> None:
+        X = inputs()
+        seen: list[Progress] = []
+        self.engine().search(Samples(X, law(X)), self.options(), seen.append)
+        assert seen
+        assert [report.done for report in seen] == sorted(report.done for report in seen)
+        assert len(seen[-1].losses) == 1
+        assert len(seen[-1].fronts()) == 1
+
+    def test_interrupt_returns_what_there_is(self) -> None:
+        rng = np.random.default_rng(0)
+        samples = Samples(rng.normal(size=(300, 3)), rng.normal(size=(300, 1)))
+
+        def interrupt(report: Progress) -> None:
+            raise KeyboardInterrupt
+
+        options = self.options()
+        fronts = self.engine().search(samples, options, interrupt)
+        self.check(samples, options, fronts)
+        assert fronts[0].stop_reason == "interrupted"
+
+    # ---- the search space
+
+    @pytest.mark.parametrize(
+        "params",
+        [
+            {"maxsize": 5},
+            {"maxdepth": 3},
+            {"binary_operators": ["+", "-"], "unary_operators": []},
+            {"binary_operators": ["*"], "unary_operators": ["exp"]},
+            {"binary_operators": ["+", "*"], "unary_operators": ["bump(x) = exp(-x^2)"]},
+            {"binary_operators": ["+", "*", "^"], "constraints": {"^": (-1, 1)}},
+            {"unary_operators": ["sin", "exp"], "nested_constraints": {"sin": {"sin": 0, "exp": 0}}},
+            {"complexity_of_variables": 2, "complexity_of_constants": 3},
+            {"complexity_of_variables": [1, 4]},
+        ],
+        ids=str,
+    )
+    def test_search_space_is_law(self, params: dict[str, Any]) -> None:
+        X = inputs(100)
+        self.search(Samples(X, np.exp(-(X[:, :1] ** 2)) + np.sin(X[:, 1:])), **params)
+
+    def test_space_that_allows_nothing_is_an_error(self) -> None:
+        X = inputs()
+        with pytest.raises(OptionError, match="maxsize"):
+            self.search(Samples(X, law(X)), maxsize=1, complexity_of_variables=5, complexity_of_constants=5)
+
+    # ---- weights and losses
+
+    def test_rows_of_weight_zero_do_not_count(self) -> None:
+        X = inputs()
+        y = law(X)
+        weights = np.ones(len(X))
+        y[::4], weights[::4] = 1e3, 0.0
+        (front,) = self.search(Samples(X, y, weights=weights))
+        assert self.fits(front, X, law(X)[:, 0])
+
+    def test_weighted_loss_is_the_weighted_mean(self) -> None:
+        X = inputs()
+        rng = np.random.default_rng(2)
+        y, weights = law(X) + rng.normal(size=(len(X), 1)), rng.uniform(0.1, 3.0, len(X))
+        (front,) = self.search(Samples(X, y, weights=weights))
+        for eq in front:
+            expected = np.average((eq.predict(X) - y[:, 0]) ** 2, weights=weights)
+            np.testing.assert_allclose(eq.loss, expected, rtol=1e-6)
+
+    def test_absolute_loss_ignores_outliers(self) -> None:
+        X = inputs()
+        y = law(X)
+        y[::10] += 100.0
+        (front,) = self.search(Samples(X, y), elementwise_loss="L1DistLoss()")
+        assert self.fits(front, X, law(X)[:, 0])
+
+    # ---- data of all kinds
+
+    def test_constant_output(self) -> None:
+        X = inputs()
+        front, _ = self.search(Samples(X, np.column_stack([np.full(len(X), 2.5), X[:, 0]])))
+        np.testing.assert_allclose(front.best.predict(X), 2.5, rtol=1e-9)
+
+    def test_one_input(self) -> None:
+        X = inputs(d=1)
+        (front,) = self.search(Samples(X, X**2 + 3.0))
+        assert self.fits(front, X, X[:, 0] ** 2 + 3.0)
+
+    def test_input_that_never_varies(self) -> None:
+        X = inputs()
+        (front,) = self.search(Samples(np.column_stack([X, np.ones(len(X))]), law(X)))
+        assert front.best.loss <= self.tolerance * np.var(law(X))
+
+    def test_duplicated_rows_and_columns(self) -> None:
+        X = np.repeat(inputs(20), 10, axis=0)
+        (front,) = self.search(Samples(np.column_stack([X, X[:, 0]]), law(X)))
+        assert front[-1].loss <= self.tolerance * np.var(law(X))
+
+    def test_few_rows(self) -> None:
+        X = inputs(10)
+        self.search(Samples(X, law(X)))
+
+    @pytest.mark.parametrize("scale", [1e-8, 1e8])
+    def test_inputs_of_any_size(self, scale: float) -> None:
+        X = inputs() * scale
+        y = X[:, :1] * X[:, 1:]
+        (front,) = self.search(Samples(X, y))
+        assert self.fits(front, X, y[:, 0])
+
+    @pytest.mark.parametrize("scale", [1e-8, 1e8])
+    def test_outputs_of_any_size(self, scale: float) -> None:
+        X = inputs()
+        (front,) = self.search(Samples(X, law(X) * scale))
+        assert self.fits(front, X, law(X)[:, 0] * scale)
+
+    def test_output_of_tiny_variance(self) -> None:
+        X = inputs()
+        y = 1e4 + 1e-3 * law(X)
+        (front,) = self.search(Samples(X, y))
+        assert self.fits(front, X, y[:, 0])
+
+    def test_float32_rounding_does_not_hide_the_law(self) -> None:
+        X = inputs().astype(np.float32)
+        y = law(X.astype(np.float64)).astype(np.float32)
+        (front,) = self.search(Samples(X, y))
+        assert self.fits(front, X.astype(np.float64), y[:, 0].astype(np.float64))

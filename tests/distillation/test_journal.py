@@ -1,0 +1,212 @@
+"""Fronts on disk while a search goes on, and going on from them, also after kill -9 at any moment."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import formula_engine
+import numpy as np
+import pytest
+import torch
+from formula_engine import FormulaEngine
+from torch import nn
+
+import symtorch
+from symtorch import Front, SymbolicModel
+from symtorch.errors import InputError
+
+FORMULAS = ("0.5", "x0 + 1", "x0*x1 - 1.5", "sin(x0)*exp(-x1)")
+OPTIONS = {"binary_operators": ["+", "-", "*"], "unary_operators": ["sin", "exp", "neg"], "random_state": 0}
+X = torch.from_numpy(np.random.default_rng(0).normal(size=(60, 2))).float()
+
+
+def make() -> SymbolicModel:
+    torch.manual_seed(0)
+    return SymbolicModel(nn.Linear(2, 2), "block")
+
+
+def distill(folder: Path, engine: FormulaEngine, **more) -> dict[int, Front]:
+    return make().distill(X, engine=engine, save_path=folder, sr_params=OPTIONS, **more)
+
+
+def documents(folder: Path) -> dict[str, dict]:
+    """What lies on the disk; every file must be whole."""
+    return {path.name: json.loads(path.read_bytes()) for path in folder.glob("**/output_*.json")}
+
+
+def test_every_stage_is_on_the_disk_before_the_next_begins(tmp_path):
+    seen = []
+
+    def look(stage: int) -> None:
+        found = documents(tmp_path).values()
+        seen.append(sorted({(len(d["front"]["equations"]), d["finished"]) for d in found}))
+
+    fronts = distill(tmp_path, FormulaEngine(*FORMULAS, before_report=look))
+    assert seen == [[], [(1, False)], [(2, False)], [(3, False)]]
+    final = documents(tmp_path)
+    assert sorted(final) == ["output_0.json", "output_1.json"]
+    assert [d["finished"] for d in final.values()] == [True, True]
+    assert final["output_0.json"]["front"]["equations"][0]["r2"] == fronts[0][0].r2
+    assert (tmp_path / "block" / "output_0.json").is_file()
+
+
+def test_finished_outputs_are_taken_over_and_not_searched(tmp_path, caplog):
+    caplog.set_level(logging.INFO, "symtorch")
+    first = distill(tmp_path, FormulaEngine(*FORMULAS), output_dim=1)
+    engine = FormulaEngine(*FORMULAS)
+    both = distill(tmp_path, engine, resume=True)
+    assert both[1] == first
+    assert [samples.n_outputs for samples, _ in engine.searches] == [1]
+    assert "outputs [1] are done" in caplog.text
+    engine = FormulaEngine(*FORMULAS)
+    assert distill(tmp_path, engine, resume=True) == both
+    assert engine.searches == []
+
+
+def test_an_interrupted_search_goes_on_from_its_front(tmp_path):
+    distill(tmp_path, FormulaEngine(*FORMULAS[:3], stop_reason="interrupted"))
+    engine = FormulaEngine(FORMULAS[0], stop_reason="budget")
+    fronts = distill(tmp_path, engine, resume=True)
+    ((_, options),) = engine.searches
+    assert [list(texts) for texts in options.guesses] == [["0.5", "x0 + 1", "x0*x1 - 1.5"]] * 2
+    assert [eq.text for eq in fronts[0]] == ["0.5", "x0 + 1", "x0*x1 - 1.5"]
+    assert fronts[0].stop_reason == "budget"
+    assert all(d["finished"] for d in documents(tmp_path).values())
+
+
+def test_without_resume_the_search_is_new_and_the_old_files_stay_beside(tmp_path):
+    distill(tmp_path, FormulaEngine(*FORMULAS))
+    engine = FormulaEngine(FORMULAS[0])
+    fronts = distill(tmp_path, engine)
+    assert len(fronts[0]) == 1
+    assert len(engine.searches) == 1
+    found = documents(tmp_path)
+    assert len(found["output_0.previous.json"]["front"]["equations"]) == 4
+
+
+@pytest.mark.parametrize("what", ["data", "options", "engine"])
+def test_another_request_takes_nothing_over(tmp_path, what, caplog):
+    caplog.set_level(logging.INFO, "symtorch")
+    distill(tmp_path, FormulaEngine(*FORMULAS))
+    engine = FormulaEngine(FORMULAS[0])
+    data, params = (X + 1, OPTIONS) if what == "data" else (X, OPTIONS)
+    if what == "options":
+        params = OPTIONS | {"maxsize": 11}
+    if what == "engine":
+        engine.name = "another"
+    fronts = make().distill(data, engine=engine, save_path=tmp_path, sr_params=params, resume=True)
+    assert len(fronts[0]) == 1
+    assert "other data or options" in caplog.text
+    assert "output_0.previous.json" in documents(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"format": "symtorch.state"}', b"\xff" * 100])
+def test_a_file_that_cannot_be_read_is_no_reason_to_stop(tmp_path, content, caplog):
+    distill(tmp_path, FormulaEngine(*FORMULAS))
+    (tmp_path / "block" / "output_0.json").write_bytes(content)
+    engine = FormulaEngine(*FORMULAS)
+    fronts = distill(tmp_path, engine, resume=True)
+    assert len(fronts[0]) == 4
+    assert [samples.n_outputs for samples, _ in engine.searches] == [1]
+    assert "can't be read" in caplog.text
+
+
+def test_local_and_global_fronts_lie_in_files_of_their_own(tmp_path):
+    distill(tmp_path, FormulaEngine(*FORMULAS), SLIME=True, slime_params={"x": X[0].numpy()})
+    distill(tmp_path, FormulaEngine(*FORMULAS))
+    assert sorted(documents(tmp_path)) == [f"output_{i}{kind}.json" for i in (0, 1) for kind in ("", "_local")]
+
+
+def test_several_blocks_have_folders_of_their_own(tmp_path):
+    net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
+    for name in ("0", "1"):
+        symtorch.wrap(net, name)
+    symtorch.distill(net, X, engine=FormulaEngine("0.5", "x0 + 1"), save_path=tmp_path)
+    assert sorted(str(p.relative_to(tmp_path)) for p in tmp_path.glob("*/*")) == [
+        os.path.join("0", "output_0.json"),
+        os.path.join("0", "output_1.json"),
+        os.path.join("1", "output_0.json"),
+    ]
+
+
+def test_the_native_engine_resumes(tmp_path):
+    def law(x):
+        return 2 * x[:, :1] * x[:, 1:] + 1
+
+    block = SymbolicModel(law, "law")
+    more = {"engine": "native", "sr_params": {"random_state": 0, "niterations": 4}, "save_path": tmp_path}
+    block.distill(X.numpy(), **more)
+    saved = json.loads((tmp_path / "law" / "output_0.json").read_bytes())
+    saved["finished"] = False
+    (tmp_path / "law" / "output_0.json").write_text(json.dumps(saved))
+    front = block.distill(X.numpy(), **more, resume=True, output_dim=0)
+    assert front.best.loss < 1e-12
+
+
+def test_bad_folders_are_refused_before_anything_runs(tmp_path):
+    with pytest.raises(InputError, match="save_path"):
+        make().distill(X, engine=FormulaEngine("0.5"), resume=True)
+    (tmp_path / "file").touch()
+    engine = FormulaEngine("0.5")
+    with pytest.raises(InputError, match="can't be made a folder"):
+        distill(tmp_path / "file" / "folder", engine)
+    assert engine.searches == []
+
+
+# ---- kill -9
+
+SERVER = """
+import os, random, signal, sys, time
+from pathlib import Path
+import torch
+from formula_engine import FormulaEngine
+from test_journal import distill
+
+def search(folder, delay):
+    def before(stage):
+        if stage == 1:
+            signal.setitimer(signal.ITIMER_REAL, delay)
+        Path(folder, f"began_{stage}").touch()
+        time.sleep(0.002)
+
+    signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    distill(Path(folder), FormulaEngine(*(f"x0 + {i}" for i in range(40)), before_report=before), resume=True)
+
+torch.set_num_threads(1)  # no threads, so that forking is safe
+distill(Path(sys.argv[1]), FormulaEngine("x0"))  # loads all that is loaded when it is first used
+rng = random.Random(0)
+for folder in sys.argv[2:]:
+    delay = rng.uniform(0.001, 0.25)
+    pid = os.fork()  # a child for each, so that torch is imported once
+    if pid == 0:
+        search(folder, delay)
+        os._exit(0)
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) in (0, -signal.SIGKILL), status
+    print(os.waitstatus_to_exitcode(status))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs POSIX processes")
+def test_killed_at_twenty_random_moments_at_most_the_stage_under_way_is_lost(tmp_path):
+    folders = [tmp_path / str(i) for i in range(20)]
+    for folder in folders:
+        folder.mkdir()
+    here = os.pathsep.join([str(Path(__file__).parent), str(Path(formula_engine.__file__).parent)])
+    command = [sys.executable, "-c", SERVER, str(tmp_path / "first"), *map(str, folders)]
+    ended = subprocess.run(command, check=True, env=os.environ | {"PYTHONPATH": here}, capture_output=True, text=True)
+    assert ended.stdout.split().count("-9") >= 10
+    for folder in folders:
+        began = max(int(path.name.split("_")[1]) for path in folder.glob("began_*"))
+        found = documents(folder)
+        assert len(found) == 2 or began <= 2
+        kept = {}
+        for document in found.values():
+            kept[document["output"]] = [eq["text"] for eq in document["front"]["equations"]]
+            assert len(kept[document["output"]]) >= began - 1
+        fronts = distill(folder, FormulaEngine("x0 + 0"), resume=True)
+        for i, texts in kept.items():
+            assert [eq.text for eq in fronts[i]] == texts

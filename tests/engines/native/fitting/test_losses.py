@@ -1,0 +1,78 @@
+"""Losses as notebooks write them for PySR: one-line Julia functions."""
+
+import numpy as np
+import pytest
+from forms import points, read
+
+from symtorch.engines.native.fitting.levenberg_marquardt import Rows, fit, loss_of
+from symtorch.engines.native.fitting.losses import SQUARED, parse_loss
+from symtorch.errors import OptionError
+
+R = np.array([-3.0, -0.5, 0.0, 1e-3, 2.0])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "loss(prediction, target) = (prediction - target)^2",
+        "loss(prediction, target, weight) = weight * (prediction - target)^2",
+        "myloss(x, y, w) = abs2(y - x) * w",
+        "f(x::Float64, y::Float64) = abs(x - y)^2",
+    ],
+)
+def test_squared_errors_are_recognised(text):
+    assert parse_loss(text) is SQUARED
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("loss(x, y) = abs(x - y)", "L1DistLoss()"),
+        ("loss(x, y, w) = w * abs(x - y)", "L1DistLoss()"),
+        ("loss(x, y) = abs(x - y)^1.5", "LPDistLoss(1.5)"),
+        ("loss(x, y) = log(cosh(x - y))", "LogCoshLoss()"),
+    ],
+)
+def test_a_formula_is_the_loss_of_that_name(text, named):
+    formula, known = parse_loss(text), parse_loss(named)
+    np.testing.assert_allclose(formula.value(R), known.value(R), atol=1e-12)
+    away = R[np.abs(R) > 0.1]
+    np.testing.assert_allclose(formula.weight(away), known.weight(away), rtol=1e-5)
+    assert np.isfinite(formula.weight(R)).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("loss(x, y) = (x - y)^2 / y^2", "prediction - target alone"),
+        ("loss(x, y, w) = (x - y)^2 + w", "weight as a factor"),
+        ("loss(x, y) = -abs(x - y)", "least at zero"),
+        ("loss(x) = x^2", "1 arguments"),
+        ("loss(x, y) = if x > y 1 else 0 end", "can't be read"),
+    ],
+)
+def test_what_is_beyond_says_so(text, why):
+    with pytest.raises(OptionError, match=why):
+        parse_loss(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["L2DistLoss()", "L1DistLoss()", "HuberLoss(0.3)", "LogCoshLoss()", "LPDistLoss{1.5}()", "LogitDistLoss()",
+     "QuantileLoss(0.5)", "L2EpsilonInsLoss(0.1)", "L1EpsilonInsLoss(0.1)"],
+)  # fmt: skip
+def test_losses_fall_and_their_weights_are_their_slopes(text: str) -> None:
+    loss = parse_loss(text)
+    r = np.array([-2.0, -0.7, -0.25, 0.4, 1.5])
+    slope = (loss.value(r + 1e-6) - loss.value(r - 1e-6)) / 2e-6
+    weight = np.ones_like(r) if loss.weight is None else loss.weight(r)
+    np.testing.assert_allclose(2.0 * weight * r, slope, rtol=1e-4, atol=1e-6)
+    X = points(200)
+    y = 2.0 * X[:, 0] + 0.5 + 0.1 * np.random.default_rng(0).normal(size=200)
+    start = read("1*x0 + 0.1")
+    assert fit(start, Rows.of(X, y), loss)[1] < 0.5 * loss_of(start, Rows.of(X, y), loss)
+
+
+def test_unknown_loss_names_the_engine_that_knows_it() -> None:
+    with pytest.raises(OptionError, match="pysr"):
+        parse_loss("MyOwnLoss()")

@@ -1,0 +1,157 @@
+"""The shortest form: known cases, the same values, the user's operators."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from symtorch.engines.native.forms.normal import add, apply, multiply, normalise, power
+from symtorch.engines.native.forms.simplify import RULES, rewritten, same_values, shortest
+from symtorch.engines.native.forms.vocabulary import Vocabulary
+from symtorch.engines.options import SearchOptions
+from symtorch.equations.expr import Constant, Expr, Variable, evaluate
+from symtorch.equations.operators import OPERATORS
+from symtorch.equations.parser import parse
+
+NAMES = [f"x{i}" for i in range(5)]
+RICH = SearchOptions.from_params(
+    {
+        "binary_operators": ["+", "-", "*", "/"],
+        "unary_operators": ["square", "cube", "sqrt", "exp", "log", "sin", "cos", "tanh"],
+        "complexity_of_operators": {},
+    }
+)
+X = np.random.default_rng(0).uniform(1.0, 2.0, (200, 5))
+X[:, 1] *= 0.4
+
+
+@pytest.mark.parametrize(
+    ("ugly", "complexity"),
+    [
+        ("x0*x3*sqrt((square(x1) + square(x2))/square(x3) + 1)", 11),  # x0*sqrt(x1² + x2² + x3²)
+        ("x0*x1/(((square(x2) + square(x3))/square(x4) + 1)*square(x4))", 12),
+        ("x2*((x3/x2 - 1)/(x0/x1 + 1) + 1)", 11),  # (x0*x2 + x1*x3)/(x0 + x1)
+        ("x2/((x2/(x0*x1) + 1)*x1)", 7),  # x2/(x2/x0 + x1)
+        ("x0*(x1/x0 + 2*sqrt(x1/x0)*cos(x2) + 1)", 13),
+        ("1.3164*exp(-0.4*x0)*(cos(3*x1) - 0.5463*sin(3*x1))", 13),  # one wave
+        ("2*exp(-0.3*x0)*cos(x1)*sin(x1)", 9),  # sin of the double angle
+        ("-1*(x0*log(x3/x4))", 6),
+        ("x0*(1 - 2/(exp(2*x1) + 1))", 4),  # tanh
+        ("log(x0) + log(x1) - log(x2)", 6),
+        ("x0*x1 + x0*x2 + x0*x3", 7),
+        ("(x0 + x1)*(x0 - x1) + square(x1)", 2),
+    ],
+)
+def test_ugly_forms_become_short_ones(ugly: str, complexity: int) -> None:
+    expr, words = normalise(parse(ugly, NAMES)), Vocabulary(RICH)
+    short = shortest(expr, words, X)
+    tree = words.legal(short)
+    assert tree is not None
+    assert RICH.complexity(tree) <= complexity
+    assert same_values(evaluate(tree, X), evaluate(parse(ugly, NAMES), X))
+
+
+def test_a_short_form_stays_as_it_is() -> None:
+    expr = normalise(parse("x0*exp(x1)", NAMES))
+    assert shortest(expr, Vocabulary(RICH), X) == expr
+
+
+def test_costs_are_the_users() -> None:
+    """Where a sine is dear, two of one angle are joined; where products are dear, a factor is taken out."""
+    dear = SearchOptions.from_params({"binary_operators": ["+", "*"], "complexity_of_operators": {"*": 5}})
+    words = Vocabulary(dear)
+    expr = normalise(parse("x0*x1 + x0*x2", NAMES))
+    tree = words.render(shortest(expr, words, X))
+    assert tree is not None
+    assert dear.complexity(tree) == 5 + 1 + 3
+
+
+def test_only_what_the_user_allows_is_written() -> None:
+    few = SearchOptions.from_params({"binary_operators": ["+", "*"], "unary_operators": ["inv(x) = 1/x", "exp"]})
+    words = Vocabulary(few)
+    tree = words.legal(shortest(normalise(parse("x2/((x2/(x0*x1) + 1)*x1)", NAMES)), words, X))
+    assert tree is not None
+    assert few.violation(tree) is None
+
+
+def test_a_rule_that_holds_for_one_sign_only_is_judged_by_the_samples() -> None:
+    """log(x0^2) = 2*log(x0) for positive x0 alone, x0/sqrt(x0^2) = 1 likewise."""
+    mixed = np.random.default_rng(1).uniform(-2.0, 2.0, (200, 5))
+    for text in ("x0*sqrt(1 + square(x1)/square(x0))", "log(square(x0)) + log(square(x1))"):
+        expr = normalise(parse(text, NAMES))
+        short = shortest(expr, Vocabulary(RICH), mixed)
+        assert same_values(evaluate(short, mixed), evaluate(expr, mixed))
+
+
+def test_same_values_minds_where_a_form_is_undefined() -> None:
+    assert same_values(np.array([1.0, np.nan]), np.array([1.0, np.inf]))
+    assert not same_values(np.array([1.0, 2.0]), np.array([1.0, np.nan]))
+    assert not same_values(np.array([1.0, 2.0001]), np.array([1.0, 2.0]))
+
+
+def expressions() -> st.SearchStrategy[Expr]:
+    leaves = st.one_of(
+        st.builds(Variable, st.integers(0, 2)),
+        st.builds(Constant, st.sampled_from([-2.0, -0.5, 0.7, 1.0, 3.0])),
+    )
+
+    def grow(inner: st.SearchStrategy[Expr]) -> st.SearchStrategy[Expr]:
+        pair = st.tuples(inner, inner).map(list)
+        return st.one_of(
+            pair.map(add),
+            pair.map(multiply),
+            st.builds(power, inner, st.sampled_from([-1.0, 2.0, 0.5, -0.5])),
+            st.builds(
+                lambda name, e: apply(OPERATORS[name], [e]), st.sampled_from(["sin", "cos", "exp", "log"]), inner
+            ),
+        )
+
+    return st.recursive(leaves, grow, max_leaves=6)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(expressions())
+def test_every_rewritten_form_has_the_same_values_where_all_is_positive(expr: Expr) -> None:
+    """Each rule is an identity where both forms are defined; shortest() checks the rest on the samples."""
+    expr = normalise(expr)
+    values = evaluate(expr, X[:40])
+    for count, form in enumerate(rewritten(expr)):
+        if count > 40:
+            break
+        found = evaluate(form, X[:40])
+        both = np.isfinite(values) & np.isfinite(found) & (np.abs(values) < 1e8)
+        if not both.any():
+            continue
+        short = shortest(form, Vocabulary(RICH), X[:40], forms=1)
+        assert same_values(evaluate(short, X[:40]), found)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(expressions())
+def test_the_shortest_form_is_the_same_law_and_no_longer(expr: Expr) -> None:
+    expr, words = normalise(expr), Vocabulary(RICH)
+    tree = words.legal(expr)
+    short = shortest(expr, words, X, forms=60)
+    assert same_values(evaluate(short, X), evaluate(expr, X)) or not np.isfinite(evaluate(expr, X)).all()
+    if tree is not None:
+        written = words.legal(short)
+        assert written is not None
+        assert RICH.complexity(written) <= RICH.complexity(tree)
+
+
+def test_every_rule_is_reached() -> None:
+    texts = {
+        "multiply_out": "x0*(x1 + x2)",
+        "absorb": "x0*sqrt(x1 + x2)",
+        "extract": "x0*x1 + x0*x2",
+        "common_power": "sqrt(x0)*sqrt(x1)",
+        "flip": "-1*x0*(x1 - x2)",
+        "join_logs": "log(x0) + log(x1)",
+        "one_wave": "sin(x0) + 2*cos(x0)",
+        "hyperbolic": "1 - 2/(exp(x0) + 1)",
+    }
+    assert {rule.__name__ for rule in RULES} == set(texts)
+    for rule in RULES:
+        assert list(rule(normalise(parse(texts[rule.__name__], NAMES)))), rule.__name__

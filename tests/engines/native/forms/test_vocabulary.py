@@ -1,0 +1,44 @@
+"""What is written in the user's operators."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from forms import NAMES, SPACES, assert_same_values, read, trees
+from hypothesis import given, settings
+
+from symtorch.engines.native import Vocabulary
+from symtorch.engines.native.forms import normal
+from symtorch.engines.options import SearchOptions
+from symtorch.equations.expr import Expr, constants, to_text
+
+
+@pytest.mark.parametrize("options", SPACES, ids=lambda o: ",".join(o.operators))
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(tree=trees)
+def test_what_is_written_means_the_same_in_any_operators(options: SearchOptions, tree: Expr) -> None:
+    form = normal.normalise(tree)
+    written = Vocabulary(options).render(form)
+    if written is not None and all(np.isfinite(c) and 1e-6 < abs(c) < 1e6 for c in constants(form)):
+        assert options.violation(written) is None or "maxsize" in str(options.violation(written))
+        assert_same_values(form, written)
+
+
+@pytest.mark.parametrize(
+    ("params", "text", "written"),
+    [
+        ({}, "x0/x1", "x0*inv(x1)"),
+        ({}, "x0^2", "x0*x0"),
+        ({"unary_operators": ["square"]}, "x0*x0", "square(x0)"),
+        ({"binary_operators": ["+", "*", "^"]}, "x0*x0*x0", "x0^3"),
+        ({"binary_operators": ["/"], "unary_operators": []}, "x0*x1", None),
+        ({"binary_operators": ["+", "*"], "unary_operators": []}, "sqrt(x0)", None),
+    ],
+)
+def test_the_cheapest_writing_is_taken(params: dict, text: str, written: str | None) -> None:
+    tree = Vocabulary(SearchOptions.from_params(params)).render(normal.normalise(read(text)))
+    if written is None:
+        assert tree is None or "/" in to_text(tree, NAMES)
+    else:
+        assert tree is not None
+        assert to_text(tree, NAMES) == written

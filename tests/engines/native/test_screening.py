@@ -1,0 +1,16 @@
+"""Outputs and the inputs that matter to them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from symtorch.engines.native.screening import group
+from symtorch.engines.samples import Samples
+
+
+def test_outputs_of_other_inputs_are_grouped_apart() -> None:
+    X = np.random.default_rng(0).uniform(-1.0, 1.0, (500, 40))
+    Y = np.column_stack([X[:, 0] * X[:, 1], X[:, 0] + X[:, 2], np.exp(X[:, 30]) * X[:, 31]])
+    groups = group(Samples(X, Y), range(3), 3, 0)
+    assert [g.outputs for g in groups] == [(0, 1), (2,)]
+    assert [g.columns for g in groups] == [(0, 1, 2), (30, 31)]

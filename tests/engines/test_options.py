@@ -1,0 +1,92 @@
+"""SearchOptions: PySR's names, everything checked at once, complexity and search space as PySR has them."""
+
+import pytest
+
+from symtorch.engines.options import DEFAULT_SR_PARAMS, SearchOptions
+from symtorch.equations import parse
+from symtorch.errors import OptionError
+
+NAMES = ["x0", "x1"]
+
+
+def options(**params):
+    return SearchOptions.from_params(params)
+
+
+def test_defaults_are_those_of_torch_symbolic():
+    made = SearchOptions.from_params()
+    assert list(made.operators) == ["+", "*", "inv", "sin", "exp"]
+    assert made.niterations == 400
+    assert made.complexity_of_operators == {"sin": 3, "exp": 3}
+    assert made.given == DEFAULT_SR_PARAMS
+
+
+def test_default_complexities_leave_with_their_operators():
+    assert options(unary_operators=["sin", "cos"]).complexity_of_operators == {"sin": 3}
+    assert options(complexity_of_operators={"sin": 2}).complexity_of_operators == {"sin": 2}
+
+
+@pytest.mark.parametrize(
+    ("params", "what"),
+    [
+        ({"niteration": 5}, "niterations"),
+        ({"niterations": 0}, "niterations"),
+        ({"niterations": 2.5}, "niterations"),
+        ({"niterations": True}, "niterations"),
+        ({"maxsize": "big"}, "maxsize"),
+        ({"binary_operators": ["sin"]}, "unary"),
+        ({"unary_operators": ["sinn"]}, "'sin'"),
+        ({"unary_operators": [3]}, "unary_operators"),
+        ({"constraints": {"log": 3}}, "constraints"),
+        ({"constraints": {"*": (1, 2, 3)}}, "3 limits"),
+        ({"nested_constraints": {"sin": {"log": 0}}}, "nested_constraints"),
+        ({"model_selection": "nicest"}, "model_selection"),
+        ({"random_state": -1}, "random_state"),
+        ({"timeout_in_seconds": float("nan")}, "timeout_in_seconds"),
+        ({"progress": 1}, "progress"),
+    ],
+)
+def test_an_impossible_option_is_named(params, what):
+    with pytest.raises(OptionError, match=what):
+        SearchOptions.from_params(params)
+
+
+def test_what_only_pysr_knows_is_kept_for_it():
+    made = options(populations=20)
+    assert made.extra == {"populations": 20}
+    assert made.given["populations"] == 20
+
+
+def test_complexity_is_the_rounded_sum_over_nodes():
+    made = options(
+        unary_operators=["sin"],
+        complexity_of_operators={"sin": 2.5},
+        complexity_of_variables=[1, 3],
+        complexity_of_constants=2,
+    )
+    assert made.complexity(parse("x0 + sin(x1)", NAMES)) == round(1 + 1 + 2.5 + 3)
+    assert made.complexity(parse("2.5*x0", NAMES)) == 2 + 1 + 1
+
+
+@pytest.mark.parametrize(
+    ("params", "text", "rule"),
+    [
+        ({"maxsize": 4}, "x0 + x1*x0", "maxsize"),
+        ({"maxdepth": 2}, "x0 + x1*x0", "maxdepth"),
+        ({}, "x0 - x1", "'-'"),
+        ({"constraints": {"*": (-1, 1)}}, "x0*(x0 + x1)", "constraint"),
+        ({"constraints": {"sin": 1}}, "sin(x0 + x1)", "constraint"),
+        ({"nested_constraints": {"sin": {"sin": 0}}}, "sin(x0 + sin(x1))", "nested"),
+        ({"unary_operators": ["inv(x) = 2/x"]}, "inv(x0)", "'inv'"),
+    ],
+)
+def test_a_tree_outside_the_search_space_is_told_why(params, text, rule):
+    violation = options(**params).violation(parse(text, NAMES))
+    assert violation is not None
+    assert rule in violation
+
+
+@pytest.mark.parametrize("text", ["x0*(x0 + x1)", "sin(sin(x0)) + 2.5", "inv(x0)*exp(x1)"])
+def test_a_tree_inside_the_search_space_passes(text):
+    nested = {"nested_constraints": {"sin": {"sin": 1}}, "constraints": {"*": (2, -1)}, "maxdepth": 4}
+    assert options(**nested).violation(parse(text, NAMES)) is None
