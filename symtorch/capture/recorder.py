@@ -91,7 +91,6 @@ class Recorder:
         self.output_index = output_index
         self.reservoir = Reservoir(max_rows, seed)
         self.layout: Layout | None = None
-        self.n_calls = 0
         self._forms: dict[Hashable, _Form] = {}
         self._X: list[Store] = []
         self._Y = Store(max_rows)
@@ -103,8 +102,8 @@ class Recorder:
         self._lock = threading.RLock()  # DataParallel calls its replicas from threads
 
     @contextlib.contextmanager
-    def watching(self, block: nn.Module) -> Iterator[None]:
-        """Record the block's calls by hooks."""
+    def watching(self, block: nn.Module, ended: Callable[[str], None]) -> Iterator[None]:
+        """Record the block's calls by hooks, and tell of each when it has ended."""
         local = threading.local()
 
         def before(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -114,6 +113,7 @@ class Recorder:
 
         def after(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
             self.finish(local.begun.pop(), output)
+            ended(self.name)
 
         handles = [
             block.register_forward_pre_hook(before, with_kwargs=True),
@@ -168,7 +168,6 @@ class Recorder:
             if form is not None and kind is not None:
                 form.outputs.add(kind)
         with self._lock:
-            self.n_calls += 1
             self._keep(pending, Y)
 
     def end_batch(self) -> None:
@@ -294,39 +293,41 @@ class Recorder:
         """Store the rows of a call, or have them stored when they have come from their device."""
         if pending.X is None:
             self._in_place.remove(pending)
-        if not pending.n_rows or (pending.slots is not None and not len(pending.slots)):
+        slots, numbers = pending.slots, pending.kept
+        if not pending.n_rows or (slots is not None and not len(slots)):
             return
         X = list(zip(self._X, pending.X or (), strict=False))
-        direct = not self._chunks and _on_host([Y, *(rows for _, rows in X)])
-        if direct and pending.slots is None and not len(self._numbers):
+        direct = not self._chunks and _on_host([Y, *(pending.X or ())])
+        if direct and slots is None and not len(self._numbers):
             for store, rows in X:
                 store.fill(pending.first, rows.shape[:1], rows)
             self._Y.fill(pending.first, pending.call.leading, Y)
             return
-        numbers = np.arange(pending.first, pending.first + pending.n_rows) if pending.kept is None else pending.kept
-        slots = numbers if pending.slots is None else pending.slots
-        on_device = [*X, (self._Y, take(Y, pending.positions))]
-        arrived = _arrival([rows for _, rows in on_device])
-        chunk = _Chunk(slots, numbers, [(store, _to_host(rows)) for store, rows in on_device], arrived)
+        if slots is None or numbers is None:
+            slots = numbers = np.arange(pending.first, pending.first + pending.n_rows)
+        rows_of = [*X, (self._Y, take(Y, pending.positions))]
         if direct:
-            self._store(chunk)
+            self._store(slots, numbers, rows_of)
         else:
-            self._chunks.append(chunk)
+            arrived = _arrival([rows for _, rows in rows_of])
+            on_host = [(store, _to_host(rows)) for store, rows in rows_of]
+            self._chunks.append(_Chunk(slots, numbers, on_host, arrived))
 
-    def _store(self, chunk: _Chunk) -> None:
-        chunk.arrived()
-        for store, rows in chunk.rows:
-            store.put(chunk.slots, rows)
-        if not len(self._numbers) and chunk.slots is not chunk.numbers:
+    def _store(self, slots: np.ndarray, numbers: np.ndarray, rows_of: Sequence[tuple[Store, torch.Tensor]]) -> None:
+        places, n_slots = torch.from_numpy(slots), min(self.reservoir.n_seen, self.reservoir.capacity)
+        for store, rows in rows_of:
+            store.put(places, rows, n_slots)
+        if slots is not numbers and not len(self._numbers):
             self._numbers = np.arange(self.reservoir.capacity)
         if len(self._numbers):
-            self._numbers[chunk.slots] = chunk.numbers
+            self._numbers[slots] = numbers
 
     def _flush(self, n_chunks: int) -> None:
         with self._lock:
             chunks, self._chunks = self._chunks[:n_chunks], self._chunks[n_chunks:]
             for chunk in chunks:
-                self._store(chunk)
+                chunk.arrived()
+                self._store(chunk.slots, chunk.numbers, chunk.rows)
 
 
 def _on_device(positions: torch.Tensor, tensors: Sequence[torch.Tensor]) -> torch.Tensor:
