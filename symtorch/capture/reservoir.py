@@ -7,6 +7,15 @@ import torch
 
 _FIRST_ROWS = 10_000
 _ROWS_AT_ONCE = 1024
+_ROWS_AHEAD = 16_384
+
+
+def last_of_each(slots: np.ndarray) -> np.ndarray | None:
+    """Positions of the last row for each slot, rising, where several rows are for one slot; else None."""
+    if len(set(slots.tolist())) == len(slots):
+        return None
+    _, last = np.unique(slots[::-1], return_index=True)
+    return np.sort(len(slots) - 1 - last)
 
 
 class Reservoir:
@@ -21,6 +30,8 @@ class Reservoir:
         self.n_seen = 0
         self._rng = np.random.default_rng(seed)
         self._words = np.empty(0, dtype="<u4")
+        self._end = 0  # rows up to this number are drawn: numbers of those that are kept, and their slots
+        self._kept = self._slots = np.empty(0, dtype=np.int64)
 
     def fill(self, n: int) -> bool:
         """Whether the next n rows fill free slots, all of them in their order; if so they have been seen."""
@@ -34,15 +45,28 @@ class Reservoir:
         first = self.n_seen
         self.n_seen += n
         n_free = min(max(self.capacity - first, 0), n)
-        kept, slots = self._late(first + n_free, n - n_free)
+        kept, slots = self._drawn(first + n_free, first + n)
         if n_free:
-            kept = np.concatenate([np.arange(n_free), n_free + kept])
+            kept = np.concatenate([np.arange(first, first + n_free), kept])
             slots = np.concatenate([np.arange(first, first + n_free), slots])
-        if len(set(slots.tolist())) < len(slots):  # of several rows for one slot the last stays
-            _, last = np.unique(slots[::-1], return_index=True)
-            last = np.sort(len(slots) - 1 - last)
-            kept, slots = kept[last], slots[last]
-        return kept, slots
+        last = last_of_each(slots)
+        return (kept - first, slots) if last is None else (kept[last] - first, slots[last])
+
+    def _drawn(self, first: int, end: int) -> tuple[np.ndarray, np.ndarray]:
+        """Which rows from number ``first`` up to ``end`` draw a slot that there is, and that slot.
+
+        Drawn for many rows ahead, which costs hardly more than for a few.
+        """
+        if end > max(first, self._end):
+            start = max(first, self._end)
+            n = max(end - start, _ROWS_AHEAD)
+            kept, slots = self._late(start, n)
+            old = int(np.searchsorted(self._kept, first))
+            self._kept = np.concatenate([self._kept[old:], start + kept])
+            self._slots = np.concatenate([self._slots[old:], slots])
+            self._end = start + n
+        low, high = self._kept.searchsorted((first, end))
+        return self._kept[low:high], self._slots[low:high]
 
     def _late(self, first: int, n: int) -> tuple[np.ndarray, np.ndarray]:
         """Which of the n rows from number ``first`` on draw a slot that there is, and that slot.
