@@ -45,6 +45,7 @@ from sklearn.preprocessing import StandardScaler
 
 from symtorch.local.explain import explain
 from symtorch.local.frame import Frame
+from symtorch.local.neighbourhood import Neighbourhood
 
 METHODS = ("explain", "no search", "linear", "lime", "lime around x")
 N_FRESH = 500
@@ -89,17 +90,22 @@ def fidelity(prediction: np.ndarray, truth: np.ndarray) -> float:
     return float(np.clip(1 - np.mean((prediction - truth) ** 2) / truth.var(), 0, 1))
 
 
+def neighbourhood(X, x) -> Neighbourhood:
+    """The ten nearest rows and what is around them, as explain takes them by default."""
+    return Frame.make(X, x, [f"x{i}" for i in range(X.shape[1])], ()).neighbourhood(X)
+
+
 def by_explain(X, x, model, output, seed):
     return explain(model, X, x, output=output, seed=seed).predict
 
 
 def by_linear(X, x, model, output, seed):
     """Least squares on the rows that explain draws, with its weights (same seed, same rows)."""
-    frame = Frame.make(X, x, [f"x{i}" for i in range(X.shape[1])], ())
-    near = X[np.argsort(np.linalg.norm(frame.scaled(X), axis=1), kind="stable")[:10]]
-    spread = frame.spread(near)
-    new = frame.draw(1000, spread, np.random.default_rng(seed))
-    weights = np.concatenate([np.ones(10), frame.weights(new, spread, np.sqrt(X.shape[1]))])
+    around = neighbourhood(X, x)
+    near = X[around.near(X)]
+    spread = around.variance(near)
+    new = around.draw(1000, spread, np.random.default_rng(seed))
+    weights = np.concatenate([np.ones(10), around.weights(new, spread)])
     rows = np.concatenate([near, new])
     root = np.sqrt(weights)[:, None]
     scale = np.sqrt(spread)
@@ -161,9 +167,9 @@ def run(name: str, n_points: int, n_stability: int) -> dict:
     flat = 0
     for i, x in enumerate(points):
         output = int(model(x[None])[0].argmax())
-        frame = Frame.make(X, x, [f"x{j}" for j in range(X.shape[1])], ())
-        near = X[np.argsort(np.linalg.norm(frame.scaled(X), axis=1))[:10]]
-        fresh = frame.draw(N_FRESH, frame.spread(near), np.random.default_rng(10_000 + i))
+        around = neighbourhood(X, x)
+        spread = around.variance(X[around.near(X)])
+        fresh = around.draw(N_FRESH, spread, np.random.default_rng(10_000 + i))
         truth = model(fresh)[:, output]
         if truth.std() <= 1e-9 * max(abs(truth).max(), 1e-300):
             flat += 1

@@ -13,7 +13,7 @@ from symtorch.equations import parse
 from symtorch.equations.expr import evaluate
 from symtorch.local.explain import explain
 from symtorch.local.frame import Frame, identifiers
-from symtorch.local.polynomials import polynomial, sparse_polynomials
+from symtorch.local.polynomials import MAX_PAIRED, polynomial, sparse_polynomials
 from symtorch.local.search import path_attributions
 
 RNG = np.random.default_rng(0)
@@ -158,12 +158,32 @@ def test_categories_are_the_same_or_another(engine):
 
 
 def test_neighbours_are_near_in_standard_deviations():
-    frame = Frame.make(X, [0.0, 50.0, 0.0], ["a", "b", "c"], ())
-    np.testing.assert_allclose(frame.scaled(X), (X - [0, 50, 0]) / X.std(axis=0))
-    rows = frame.draw(10_000, frame.spread(X[:10]), np.random.default_rng(0))
-    np.testing.assert_allclose(rows.var(axis=0), X[:10].var(axis=0, ddof=1) / 2, rtol=0.1)
-    d2 = ((rows - frame.point) ** 2 / frame.spread(X[:10])).sum(axis=1)
-    np.testing.assert_allclose(frame.weights(rows, frame.spread(X[:10]), 2.0), np.exp(-d2 / 4))
+    point = np.array([0.0, 50.0, 0.0])
+    around = Frame.make(X, point, ["a", "b", "c"], ()).neighbourhood(X, {"J_nn": 7}, kernel_width=2.0)
+    near = around.near(X)
+    assert near.tolist() == np.argsort(np.linalg.norm((X - point) / X.std(axis=0), axis=1))[:7].tolist()
+    var = around.variance(X[near])
+    np.testing.assert_allclose(var, X[near].var(axis=0, ddof=1) / 2)
+    rows = around.draw(10_000, var, np.random.default_rng(0))
+    np.testing.assert_allclose(rows.var(axis=0), var, rtol=0.1)
+    np.testing.assert_allclose(around.weights(rows, var), np.exp(-((rows - point) ** 2 / var).sum(axis=1) / 4))
+
+
+def test_another_category_is_at_distance_one_and_drawn_as_often_as_it_is_in_the_data():
+    rng = np.random.default_rng(3)
+    data = np.column_stack([rng.normal(size=400), rng.choice([0.0, 1, 2], p=[0.6, 0.2, 0.2], size=400)])
+    point = np.array([0.0, 2.0])
+    around = Frame.make(data, point, ["size", "kind"], ["kind"]).neighbourhood(data, {"J_nn": 40})
+    near = data[around.near(data)]
+    distance = np.hypot(data[:, 0] / data[:, 0].std(), data[:, 1] != 2)
+    np.testing.assert_array_equal(near, data[np.argsort(distance, kind="stable")[:40]])
+    var = around.variance(near)
+    rows = around.draw(10_000, var, np.random.default_rng(0))
+    # Half keep the point's category, half take one of the data's.
+    expected = [np.mean(data[:, 1] == kind) / 2 + (kind == 2) / 2 for kind in (0, 1, 2)]
+    np.testing.assert_allclose([np.mean(rows[:, 1] == kind) for kind in (0, 1, 2)], expected, atol=0.02)
+    d2 = rows[:, 0] ** 2 / var[0] + (rows[:, 1] != 2)
+    np.testing.assert_allclose(around.weights(rows, var), np.exp(-d2 / 2))
 
 
 def test_names_become_identifiers():
@@ -174,7 +194,8 @@ def test_names_become_identifiers():
 
 
 def test_a_sparse_polynomial_is_found_term_by_term():
-    rows = RNG.normal(size=(500, 20)) * np.logspace(-3, 3, 20)
+    # All products are candidates: columns are not more than those whose products are tried.
+    rows = np.random.default_rng(0).normal(size=(500, MAX_PAIRED)) * np.logspace(-3, 3, MAX_PAIRED)
     y = 2 + 3 * rows[:, 4] / rows[:, 4].std() - rows[:, 2] * rows[:, 9] / (rows[:, 2].std() * rows[:, 9].std())
     fits = sparse_polynomials(rows, y, np.ones(500))
     terms, coefficients = fits[2]
@@ -191,6 +212,20 @@ def test_weights_decide_what_is_fitted():
     np.testing.assert_allclose(coefficients, [0, 1], atol=1e-9)
 
 
+@pytest.mark.parametrize("max_terms", [0, 12, 20])
+def test_as_many_terms_as_are_asked_for(max_terms):
+    rows = np.random.default_rng(2).normal(size=(300, 20))
+    factors = np.arange(1.0, 21.0)
+    explanation = explain(lambda X: X @ factors, rows, np.zeros(20), engine=None, max_terms=max_terms)
+    used = sum(value != 0 for value in path_attributions(explanation.equation.expr, np.zeros(20), np.ones(20)))
+    assert used == max_terms
+    if max_terms == 20:
+        assert explanation.r2_held_out == pytest.approx(1)
+        np.testing.assert_allclose(list(explanation.attributions.values()), -factors * explanation.base, atol=1e-8)
+    else:
+        assert explanation.r2_held_out < 0.99
+
+
 # ---- mistakes
 
 
@@ -203,9 +238,12 @@ def test_weights_decide_what_is_fitted():
         ({"categorical": ["x9"]}, "categorical column 'x9' does not exist"),
         ({"names": ["a", "b"]}, "expected 3 different ones"),
         ({"kernel_width": 0}, "kernel_width is 0"),
+        ({"max_terms": -1}, "max_terms is -1"),
+        ({"max_terms": 2.0}, "max_terms is 2.0"),
         ({"n_neighbors": 200}, "J_nn is 200 with 200 rows"),
         ({"n_neighbors": 1}, "n_neighbors is 1"),
         ({"var": 0}, "var is 0"),
+        ({"var": [1.0, 2.0]}, "var has 2 numbers; expected one, or one for each of the 3 inputs"),
         ({"base": [0.0]}, "base has shape"),
         ({"model": lambda rows: rows[:5, 0]}, "returned shape"),
         ({"model": lambda rows: rows[:, :2] * 10}, "say which: output=0"),
