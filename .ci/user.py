@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import assert_type
 
 import numpy as np
+from numpy.typing import NDArray
 
 import symtorch
 
 
-def law(x: np.ndarray) -> np.ndarray:
+def law(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return 2 * x[:, :1] * x[:, 1:]
 
 
