@@ -50,7 +50,7 @@ def test_the_lowest_versions_that_ci_tries_are_those_that_are_allowed() -> None:
     assert len(allowed) == len(PROJECT["dependencies"])  # each has a lower bound
     for extra in EXTRAS.keys() - {"lint"}:
         allowed |= bounds(">=", EXTRAS[extra])
-    tried = pins((ROOT / "constraints-lowest.txt").read_text())
+    tried = pins((ROOT / "constraints-lowest.txt").read_text().split("# Of the same years")[0])
     assert tried == {name: padded(version) for name, version in allowed.items()}
 
 

@@ -40,7 +40,8 @@ def local_front(
     y, weights = sample.Y[:, 0], sample.weights
     assert weights is not None
     found: Front | None = None
-    exprs: list[Expr] = [Constant(float(np.average(y, weights=weights)))]
+    # Of a flat model the mean is its value, without the rounding of sums.
+    exprs: list[Expr] = [Constant(float(np.clip(np.average(y, weights=weights), y.min(), y.max())))]
     if np.ptp(y) > 1e-12 * np.abs(y).max():
         fits = sparse_polynomials(sample.X, y, weights, max(max_terms, COLUMN_TERMS))
         if {"+", "*"} <= options.operators.keys():
