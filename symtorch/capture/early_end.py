@@ -4,7 +4,9 @@ What comes after that block is of no use to a capture, and may be most of the mo
 way is seen by whoever waits for its end, so it is done only where a whole pass has shown that it is safe: each
 watched block is called exactly once in it, and it leaves no trace in any module; nothing is hooked to the
 modules, and no module is of a kind that does work after its children's. Passes with batches of other shapes
-are whole, and so are the 1st, 2nd, 4th, 8th, ... of all, to see that nothing has changed.
+are whole, and so are the 1st, 2nd, 4th, 8th, ... of all, to see that nothing has changed. What a model's code
+does outside of its modules after that block (prints, a list of the caller's) can't be seen from here and is left
+out; ``forward=`` runs every pass to its end.
 """
 
 from __future__ import annotations
