@@ -27,7 +27,6 @@ _INFIX: dict[type, str] = {
     ast.And: "logical_and", ast.Or: "logical_or",
 }  # fmt: skip
 _NUMBERS = {"pi": math.pi, "E": math.e, "inf": math.inf, "nan": math.nan}
-_VARIADIC = ("max", "min")
 
 
 def parse(text: str, names: Sequence[str], operators: Iterable[Operator] = ()) -> Expr:
@@ -144,7 +143,7 @@ class _Reader:
         op = self.operators.get(name) or self.operators.get(ALIASES.get(name, name))
         if op is None:
             raise ParseError(f"function {name!r} in {self.text!r} is not known.")
-        if op.name in _VARIADIC and len(args) > 2:
+        if op.row is not None and op.row.variadic and len(args) > 2:
             return self.fold(op.name, args)
         if len(args) != op.arity:
             raise ParseError(f"{name!r} takes {op.arity} argument(s), got {len(args)} in {self.text!r}.")
