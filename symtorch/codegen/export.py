@@ -36,6 +36,8 @@ from symtorch.codegen.torch_function import SymbolicFunction
 from symtorch.equations.expr import Expr
 from symtorch.errors import InputError
 
+FORMATS = ("sympy", "latex", "numpy", "jax", "torch source", "numpy source", "jax source", "c", "onnx", "torch.export")
+
 LANGUAGES = ("torch", "numpy", "jax")
 
 _SPECIAL = {
@@ -55,6 +57,50 @@ def gamma(value):
     "jax": {name: f"from jax.scipy.special import {name}" for name in ("erf", "erfc", "gamma")},
 }
 """Functions that NumPy has not, by language and name."""
+
+
+def export(form: str, exprs: Sequence[Expr], names: Sequence[str], path: str | Path | None = None) -> Any:
+    """The equations in one of :data:`FORMATS`.
+
+    Args:
+        form: "sympy" and "latex" give a list with one item per equation; "numpy" and "jax" a function
+            (..., n_inputs) -> (..., n_outputs); the sources and "c" text; "torch.export" a program; "onnx" a file.
+        exprs: one tree per output.
+        names: name of each input column.
+        path: where to write it; needed for "onnx", and possible for the sources.
+
+    Returns:
+        what ``form`` says; for a file its path.
+
+    Raises:
+        InputError: another form, or ONNX without a path.
+    """
+    check_form(form, path)
+    if form == "onnx":
+        assert path is not None
+        return onnx(exprs, names, path)
+    if form.endswith("source") or form == "c":
+        text = c_source(exprs, names) if form == "c" else python_source(exprs, names, form.split()[0])
+        if path is None:
+            return text
+        Path(path).write_text(text, encoding="utf-8")
+        return Path(path)
+    make = {
+        "sympy": sympy_expressions,
+        "latex": latex,
+        "numpy": numpy_function,
+        "jax": jax_function,
+        "torch.export": exported_program,
+    }
+    return make[form](exprs, names)
+
+
+def check_form(form: str, path: str | Path | None) -> None:
+    """Raise InputError unless this is a format, with a path where it is a file."""
+    if form not in FORMATS:
+        raise InputError(f"form is {form!r}; expected one of {', '.join(map(repr, FORMATS))}.")
+    if form == "onnx" and path is None:
+        raise InputError("ONNX goes to a file; pass path.")
 
 
 def sympy_expressions(exprs: Sequence[Expr], names: Sequence[str]) -> list[Any]:
