@@ -22,8 +22,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from symtorch.codegen.printing import leaf_name, step_text
-from symtorch.codegen.program import Input, Literal, Program, Slot, Step
+from symtorch.codegen.printing import c_printer, definitions
+from symtorch.codegen.program import Input, Program, Slot
+from symtorch.equations.operators import OPERATORS
 from symtorch.errors import CompilerError
 
 logger = logging.getLogger("symtorch.equations")
@@ -43,11 +44,6 @@ PRELUDE = """\
 #else
 #define APART
 #endif
-
-static inline real mod(real x, real y) {
-    real r = fmod(x, y);
-    return r != 0 && (r < 0) != (y < 0) ? r + y : r;
-}
 """
 
 
@@ -124,23 +120,18 @@ def kernel_source(program: Program, n_inputs: int) -> str:
     n_outputs = len(program.outputs)
     columns = sorted({v.index for v in program.values if isinstance(v, Input)})
     rows = {("x", j): k for k, j in enumerate(columns)}  # of the workspace
-    names = ["" if isinstance(value, Step) else c_leaf(value) for value in program.values]
-    for number, value in enumerate(program.values):
-        if isinstance(value, Input):
-            names[number] = f"w[{rows['x', value.index]}][i]"
+    printer = c_printer(lambda leaf: f"c[{leaf.index}]" if isinstance(leaf, Slot) else f"w[{rows['x', leaf.index]}][i]")
+    names = printer.leaves(program)
     scalars: list[str] = []
     loops: list[list[str]] = []
     pending: dict[int, list[str]] = {}
-    for number, value in enumerate(program.values):
-        if not isinstance(value, Step):
-            continue
-        text = step_text(value, "c", names)
+    for number, step, text in printer.steps(program, names):
         if not varies[number]:
             names[number] = f"k[{len(scalars)}]"
             scalars.append(f"{names[number]} = {text};")
             continue
         names[number] = f"t{number}"
-        lines = [line for a in dict.fromkeys(value.args) for line in pending.pop(a, [])]
+        lines = [line for a in dict.fromkeys(step.args) for line in pending.pop(a, [])]
         lines.append(f"const real t{number} = {text};")
         if uses[number] > 1:
             row = rows.setdefault(("v", number), len(rows))
@@ -167,7 +158,8 @@ def _kernel_text(
     while block > 16 and 8 * block * n_rows > BLOCK_BYTES:
         block //= 2
     parameters = f"real (*restrict w)[{block}], const real *restrict c, const real *restrict k"
-    text = [PRELUDE, _vector_functions()]
+    text = [PRELUDE, *definitions("\n".join(line for loop in [scalars, *loops] for line in loop), "c"), ""]
+    text.append(_vector_functions())
     parts = [loops[i : i + LOOPS_PER_FUNCTION] for i in range(0, len(loops), LOOPS_PER_FUNCTION)]
     for number, part in enumerate(parts):
         text.append(f"static APART void part{number}({parameters}) {{")
@@ -190,39 +182,25 @@ def _kernel_text(
     return "\n".join(text)
 
 
-def c_leaf(value: Input | Slot | Literal) -> str:
-    """A leaf in C."""
-    if isinstance(value, Slot):
-        return f"c[{value.index}]"
-    text = leaf_name(value)
-    return {"inf": "INFINITY", "-inf": "-INFINITY", "nan": "NAN"}.get(text, text)
-
-
-_ONE_ARGUMENT = (
-    "acos acosh asin asinh atan atanh cbrt cos cosh erf erfc exp exp2 expm1 log log10 log1p log2 sin sinh tan tanh"
-)
-_TWO_ARGUMENTS = "atan2 pow"
-
-
 def _vector_functions() -> str:
     """Declarations that say which functions the C library has over vectors.
 
     math.h itself says so under -ffast-math only, which would give up NaN and infinity.
     """
-    lines = ["#ifdef VECTOR_FUNCTIONS"]
-    for names, parameters in ((_ONE_ARGUMENT, "real"), (_TWO_ARGUMENTS, "real, real")):
-        for name in names.split():
-            vector = f'__attribute__((__simd__("notinbranch"))) real (NAMED({name}))({parameters});'
-            lines.append(
-                f"#if VECTOR_FUNCTIONS > 1 || {int(name in ('cos', 'exp', 'log', 'pow', 'sin'))}\n{vector}\n#endif"
+    lines = ["#ifdef GLIBC_MINOR"]
+    for row in (op.row for op in OPERATORS.values()):
+        if row is not None and row.vectorized:
+            vector = (
+                f'__attribute__((__simd__("notinbranch"))) real (NAMED({row.c}))({", ".join(["real"] * row.arity)});'
             )
+            lines.append(f"#if GLIBC_MINOR >= {row.vectorized}\n{vector}\n#endif")
     return "\n".join([*lines, "#endif", ""])
 
 
 _FLAGS = ["-O2", "-fPIC", "-shared", "-w", "-fno-math-errno", "-fno-trapping-math"]
 _TUNED = [*_FLAGS, "-march=native", "-ftree-vectorize", "-fopenmp-simd"]
-# The C library's vector functions: those of glibc 2.35, those of glibc 2.22, none.
-_ATTEMPTS = ([*_TUNED, "-DVECTOR_FUNCTIONS=2"], [*_TUNED, "-DVECTOR_FUNCTIONS=1"], _TUNED, _FLAGS)
+# With the vector functions of glibc 2.35, with those of glibc 2.22, without any.
+_ATTEMPTS = ([*_TUNED, "-DGLIBC_MINOR=35"], [*_TUNED, "-DGLIBC_MINOR=22"], _TUNED, _FLAGS)
 
 
 def build(source: str, dtype: torch.dtype) -> ctypes.CDLL:

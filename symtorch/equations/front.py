@@ -53,10 +53,9 @@ class Equation:
 
     def latex(self, precision: int = 4) -> str:
         """The equation in LaTeX, constants rounded to ``precision`` significant digits."""
-        import sympy
+        from symtorch.equations.sympy_bridge import latex
 
-        expr = self.sympy()
-        return sympy.latex(expr.xreplace({n: sympy.Float(n, precision) for n in expr.atoms(sympy.Float)}))
+        return latex(self.expr, self.variable_names, precision)
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Value on the rows of X (n_samples, n_inputs): (n_samples,), float64."""

@@ -72,7 +72,8 @@ def _function(text: str, arguments: Sequence[str], scope: dict[str, Any]) -> Cal
     return eval(text, scope)
 
 
-def _from_row(row: Row) -> Operator:
+def from_row(row: Row) -> Operator:
+    """The operator that a row describes."""
     arguments = _ARGUMENTS[: row.arity]
 
     def in_sympy(*args: Any) -> Any:  # SymPy is imported when an equation is first shown
@@ -116,7 +117,7 @@ def add(row: Row) -> Operator:
     if taken:
         raise OptionError(f"there is an operator {taken[0]!r} already; give {row.name!r} another name.")
     try:
-        op = _from_row(row)
+        op = from_row(row)
         with np.errstate(all="ignore"):
             op.numpy(*(np.linspace(0.2, 0.8, 3),) * row.arity)
             op.torch(*(torch.linspace(0.2, 0.8, 3, device="cpu"),) * row.arity)
@@ -154,5 +155,5 @@ def parity(op: Operator) -> int:
 
 
 for _row in ROWS:
-    OPERATORS[_row.name] = _from_row(_row)
+    OPERATORS[_row.name] = from_row(_row)
     ALIASES.update(dict.fromkeys(_row.aliases, _row.name))

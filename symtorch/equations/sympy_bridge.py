@@ -43,6 +43,12 @@ def to_sympy(expr: Expr, names: Sequence[str]) -> Any:
     return fold(expr, rule)[0]
 
 
+def latex(expr: Expr, names: Sequence[str], precision: int) -> str:
+    """The tree in LaTeX, constants rounded to ``precision`` significant digits."""
+    shown = to_sympy(expr, names)
+    return sympy.latex(shown.xreplace({n: sympy.Float(n, precision) for n in shown.atoms(sympy.Float)}))
+
+
 # ---- the way back
 
 _RELATIONS = {
