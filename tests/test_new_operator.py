@@ -119,7 +119,7 @@ def test_the_search_uses_what_the_row_says(X):
         np.testing.assert_allclose(argument, present, atol=1e-6)
         np.testing.assert_allclose(slope, np.abs(op.partials(op.numpy(present), present)[0]), atol=1e-6)
     # A periodic function is offered at the frequencies of waves.
-    bank = Bank(X, words, 2000, 2, torch.device("cpu"))
+    bank = Bank(X, words, 4000, 4, torch.device("cpu"))
     rates = {"haversin": 0, "gd": 0}
     for index in bank.grid:
         tree = bank.expr(int(index))
