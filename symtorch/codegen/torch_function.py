@@ -18,7 +18,7 @@ from symtorch.codegen.c_kernel import NativeKernel, compiler
 from symtorch.codegen.program import lower
 from symtorch.codegen.torch_kernel import Kernel, torch_kernel
 from symtorch.equations.expr import Expr, Variable, constants, walk, with_constants
-from symtorch.errors import CompilerError, InputError
+from symtorch.errors import CompilerError, InputError, listed
 
 logger = logging.getLogger("symtorch.equations")
 
@@ -61,7 +61,9 @@ class SymbolicFunction(nn.Module):
         for i, expr in enumerate(exprs):
             beyond = {node.index for node in walk(expr) if isinstance(node, Variable) and node.index >= n_inputs}
             if beyond:
-                raise InputError(f"equation {i} uses columns {sorted(beyond)}, but there are {n_inputs} inputs.")
+                raise InputError(
+                    f"equation {i} uses columns [{listed(sorted(beyond))}], but there are {n_inputs} inputs."
+                )
         self.n_inputs = n_inputs
         self.compiled: bool | str = False
         self._held: frozenset[int] = frozenset()

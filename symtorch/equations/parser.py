@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 
 from symtorch.equations.expr import Call, Constant, Expr, Variable
 from symtorch.equations.operators import ALIASES, OPERATORS, Operator
-from symtorch.errors import ParseError
+from symtorch.errors import ParseError, listed
 
 MAX_LENGTH = 100_000
 """Longest text that is read, in characters."""
@@ -124,7 +124,7 @@ class _Reader:
             return Variable(self.index[name])
         if name in _NUMBERS:
             return Constant(_NUMBERS[name])
-        raise ParseError(f"name {name!r} in {self.text!r} is not one of the variables {self.names}.")
+        raise ParseError(f"name {name!r} in {self.text!r} is not one of the variables {listed(self.names)}.")
 
     def chain(self, node: ast.expr, level: int) -> Expr:
         """Infix operators from the left, without a level per term: a + b + c + ..."""

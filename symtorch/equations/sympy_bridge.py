@@ -16,7 +16,7 @@ from sympy.logic.boolalg import BooleanAtom
 from symtorch.equations.expr import Call, Constant, Expr, Variable, fold
 from symtorch.equations.operators import ALIASES, OPERATORS
 from symtorch.equations.sympy_words import LARGEST_INTEGER, number
-from symtorch.errors import ParseError
+from symtorch.errors import ParseError, listed
 
 
 def to_sympy(expr: Expr, names: Sequence[str]) -> Any:
@@ -90,7 +90,7 @@ class _Reader:
     def read(self, e: Any) -> Expr:
         if isinstance(e, sympy.Symbol):
             if e.name not in self.index:
-                raise ParseError(f"symbol {e.name!r} is not one of the variables {list(self.index)}.")
+                raise ParseError(f"symbol {e.name!r} is not one of the variables {listed(self.index)}.")
             return Variable(self.index[e.name])
         if isinstance(e, BooleanAtom):
             return Constant(1.0 if e else 0.0)
