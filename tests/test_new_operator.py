@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from symtorch.codegen import export
-from symtorch.codegen.c_kernel import compiler
+from symtorch.codegen.c_compiler import compiler
 from symtorch.codegen.torch_function import SymbolicFunction
 from symtorch.engines.native import NativeEngine
 from symtorch.engines.native.flat.bank import Bank

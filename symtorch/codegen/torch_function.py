@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from symtorch.codegen.c_kernel import NativeKernel, compiler
+from symtorch.codegen.c_compiler import compiler
+from symtorch.codegen.c_kernel import NativeKernel
 from symtorch.codegen.program import lower
 from symtorch.codegen.torch_kernel import Kernel, torch_kernel
 from symtorch.equations.expr import Expr, Variable, constants, walk, with_constants

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 from trees import trees
 
-from symtorch.codegen.c_kernel import compiler
+from symtorch.codegen.c_compiler import compiler
 from symtorch.codegen.torch_function import SymbolicFunction
 from symtorch.equations.definitions import operator
 from symtorch.equations.expr import constants, evaluate, to_text
@@ -386,7 +386,7 @@ def test_without_a_compiler_auto_runs_eagerly(monkeypatch):
 def test_a_compiler_that_fails_is_no_disaster_for_auto(monkeypatch, caplog):
     monkeypatch.setattr("symtorch.codegen.torch_function.AUTO_WORK", 0)
     monkeypatch.setattr("symtorch.codegen.torch_function.compiler", lambda: "/bin/false")
-    monkeypatch.setattr("symtorch.codegen.c_kernel.compiler", lambda: "/bin/false")
+    monkeypatch.setattr("symtorch.codegen.c_compiler.compiler", lambda: "/bin/false")
     f = function().use_compiled("auto")
     torch.testing.assert_close(f(inputs(3)), expected(f, inputs(3)))
     assert "not compiled" in caplog.text
