@@ -1,4 +1,4 @@
-"""What an equation is: operators, trees, parsing, fronts, compiling to torch, exporting."""
+"""What an equation is: operators, trees, text, SymPy, fronts and the choice among them, how they look."""
 
 from symtorch.equations.definitions import operator
 from symtorch.equations.front import Equation, Front, Fronts
