@@ -161,6 +161,7 @@ def test_it_can_be_taken_back_and_the_librarys_own_can_not():
         (Row("own", 1, "torch.sin", "np.sin", "sin", "sympy.sin", aliases=("ln",)), "'ln' already"),
         (Row("own", 1, "torch.sin(", "np.sin", "sin", "sympy.sin"), "SyntaxError"),
         (Row("own", 1, "torch.sin", "np.sinus", "sin", "sympy.sin"), "sinus"),
+        (Row("own", 1, "torch.sin", "np.sin", "sin", "sympy.sin", inverse="np.arcsin(v)"), "partials"),
     ],
 )
 def test_a_row_that_can_not_be_used_says_why(row, message):

@@ -116,6 +116,8 @@ def add(row: Row) -> Operator:
     taken = [name for name in (row.name, *row.aliases) if name in OPERATORS or name in ALIASES]
     if taken:
         raise OptionError(f"there is an operator {taken[0]!r} already; give {row.name!r} another name.")
+    if row.inverse and not row.partials:
+        raise OptionError(f"operator {row.name!r} has an inverse, which is of use with its partials only; add them.")
     try:
         op = from_row(row)
         with np.errstate(all="ignore"):

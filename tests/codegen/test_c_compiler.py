@@ -184,7 +184,7 @@ def test_libraries_are_unloaded_with_the_last_function_that_uses_them(own_folder
 
 @needs_compiler
 def test_what_a_killed_process_leaves_is_removed_by_a_later_one(fake, own_folder, monkeypatch):
-    script = fake(f"touch {own_folder}/started; sleep 1000")
+    script = fake(f"echo $$ > {own_folder}/pid; mv {own_folder}/pid {own_folder}/started; exec sleep 1000")
     code = (
         "import os, tempfile, torch; from symtorch.codegen.c_compiler import build; "
         f"tempfile.tempdir = {str(own_folder)!r}; build('', torch.float32, 'kernel')"
@@ -194,9 +194,9 @@ def test_what_a_killed_process_leaves_is_removed_by_a_later_one(fake, own_folder
     while not (own_folder / "started").exists():
         assert process.poll() is None
         time.sleep(0.05)
-    for victim in (process.pid, *children(process.pid)):
-        os.kill(victim, signal.SIGKILL)
+    process.kill()
     process.wait()
+    os.kill(int((own_folder / "started").read_text()), signal.SIGKILL)
     (left,) = left_behind(own_folder)
     monkeypatch.undo()
     monkeypatch.setattr(tempfile, "tempdir", str(own_folder))
@@ -209,9 +209,3 @@ def test_what_a_killed_process_leaves_is_removed_by_a_later_one(fake, own_folder
     c_compiler._remove_stale.cache_clear()
     function().use_compiled(True)(X)
     assert left_behind(own_folder) == ["symtorch-of-a-user"]
-
-
-def children(pid):
-    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
-    found = [int(line) for line in listed.stdout.split()]
-    return [*found, *(grandchild for child in found for grandchild in children(child))]
