@@ -1,8 +1,12 @@
 """A new operator is one row, and then everything knows it."""
 
+from __future__ import annotations
+
 import pickle
 import subprocess
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,7 +46,7 @@ SPACE = {"binary_operators": ["+", "-", "*"], "unary_operators": ["haversin", "g
 
 
 @pytest.fixture(autouse=True)
-def rows():
+def rows() -> Iterator[None]:
     for row in (HAVERSINE, GUDERMANN):
         add(row)
     yield
@@ -51,18 +55,18 @@ def rows():
 
 
 @pytest.fixture
-def X():
+def X() -> np.ndarray:
     return np.random.default_rng(0).uniform(-2.0, 2.0, size=(300, 2))
 
 
-def law(X):
+def law(X: np.ndarray) -> np.ndarray:
     return 1.5 * np.sin(X[:, 0] / 2) ** 2 - np.arctan(np.sinh(0.7 * X[:, 1]))
 
 
 TEXT = "1.5*hav(a) - gd(0.7*b)"
 
 
-def test_it_is_read_printed_and_computed(X):
+def test_it_is_read_printed_and_computed(X: np.ndarray) -> None:
     tree = parse(TEXT, NAMES)
     assert to_text(tree, NAMES) == "1.5*haversin(a) - gd(0.7*b)"
     np.testing.assert_allclose(evaluate(tree, X), law(X), rtol=1e-14)
@@ -72,7 +76,7 @@ def test_it_is_read_printed_and_computed(X):
     )
 
 
-def test_torch_has_its_gradient(X):
+def test_torch_has_its_gradient(X: np.ndarray) -> None:
     f = SymbolicFunction([parse(TEXT, NAMES)], 2)
     x = torch.tensor(X, requires_grad=True)
     torch.testing.assert_close(f(x)[:, 0], torch.tensor(law(X)), rtol=1e-12, atol=1e-13)
@@ -81,7 +85,7 @@ def test_torch_has_its_gradient(X):
 
 @pytest.mark.skipif(compiler() is None, reason="needs a C compiler")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_machine_code(X, dtype):
+def test_machine_code(X: np.ndarray, dtype: torch.dtype) -> None:
     f = SymbolicFunction([parse(TEXT, NAMES)], 2).use_compiled(True)
     accuracy = 1e-5 if dtype == torch.float32 else 1e-12
     y = f(torch.tensor(X, dtype=dtype))[:, 0]
@@ -89,14 +93,14 @@ def test_machine_code(X, dtype):
 
 
 @pytest.mark.parametrize("language", ["numpy", "torch"])
-def test_exported_sources_need_no_symtorch(X, language):
-    scope = {}
+def test_exported_sources_need_no_symtorch(X: np.ndarray, language: str) -> None:
+    scope: dict[str, Any] = {}
     exec(export.python_source([parse(TEXT, NAMES)], NAMES, language), scope)
     y = scope["equations"](X if language == "numpy" else torch.tensor(X))
     np.testing.assert_allclose(np.asarray(y)[:, 0], law(X), rtol=1e-12)
 
 
-def test_the_native_search_finds_a_law_with_it(X):
+def test_the_native_search_finds_a_law_with_it(X: np.ndarray) -> None:
     options = SearchOptions.from_params({**SPACE, "random_state": 0})
     samples = Samples(
         X, np.stack([law(X), np.arctan(np.sinh(X[:, 0] * X[:, 1] + 0.5))], axis=1), variable_names=tuple(NAMES)
@@ -106,7 +110,7 @@ def test_the_native_search_finds_a_law_with_it(X):
         assert "gd(" in str(front.best)
 
 
-def test_the_search_uses_what_the_row_says(X):
+def test_the_search_uses_what_the_row_says(X: np.ndarray) -> None:
     words = Vocabulary(SearchOptions.from_params(SPACE))
     assert "gd" in [wrap.name for wrap in wraps(words)]  # one inverse: it can be taken off from outside
     assert "haversin" not in [wrap.name for wrap in wraps(words)]  # two in a period
@@ -115,7 +119,10 @@ def test_the_search_uses_what_the_row_says(X):
     assert sum(unary.is_function for unary in unaries(words)) == 2  # of -x they are nothing new
     x = X[:, 0]
     for op, present in ((gd, x), (haversine, x), (haversine, 8.0 * x)):
-        argument, slope = undo(Call(op, (Variable(0),)), 0, op.numpy(present), present * (1 + 1e-9))
+        undone = undo(Call(op, (Variable(0),)), 0, op.numpy(present), present * (1 + 1e-9))
+        assert undone is not None
+        assert op.partials is not None
+        argument, slope = undone
         np.testing.assert_allclose(argument, present, atol=1e-6)
         np.testing.assert_allclose(slope, np.abs(op.partials(op.numpy(present), present)[0]), atol=1e-6)
     # A periodic function is offered at the frequencies of waves.
@@ -128,12 +135,12 @@ def test_the_search_uses_what_the_row_says(X):
     assert rates["haversin"] > 1.5 * rates["gd"] > 0
 
 
-def test_it_is_suggested(X):
+def test_it_is_suggested(X: np.ndarray) -> None:
     y = 2.0 * np.arctan(np.sinh(1.3 * X[:, 1] - 0.4)) + 1.0
     assert suggest(X, y, NAMES)[0].function == "gd"
 
 
-def test_it_goes_to_other_processes():
+def test_it_goes_to_other_processes() -> None:
     blob = pickle.dumps(parse(TEXT, NAMES))
     code = (
         "import pickle, sys, numpy as np; from symtorch.equations.expr import evaluate; "
@@ -143,7 +150,7 @@ def test_it_goes_to_other_processes():
     assert float(done.stdout) == pytest.approx(law(np.array([[0.3, -1.2]]))[0], rel=1e-14)
 
 
-def test_it_can_be_taken_back_and_the_librarys_own_can_not():
+def test_it_can_be_taken_back_and_the_librarys_own_can_not() -> None:
     remove("gd")
     with pytest.raises(ParseError, match="'gd'"):
         parse("gd(a)", NAMES)
@@ -164,7 +171,7 @@ def test_it_can_be_taken_back_and_the_librarys_own_can_not():
         (Row("own", 1, "torch.sin", "np.sin", "sin", "sympy.sin", inverse="np.arcsin(v)"), "partials"),
     ],
 )
-def test_a_row_that_can_not_be_used_says_why(row, message):
+def test_a_row_that_can_not_be_used_says_why(row: Row, message: str) -> None:
     with pytest.raises(OptionError, match=message):
         add(row)
     assert OPERATORS.get(row.name) is not row
