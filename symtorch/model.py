@@ -425,10 +425,10 @@ class SymbolicModel(LegacyNames, Formulas, Trainable, Prunable, Persistent):
         return "\n".join([f"{self.block_name!r}, uses its {mode}", *display.text_lines(self.equations)])
 
     def _repr_html_(self) -> str:
-        return display.html_table(self.block_name, self.equations)
+        return display.picks_html(self.equations, self.block_name)
 
     def _repr_latex_(self) -> str | None:
-        return display.latex(self.equations) if self.fronts else None
+        return display.picks_latex(self.equations) if self.fronts else None
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_cache": None}  # captured data is no part of a copy or a file

@@ -19,7 +19,7 @@ from symtorch.engines.options import SearchOptions
 from symtorch.engines.registry import resolve
 from symtorch.engines.samples import MIN_SAMPLES, Samples
 from symtorch.equations.expr import Constant
-from symtorch.equations.front import Equation, Front
+from symtorch.equations.front import Equation, Front, Fronts
 from symtorch.errors import InputError
 from symtorch.local.neighbourhood import Neighbourhood
 from symtorch.surrogate.fidelity import judged
@@ -186,9 +186,9 @@ def distill(
     to_search = [i for i in wanted if i not in fronts]
     if to_search:
         fronts |= zip(to_search, engine.search(train.outputs(to_search), plan.options, progress), strict=True)
-    fronts = {i: judged(fronts[i], held_out, i) for i in wanted}
-    engine.keep(fronts)
-    return fronts
+    found = Fronts({i: judged(fronts[i], held_out, i) for i in wanted})
+    engine.keep(found)
+    return found
 
 
 def _usable(save_path: str | Path | None, resume: bool) -> Path | None:
