@@ -12,8 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from symtorch.engines.native.flat.search import FlatSearch
-from symtorch.engines.native.structure.candidates import EXACT, VISIBLE, Candidate, convincing
 from symtorch.engines.native.structure.decompose import Laws, find_laws
+from symtorch.engines.native.structure.solutions import Solution, convincing
+from symtorch.engines.native.structure.tuning import is_formula, tuning
 from symtorch.engines.options import SearchOptions
 from symtorch.engines.samples import Samples
 
@@ -77,7 +78,7 @@ def close_at_bend(search: FlatSearch, found: Sequence[Laws | None]) -> None:
     From there on longer equations fit the teacher's error, and rounds no longer pay.
     """
     for archive, laws in zip(search.archives, found, strict=True):
-        if laws is not None and laws.floor > EXACT:
-            front = [Candidate(c.expr, c.complexity, c.loss) for c in archive.pareto()]
-            if convincing(front, laws.floor, 10 * VISIBLE):
+        if laws is not None and not is_formula(laws.floor):
+            front = [Solution(c.expr, c.complexity, c.loss) for c in archive.pareto()]
+            if convincing(front, laws.floor, 10 * tuning().visible):
                 archive.goal = max(archive.goal, archive.best)
