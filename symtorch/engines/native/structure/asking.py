@@ -20,10 +20,6 @@ from symtorch.engines.samples import Samples
 
 logger = logging.getLogger("symtorch.engines.native")
 
-_COMPARED = 256
-_SAME = 0.1
-"""A teacher that differs from the outputs by more than this, as a share of their variance, is not theirs."""
-
 
 def ask_teacher(
     search: FlatSearch, samples: Samples, outputs: Sequence[int], options: SearchOptions, seed: int
@@ -39,12 +35,12 @@ def ask_teacher(
     """
     assert samples.teacher is not None
     found: list[Laws | None] = [None] * len(outputs)
-    answers = np.asarray(samples.teacher(samples.X[:_COMPARED]), dtype=np.float64)
+    answers = np.asarray(samples.teacher(samples.X[: tuning().compared]), dtype=np.float64)
     for position, k in enumerate(outputs):
         if search.out_of_time():
             break
-        y = samples.Y[:_COMPARED, k]
-        if not np.mean((answers[:, k] - y) ** 2) <= _SAME * np.var(samples.Y[:, k]):
+        y = samples.Y[: tuning().compared, k]
+        if not np.mean((answers[:, k] - y) ** 2) <= tuning().stranger * np.var(samples.Y[:, k]):
             logger.info("the teacher doesn't answer as output %d says; searching on the data only", k)
             continue
         found[position] = _ask(search, samples, position, k, options, seed)
@@ -68,7 +64,7 @@ def _ask(search: FlatSearch, samples: Samples, position: int, k: int, options: S
 def close_solved(search: FlatSearch, found: Sequence[Laws | None]) -> None:
     """Let the search go no further where a law was found that is as good as the teacher."""
     for archive, laws in zip(search.archives, found, strict=True):
-        if laws is not None and laws.solved and archive.best <= 2.0 * laws.loss + 1e-12:
+        if laws is not None and laws.solved and archive.best <= tuning().kept * laws.loss + 1e-12:
             archive.goal = max(archive.goal, archive.best)
 
 
@@ -80,5 +76,5 @@ def close_at_bend(search: FlatSearch, found: Sequence[Laws | None]) -> None:
     for archive, laws in zip(search.archives, found, strict=True):
         if laws is not None and not is_formula(laws.floor):
             front = [Solution(c.expr, c.complexity, c.loss) for c in archive.pareto()]
-            if convincing(front, laws.floor, 10 * tuning().visible):
+            if convincing(front, laws.floor, tuning().visible_late):
                 archive.goal = max(archive.goal, archive.best)

@@ -178,7 +178,7 @@ class _Decomposition:
     def _follow(self, step: Step, problem: Problem, floor: float, points: Points) -> list[Solution]:
         solved = []
         for part in step.parts(problem):
-            if np.isfinite(part.y).mean() < 0.5:
+            if np.isfinite(part.y).mean() < tuning().answered:
                 return []
             answers = self.solve(part, floor)
             if not answers:
@@ -188,8 +188,10 @@ class _Decomposition:
         return points.fitted(joined, self.words, is_formula(floor))
 
     def _undivided(self, points: Points, floor: float) -> list[Solution]:
-        exact = is_formula(floor)
-        goal = 1e-20 if exact else max(2 * points.noise, 0.3 * floor, 1e-10)
+        exact, numbers = is_formula(floor), tuning()
+        goal = (
+            numbers.exact_goal if exact else max(numbers.goal_noise * points.noise, numbers.goal_floor * floor, 1e-10)
+        )
         found: list[Solution] = []
         if points.Z.shape[1] == 1:
             found = points.fitted(one_input_forms(points.Z[:, 0], points.y, self.words), self.words, exact)
@@ -198,17 +200,17 @@ class _Decomposition:
         if self.pieces_left <= 0:
             return found
         self.pieces_left -= 1
-        level = max(points.noise, 0.1 * floor)
+        level = max(points.noise, numbers.level_floor * floor)
 
         def enough(front: Sequence[Solution], late: bool) -> bool:
-            return convincing(front, level, np.inf if late and not exact else tuning().visible_piece)
+            return convincing(front, level, np.inf if late and not exact else numbers.visible_piece)
 
         exprs = self.flat(points.Z, points.y, max(goal, 1e-13), enough)
         found = pareto(found + points.fitted(exprs, self.words, exact))
         n_inputs = points.Z.shape[1]
         if n_inputs > 1 and not convincing(found, floor):
             # As dear as the flat search of the whole, and other plans mostly end at the same piece.
-            self.pieces_left -= 2 * n_inputs
+            self.pieces_left -= numbers.price_per_input * n_inputs
         return found
 
     def _points(self, problem: Problem, floor: float) -> Points | None:

@@ -68,6 +68,26 @@ class StructureTuning:
         slow: fall of log(loss) per unit of complexity that fitting a teacher's error brings, at most.
         slow_start: fall of log(loss) that is never enough to doubt a law: two losses within a factor of two.
         better: a dearer solution stays if its loss is at most this many times the cheaper one's.
+        exact_goal, goal_noise, goal_floor: the flat search for a piece ends at this loss, for an exact piece; at this
+            many times the error of the piece's answers as their replicas tell it, and of the floor, for others.
+        level_floor: the error of a piece is taken for at least this share of the floor.
+        price_per_input: pieces that a piece of several inputs counts as, per input, if it remains without a law. It
+            is as dear as the flat search of the whole, and other plans mostly end at the same piece.
+        answered: share of the points of a piece that must have an answer.
+        visible_late: as ``visible``, once the flat search on the samples themselves has found nothing better.
+        kept: a law counts as kept by the user's operators if it loses at most this many times more on the samples.
+        compared: rows on which the teacher's answers are compared with the outputs.
+        stranger: a teacher that differs from the outputs by more than this is not theirs.
+        forms: forms of one input that are fitted.
+        forms_written: forms of one input that are written out and priced in the user's operators.
+        form_found: loss at which a straight line is the law, and nothing else need be tried.
+        form_rounding: losses of forms below this are all the same.
+        form_worst: loss above which a form is not worth a fit.
+        curves_narrowed: curves for which the constant inside is narrowed down.
+        constant_price: a constant more must lower the loss of a form by this factor. Fitting noise lowers it by
+            n/(n - 1); the rest is for the form, which is one of many.
+        grid_gain: what a fit that starts from a grid of frequencies gains, at least.
+        largest_exponent: exp of more is out of the range of any sensible law.
         pruned: a shorter solution stays if its loss is at most this many times the longer one's.
     """
 
@@ -122,6 +142,25 @@ class StructureTuning:
     slow_start: float = 0.7
     better: float = 0.95
     pruned: float = 20.0
+    exact_goal: float = 1e-20
+    goal_noise: float = 2.0
+    goal_floor: float = 0.3
+    level_floor: float = 0.1
+    price_per_input: int = 2
+    answered: float = 0.5
+    visible_late: float = 600.0
+    kept: float = 2.0
+    compared: int = 256
+    stranger: float = 0.1
+    forms: int = 8
+    forms_written: int = 60
+    form_found: float = 1e-20
+    form_rounding: float = 1e-24
+    form_worst: float = 0.3
+    curves_narrowed: int = 8
+    constant_price: float = 1.3
+    grid_gain: float = 1e-3
+    largest_exponent: float = 50.0
 
 
 def tuning() -> StructureTuning:
