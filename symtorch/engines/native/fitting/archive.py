@@ -63,7 +63,6 @@ class Archive:
         loss: what is minimised.
         scale: loss of the best constant, on ``rows``.
         parsimony: added to the relative loss per unit of complexity when candidates compete.
-        goal: relative loss at which the search for this output is done.
         found: by shape, the best of every shape that was worth keeping.
         front: by complexity, the best of each.
     """
@@ -74,7 +73,6 @@ class Archive:
     loss: Loss
     scale: float
     parsimony: float = 0.0
-    goal: float = EXACT
     found: dict[str, Candidate] = field(default_factory=dict)
     front: dict[int, Candidate] = field(default_factory=dict)
     tried: set[str] = field(default_factory=set)

@@ -79,12 +79,13 @@ def sums_of(pool: Sequence[Expr], values: np.ndarray, rows: Rows) -> Iterator[Ex
         yield normal.add([*parts, Constant(offset)])
 
 
-def share(archives: Sequence[Archive], X: np.ndarray, which: Sequence[int]) -> dict[int, list[Expr]]:
+def sums_for(which: Sequence[int], archives: Sequence[Archive], X: np.ndarray) -> dict[int, list[Expr]]:
     """Candidates for these outputs, made of what all outputs have found.
 
     Args:
-        X: (n, n_inputs), the archives' rows.
         which: positions of the outputs that candidates are wanted for.
+        archives: of all outputs.
+        X: (n, n_inputs), the archives' rows.
     """
     pool = terms_found(archives)
     if not pool:

@@ -17,7 +17,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from symtorch.engines.native.flat.search import Budget, FlatSearch
+from symtorch.engines.native.fitting.archive import Archive
+from symtorch.engines.native.flat.search import Budget, FlatSearch, Phase
 from symtorch.engines.native.forms.normal import add, normalise
 from symtorch.engines.native.forms.simplify import shortest
 from symtorch.engines.native.forms.vocabulary import Vocabulary
@@ -30,8 +31,8 @@ from symtorch.engines.native.structure.solutions import (
     Solution,
     combinations,
     convincing,
+    front_of,
     likeliest,
-    pareto,
 )
 from symtorch.engines.native.structure.steps import Finder, Step
 from symtorch.engines.native.structure.tuning import is_formula, tuning
@@ -45,7 +46,6 @@ Enough = Callable[[Sequence[Solution], bool], bool]
 FlatSolver = Callable[[np.ndarray, np.ndarray, float, Enough], Sequence[Expr]]
 """(Z, y, goal, enough) -> normal forms over Z's columns, fitted. It stops once 1 - R² is below the goal, or
 once ``enough`` says so of the front."""
-_EARLY = ("constants",)
 
 
 @dataclass(frozen=True)
@@ -116,15 +116,15 @@ def piece_solver(options: SearchOptions, seed: int, stopped: Callable[[], bool] 
     )
 
     def solve(Z: np.ndarray, y: np.ndarray, goal: float, enough: Enough) -> list[Expr]:
-        def report(stage: str, done: int, total: int) -> None:
-            archive = search.archives[0]
+        def is_law(output: int, archive: Archive, phase: Phase) -> bool:
+            if stopped():
+                return True
             front = [Solution(c.expr, c.complexity, c.loss) for c in archive.pareto()]
-            if stopped() or (stage not in ("start", "contexts") and enough(front, stage not in _EARLY)):
-                archive.goal = np.inf
+            return phase >= Phase.FITTED and enough(front, phase > Phase.FITTED)
 
         budget = Budget(rounds=1, goal=goal * float(np.var(y)))
-        search = FlatSearch(Z, y[:, None], words, budget, seed=seed, report=report)
-        archive = search.run()[0]
+        search = FlatSearch(Z, y[:, None], words, budget, seed=seed)
+        archive = search.run(is_law)[0]
         if search.stop_reason == "interrupted":
             raise KeyboardInterrupt
         return [candidate.expr for candidate in archive.pareto()]
@@ -163,7 +163,7 @@ class _Decomposition:
         width = widths[min(problem.depth, len(widths) - 1)]
         steps = [step for step in _diverse(findings.steps) if self._can_write(step, problem)]
         for step in steps[:width]:
-            found = pareto(found + self._follow(step, problem, floor, points))
+            found = front_of(found + self._follow(step, problem, floor, points))
             if convincing(found, floor) or self.pieces_left <= 0:
                 return found
             if not is_formula(floor) and convincing(found, floor, np.inf):
@@ -172,7 +172,7 @@ class _Decomposition:
         # At the root the flat search on the samples follows anyway; it needn't be done twice.
         plausible = not is_formula(floor) and convincing(found, floor, np.inf)
         if problem.depth > 0 or (problem.n_inputs <= tuning().most_flat_inputs and not plausible):
-            found = pareto(found + self._undivided(points, floor))
+            found = front_of(found + self._undivided(points, floor))
         return found
 
     def _follow(self, step: Step, problem: Problem, floor: float, points: Points) -> list[Solution]:
@@ -206,7 +206,7 @@ class _Decomposition:
             return convincing(front, level, np.inf if late and not exact else numbers.visible_piece)
 
         exprs = self.flat(points.Z, points.y, max(goal, 1e-13), enough)
-        found = pareto(found + points.fitted(exprs, self.words, exact))
+        found = front_of(found + points.fitted(exprs, self.words, exact))
         n_inputs = points.Z.shape[1]
         if n_inputs > 1 and not convincing(found, floor):
             # As dear as the flat search of the whole, and other plans mostly end at the same piece.

@@ -21,7 +21,7 @@ from symtorch.engines.native.forms.places import places, put
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.structure.tuning import is_formula, tuning
 from symtorch.equations.expr import Call, Expr, size
-from symtorch.equations.selection import bends
+from symtorch.equations.selection import bends, pareto
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ class Points:
 
         made = [c for expr in exprs if (c := solution(expr, 30)) is not None]
         if not exact:
-            for c in likeliest(pareto(made), 2):
+            for c in likeliest(front_of(made), 2):
                 made += pruned(c, lambda expr: solution(expr, 12))
-        return pareto(made)
+        return front_of(made)
 
 
 def pruned(found: Solution, refit: Callable[[Expr], Solution | None]) -> Iterator[Solution]:
@@ -87,15 +87,10 @@ def linearised(expr: Expr) -> Iterator[Expr]:
             yield normalise(put(expr, path, node.args[0]))
 
 
-def pareto(found: Sequence[Solution]) -> list[Solution]:
+def front_of(found: Sequence[Solution]) -> list[Solution]:
     """By rising cost and falling loss; nothing beyond the first exact one."""
-    kept: list[Solution] = []
-    for c in sorted(found, key=lambda c: (c.cost, c.loss)):
-        if not kept or c.loss < tuning().better * kept[-1].loss:
-            kept.append(c)
-        if kept[-1].loss < 1e-18:
-            break
-    return kept
+    chosen = pareto([c.cost for c in found], [c.loss for c in found], tuning().better, 1e-18)
+    return [found[position] for position in chosen]
 
 
 def convincing(front: Sequence[Solution], floor: float, factor: float | None = None) -> bool:

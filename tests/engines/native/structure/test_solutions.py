@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from symtorch.engines.native.structure.solutions import Solution, convincing, likeliest, pareto
+from symtorch.engines.native.structure.solutions import Solution, convincing, front_of, likeliest
 from symtorch.equations.expr import Variable
 
 
@@ -14,4 +14,4 @@ def test_the_law_is_where_the_front_bends_and_convinces_only_near_the_floor() ->
     assert not convincing([], 1.0)
     assert convincing([Solution(Variable(0), 9, 1e-28)], 1e-31)
     assert not convincing([Solution(Variable(0), 9, 1e-15)], 1e-31)  # close, but the teacher is exact
-    assert [c.cost for c in pareto([*front, Solution(Variable(0), 12, 1e-4)])] == [1, 5, 9, 14, 25]
+    assert [c.cost for c in front_of([*front, Solution(Variable(0), 12, 1e-4)])] == [1, 5, 9, 14, 25]
