@@ -41,14 +41,21 @@ class Disagreement:
         error: mean squared difference between the answers and what the step predicts, relative to their variance;
             0, the bound that says nothing, where too few predictions are defined.
         weights: for every part how much an error of its answers, relative to their variance, counts in the whole's.
+        sees_most: see :attr:`.Step.sees_most`.
     """
 
     error: float
     weights: tuple[float, ...]
+    sees_most: bool = True
 
     def with_parts(self, errors: Sequence[float]) -> float:
-        """The whole's error, given what is known of the errors of the parts. Each step sees what it averages away."""
-        return self.error + sum(weight * error for weight, error in zip(self.weights, errors, strict=True))
+        """The whole's error, given what is known of the errors of the parts: they see what this step averages away.
+
+        A wrong step below shows an error that is none of the teacher's, so parts may at most double what is seen
+        here. That idle inputs do nothing says little, so below that they count in full.
+        """
+        parts = sum(weight * error for weight, error in zip(self.weights, errors, strict=True))
+        return self.error + (min(parts, self.error) if self.sees_most else parts)
 
 
 def disagreement(step: Step, problem: Problem, parts: Sequence[Problem]) -> Disagreement:
@@ -56,7 +63,7 @@ def disagreement(step: Step, problem: Problem, parts: Sequence[Problem]) -> Disa
 
     Parts are known up to a factor or a shift, which are fitted.
     """
-    nothing = Disagreement(0.0, (0.0,) * len(parts))
+    nothing = Disagreement(0.0, (0.0,) * len(parts), step.sees_most)
     if len(parts) > len(_PIECES):
         return nothing
     rows = slice(None, tuning().piece_rows)
@@ -76,7 +83,7 @@ def disagreement(step: Step, problem: Problem, parts: Sequence[Problem]) -> Disa
         weights.append(min(change, 1.0) if np.isfinite(change) else 0.0)
     # What explains the test is a share of the step's error; far more comes of a replica that tells nothing.
     most = tuning().spread * step.residual
-    return Disagreement(min(float(loss / np.var(y)), most), tuple(weights))
+    return Disagreement(min(float(loss / np.var(y)), most), tuple(weights), step.sees_most)
 
 
 def _mean_answers(part: Problem) -> np.ndarray:
