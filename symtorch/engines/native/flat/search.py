@@ -24,23 +24,13 @@ from symtorch.engines.native.flat.contexts import first_guesses
 from symtorch.engines.native.flat.pursuit import likely_factors, pursue
 from symtorch.engines.native.flat.refine import refine, with_more_constants
 from symtorch.engines.native.flat.sharing import sums_for
+from symtorch.engines.native.flat.tuning import SearchTuning
 from symtorch.engines.native.flat.watch import Watch
 from symtorch.engines.native.forms import normal
 from symtorch.engines.native.forms.neighbours import neighbours
 from symtorch.engines.native.forms.vocabulary import Vocabulary
+from symtorch.engines.native.tuning import current
 from symtorch.equations.expr import Constant, Expr, Variable, evaluate
-
-_BANK_ROWS = 128
-_FEW_ROWS = 256
-_SKETCH_PARTNERS = 40
-_SKETCHED = 4000
-"""Expressions of the bank, the cheapest ones, that a sketch is made of."""
-_PROGRESS = 0.03
-"""A round that lowers the front by less than this (in decades, on average over all sizes) was in vain."""
-
-_DEAR = 0.35
-_MUTATED = 4
-"""Expressions that are mutated in a round, one after the other: what one brings may be the next."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +101,7 @@ def schedule(rounds: int, n_outputs: int) -> list[Stage]:
     small, large = False, True
     table = [
         Stage("start", lambda s: s._start(), Phase.GUESSED),
-        Stage("contexts", lambda s: s._guess(s.open, small, 150), Phase.GUESSED),
+        Stage("contexts", lambda s: s._guess(s.open, small), Phase.GUESSED),
         Stage("constants", lambda s: s._add_constants(), Phase.FITTED, spreads=True),
         Stage("refine 1", lambda s: s._refine(small)),
     ]
@@ -127,7 +117,7 @@ def schedule(rounds: int, n_outputs: int) -> list[Stage]:
     for i in range(3, rounds + 3):
         if i == 4:
             table += [
-                Stage("contexts, all", lambda s: s._guess(s.open, large, 400)),
+                Stage("contexts, all", lambda s: s._guess(s.open, large)),
                 Stage("constants, all", lambda s: s._add_constants(), Phase.ROUND, spreads=True, measured=True),
             ]
         bank = large if i % 2 == 1 else small
@@ -175,10 +165,11 @@ class FlatSearch:
 
     def __post_init__(self) -> None:
         self.watch = Watch(self.budget.seconds, self.news)
+        self.tuning = current(SearchTuning)
         n = len(self.X)
         order = np.random.default_rng(self.seed).permutation(n)
-        self._bank_rows = np.sort(order[:_BANK_ROWS])
-        few = np.sort(order[: min(n, _FEW_ROWS)])
+        self._bank_rows = np.sort(order[: self.tuning.bank_rows])
+        few = np.sort(order[: self.tuning.few_rows])
         self._heights: dict[int, float] = {}
         self._still: dict[int, int] = {}
         self._enough: set[int] = set()
@@ -244,7 +235,7 @@ class FlatSearch:
         """Note for how many rounds the front of each output has hardly moved."""
         for k in self.open:
             height = self.archives[k].height()
-            moved = self._heights.get(k, np.inf) - height > _PROGRESS
+            moved = self._heights.get(k, np.inf) - height > self.tuning.progress
             self._heights[k] = height
             self._still[k] = 0 if moved else self._still.get(k, 0) + 1
 
@@ -260,23 +251,31 @@ class FlatSearch:
     def offer(self, output: int, exprs: Sequence[Expr]) -> None:
         """Candidates from elsewhere: fitted, cleaned and kept if they are good."""
         for expr in exprs:
-            self.archives[output].offer(normal.normalise(expr), steps=30)
+            self.archives[output].offer(normal.normalise(expr), self.tuning.offer_steps)
 
     def sketch(self) -> None:
         """The first, cheap stages for every output, solved or not: simple approximations."""
         self._start()
         imperfect = [k for k, archive in enumerate(self.archives) if archive.best > 0.0]
-        self._guess(imperfect, False, _SKETCH_PARTNERS, _SKETCHED, 80)
+        tuning = self.tuning
+        self._consider_guesses(
+            imperfect, self.bank(False), tuning.sketch_partners, tuning.sketch_size, tuning.sketch_guesses
+        )
 
     # ---- stages
 
     def bank(self, large: bool) -> Bank:
         """The building blocks, made when they are first wanted."""
         if large not in self._banks:
-            size, level = (60000, 7) if large else (12000, 5)
-            X = self.X[self._bank_rows]
-            self._banks[large] = Bank(X, self.words, size, level, self.device, self.seed)
+            tuning = self.tuning
+            size = tuning.large_size if large else tuning.small_size
+            level = tuning.large_level if large else tuning.small_level
+            self._banks[large] = Bank(self._at_bank(self.X), self.words, size, level, self.device, self.seed)
         return self._banks[large]
+
+    def _at_bank(self, values: np.ndarray) -> np.ndarray:
+        """The bank's rows of values on all rows."""
+        return values[self._bank_rows]
 
     def _start(self) -> None:
         """What needs no search: a constant, the inputs, lines through them."""
@@ -287,26 +286,21 @@ class FlatSearch:
             lines = [normal.add([Constant(mean), normal.multiply([Constant(0.5), x])]) for x in inputs]
             archive.consider([*inputs, *lines], self.watch.checkpoint)
 
-    def _guess(
-        self, outputs: Sequence[int], large: bool, n_partners: int, limit: int | None = None, most: int | None = None
-    ) -> None:
-        bank = self.bank(large)
-        most = most or (200 if large else 120)
+    def _guess(self, outputs: Sequence[int], large: bool) -> None:
+        bank, tuning = self.bank(large), self.tuning
+        if large:
+            self._consider_guesses(outputs, bank, tuning.large_partners, bank.n_unit, tuning.large_guesses)
+        else:
+            self._consider_guesses(outputs, bank, tuning.partners, bank.n_unit, tuning.guesses)
+
+    def _consider_guesses(self, outputs: Sequence[int], bank: Bank, n_partners: int, limit: int, most: int) -> None:
+        stop = self.watch.checkpoint
         for k in outputs:
             archive = self.archives[k]
-            y = archive.rows.y[self._bank_rows]
-            guesses = first_guesses(
-                bank,
-                y,
-                self._scan_weights(archive),
-                n_partners,
-                limit or bank.unit.shape[1],
-                self.watch.checkpoint,
-                most=most,
-                per_cost=5,
-            )
-            archive.consider(guesses, self.watch.checkpoint)
-            if self.watch.checkpoint():
+            y, weights = self._at_bank(archive.rows.y), self._scan_weights(archive)
+            guesses = first_guesses(bank, y, weights, n_partners, limit, stop, self.tuning.guesses_per_size, most)
+            archive.consider(guesses, stop)
+            if stop():
                 return
 
     def _scan_weights(self, archive: Archive) -> np.ndarray | None:
@@ -321,7 +315,7 @@ class FlatSearch:
             best = min(archive.front.values(), key=lambda c: c.loss)
             residuals = evaluate(best.expr, self.X[rows]) - archive.rows.y[rows]
             own = self.loss.weight(residuals)
-            own = np.minimum(own, 10.0 * np.median(own))
+            own = np.minimum(own, self.tuning.outlier * np.median(own))
             if np.isfinite(own).all() and own.any():
                 weights = own if weights is None else weights * own
         if weights is None or not weights.any():
@@ -333,28 +327,26 @@ class FlatSearch:
         for k in self.open:
             archive = self.archives[k]
             factors = likely_factors(bank, self.X, archive.rows.y, self._bank_rows)
-            y = archive.rows.y[self._bank_rows]
-            values = [evaluate(factor, self.X[self._bank_rows]) for factor in factors]
-            weights = self._scan_weights(archive)
-            found = pursue(bank, y, weights, factors, values, bank.unit.shape[1], self.watch.checkpoint)
+            values = [evaluate(factor, self._at_bank(self.X)) for factor in factors]
+            y, weights = self._at_bank(archive.rows.y), self._scan_weights(archive)
+            found = pursue(bank, y, weights, factors, values, bank.n_unit, self.watch.checkpoint)
             archive.consider(found, self.watch.checkpoint)
 
     def _refine(self, large: bool) -> None:
         bank = self.bank(large)
-        limit = bank.unit.shape[1]
         for k in self.open:
             archive = self.archives[k]
-            columns = tuple(column[self._bank_rows] for column in archive.rows.columns)
-            y = archive.rows.y[self._bank_rows]
-            found = refine(archive, bank, columns, y, self._scan_weights(archive), limit, self.watch.checkpoint)
+            columns = tuple(self._at_bank(column) for column in archive.rows.columns)
+            y, weights = self._at_bank(archive.rows.y), self._scan_weights(archive)
+            found = refine(archive, bank, columns, y, weights, bank.n_unit, self.watch.checkpoint)
             archive.consider(found, self.watch.checkpoint)
 
     def _add_constants(self) -> None:
         for k in self.open:
             archive = self.archives[k]
-            best = sorted(archive.front.values(), key=lambda c: c.loss)[:12]
+            best = sorted(archive.front.values(), key=lambda c: c.loss)[: self.tuning.enlarged]
             found = [more for candidate in best for more in with_more_constants(candidate.expr)]
-            archive.consider(found, self.watch.checkpoint, steps=20)
+            archive.consider(found, self.watch.checkpoint, self.tuning.enlarged_steps)
 
     def _exchange(self) -> None:
         for k, found in sums_for(self.open, self.archives, self.X).items():
@@ -363,28 +355,30 @@ class FlatSearch:
     def _mutate(self) -> None:
         for k in self.open:
             archive = self.archives[k]
-            for turn in range(_MUTATED):
+            for turn in range(self.tuning.mutated):
                 if self.done(k) or self.watch.checkpoint():
                     break
-                shape = _to_mutate(archive, large=turn % 3 == 2)
+                shape = self._to_mutate(archive, large=turn % 3 == 2)
                 if shape is not None:
                     archive.mutated.add(shape)
-                    archive.consider(neighbours(archive.found[shape].expr, self.words), self.watch.checkpoint, steps=10)
+                    found = neighbours(archive.found[shape].expr, self.words)
+                    archive.consider(found, self.watch.checkpoint, self.tuning.mutated_steps)
 
+    def _to_mutate(self, archive: Archive, large: bool) -> str | None:
+        """The shape of the best expression that has not been mutated yet.
 
-def _to_mutate(archive: Archive, large: bool) -> str | None:
-    """The shape of the best expression that has not been mutated yet.
-
-    Args:
-        large: of all that were found, by a measure that favours large ones; else of the front, by one that
-            favours small ones, since the law is more often one step away from these.
-    """
-    if large:
-        ranked = [(c.merit(), shape) for shape, c in archive.found.items() if shape not in archive.mutated]
-    else:
-        front = [(normal.key(c.expr), c) for c in archive.front.values()]
-        ranked = [(c.merit(_DEAR), shape) for shape, c in front if shape not in archive.mutated]
-    return min(ranked, default=(0.0, None))[1]
+        Args:
+            large: of all that were found, by a measure that favours large ones; else of the front, by one that
+                favours small ones.
+        """
+        if large:
+            price = archive.tuning.price
+            candidates = list(archive.found.items())
+        else:
+            price = self.tuning.mutated_price
+            candidates = [(normal.key(c.expr), c) for c in archive.front.values()]
+        ranked = [(c.merit(price), shape) for shape, c in candidates if shape not in archive.mutated]
+        return min(ranked, default=(0.0, None))[1]
 
 
 def search_flat(
