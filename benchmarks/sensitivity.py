@@ -50,6 +50,7 @@ from symtorch.engines.native.flat.tuning import (
 )
 from symtorch.engines.native.forms.tuning import FormsTuning
 from symtorch.engines.native.screening import ScreeningTuning
+from symtorch.engines.native.structure.tuning import StructureTuning
 from symtorch.engines.native.task import TaskTuning
 from symtorch.engines.native.tuning import tuned
 from symtorch.engines.samples import Samples
@@ -63,6 +64,7 @@ STAGES: tuple[type, ...] = (
     RefineTuning,
     PursuitTuning,
     SharingTuning,
+    StructureTuning,
     ScreeningTuning,
     TaskTuning,
 )
