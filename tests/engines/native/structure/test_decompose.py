@@ -117,3 +117,19 @@ def test_a_search_that_is_told_to_stop_returns_at_once() -> None:
     laws = find_laws(box(3), lambda X: X[:, 0] * X[:, 1] + X[:, 2], OPTIONS, stopped=lambda: True)
     assert laws.exprs == []
     assert not laws.solved
+
+
+@pytest.mark.parametrize(("missed", "solved"), [(0.0, True), (0.03, False)])
+def test_an_equation_that_loses_more_than_the_teachers_error_is_no_law(missed: float, solved: bool) -> None:
+    """``sin(x0 - x1)*x2`` explains all but the error, or all but the error and a ripple that nobody can write."""
+    error, X = wobble(3, 1e-2), box(3)
+
+    def teacher(X: np.ndarray) -> np.ndarray:
+        u = X[:, 0] - X[:, 1]
+        return (np.sin(u) + missed * np.cos(4 * u**2)) * X[:, 2] + error(X)
+
+    laws = find_laws(X, teacher, OPTIONS, flat=lambda *_: [])
+    relative = float(np.mean(error(X) ** 2) / teacher(X).var())
+    assert laws.solved is solved
+    assert 0.2 * relative < laws.error < 5 * relative  # as large, whatever the equation misses
+    assert (laws.loss > 4 * relative) is not solved
