@@ -119,9 +119,9 @@ def test_a_search_that_is_told_to_stop_returns_at_once() -> None:
     assert not laws.solved
 
 
-@pytest.mark.parametrize(("missed", "solved"), [(0.0, True), (0.03, False)])
+@pytest.mark.parametrize(("missed", "solved"), [(0.0, True), (0.007, False)])
 def test_an_equation_that_loses_more_than_the_teachers_error_is_no_law(missed: float, solved: bool) -> None:
-    """``sin(x0 - x1)*x2`` explains all but the error, or all but the error and a ripple that nobody can write."""
+    """``sin(x0 - x1)*x2`` explains all but the error, or all but the error and a ripple twice as large."""
     error, X = wobble(3, 1e-2), box(3)
 
     def teacher(X: np.ndarray) -> np.ndarray:
@@ -132,4 +132,4 @@ def test_an_equation_that_loses_more_than_the_teachers_error_is_no_law(missed: f
     relative = float(np.mean(error(X) ** 2) / teacher(X).var())
     assert laws.solved is solved
     assert 0.2 * relative < laws.error < 5 * relative  # as large, whatever the equation misses
-    assert (laws.loss > 4 * relative) is not solved
+    assert (laws.loss > 3 * relative) is not solved
