@@ -11,17 +11,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from symtorch.engines.native.flat.search import FlatSearch
-from symtorch.engines.native.structure.candidates import EXACT, VISIBLE, Candidate, convincing
+from symtorch.engines.native.fitting.archive import Archive
+from symtorch.engines.native.flat.search import Enough, FlatSearch, Phase
 from symtorch.engines.native.structure.decompose import Laws, find_laws
+from symtorch.engines.native.structure.solutions import Solution, convincing, explained
+from symtorch.engines.native.structure.tuning import is_formula, tuning
 from symtorch.engines.options import SearchOptions
 from symtorch.engines.samples import Samples
 
 logger = logging.getLogger("symtorch.engines.native")
-
-_COMPARED = 256
-_SAME = 0.1
-"""A teacher that differs from the outputs by more than this, as a share of their variance, is not theirs."""
 
 
 def ask_teacher(
@@ -38,12 +36,12 @@ def ask_teacher(
     """
     assert samples.teacher is not None
     found: list[Laws | None] = [None] * len(outputs)
-    answers = np.asarray(samples.teacher(samples.X[:_COMPARED]), dtype=np.float64)
+    answers = np.asarray(samples.teacher(samples.X[: tuning().compared]), dtype=np.float64)
     for position, k in enumerate(outputs):
-        if search.out_of_time():
+        if search.watch.checkpoint():
             break
-        y = samples.Y[:_COMPARED, k]
-        if not np.mean((answers[:, k] - y) ** 2) <= _SAME * np.var(samples.Y[:, k]):
+        y = samples.Y[: tuning().compared, k]
+        if not np.mean((answers[:, k] - y) ** 2) <= tuning().stranger * np.var(samples.Y[:, k]):
             logger.info("the teacher doesn't answer as output %d says; searching on the data only", k)
             continue
         found[position] = _ask(search, samples, position, k, options, seed)
@@ -58,26 +56,29 @@ def _ask(search: FlatSearch, samples: Samples, position: int, k: int, options: S
         lambda X: np.asarray(teacher(X), dtype=np.float64)[:, k],
         options,
         seed,
-        search.out_of_time,
+        search.watch.checkpoint,
     )
     search.offer(position, laws.exprs)
     return laws
 
 
-def close_solved(search: FlatSearch, found: Sequence[Laws | None]) -> None:
-    """Let the search go no further where a law was found that is as good as the teacher."""
-    for archive, laws in zip(search.archives, found, strict=True):
-        if laws is not None and laws.solved and archive.best <= 2.0 * laws.loss + 1e-12:
-            archive.goal = max(archive.goal, archive.best)
+def law_found(found: Sequence[Laws | None]) -> Enough:
+    """When the flat search may leave an output as it is, by what asking has brought for each.
 
-
-def close_at_bend(search: FlatSearch, found: Sequence[Laws | None]) -> None:
-    """The same after a round, where the front of a teacher that errs ends in a sharp bend.
-
-    From there on longer equations fit the teacher's error, and rounds no longer pay.
+    At once where a law was found that is as good as the teacher. Else after a round where the front of a
+    teacher that errs ends in a sharp bend: from there on longer equations fit the teacher's error, and
+    rounds no longer pay.
     """
-    for archive, laws in zip(search.archives, found, strict=True):
-        if laws is not None and laws.floor > EXACT:
-            front = [Candidate(c.expr, c.complexity, c.loss) for c in archive.pareto()]
-            if convincing(front, laws.floor, 10 * VISIBLE):
-                archive.goal = max(archive.goal, archive.best)
+
+    def enough(output: int, archive: Archive, phase: Phase) -> bool:
+        laws = found[output]
+        if laws is None:
+            return False
+        if phase is Phase.OFFERED:
+            return laws.solved and archive.best <= tuning().kept * laws.loss + 1e-12
+        if phase is not Phase.ROUND or is_formula(laws.floor):
+            return False
+        front = [Solution(c.expr, c.complexity, c.loss) for c in archive.pareto()]
+        return convincing(front, laws.floor, explained(laws.error, laws.floor, late=True))
+
+    return enough
