@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from symtorch.engines.samples import Samples
 from symtorch.equations.front import Equation, Front
+from symtorch.equations.r2 import r2
 from symtorch.errors import InputError
 
 
@@ -24,8 +26,8 @@ class OutputFidelity:
             in distillation; None where that is not known.
         n_extrapolated: rows on which an input that it uses is outside the range that it had in
             distillation; None where that is not known.
-        r2: R² against the block's output, on the rows where the equation is finite; NaN for a constant
-            output or no such rows.
+        r2: R² against the block's output, on the rows where the equation is finite; NaN for no such rows,
+            or where the output does not vary and is not met.
         max_error: largest absolute error on those rows; NaN for none.
     """
 
@@ -75,8 +77,7 @@ def output_fidelity(
     if predicted.shape != actual.shape or predicted.ndim != 1:
         raise InputError(f"predicted has shape {predicted.shape} and actual {actual.shape}; both must be (n_rows,).")
     finite = np.isfinite(predicted)
-    error, target = (predicted - actual)[finite], actual[finite]
-    spread = float(np.sum((target - target.mean()) ** 2)) if len(target) else 0.0
+    error = (predicted - actual)[finite]
     outside = None if seen is None else int(np.sum(finite & ((predicted < seen[0]) | (predicted > seen[1]))))
     return OutputFidelity(
         output=output,
@@ -85,7 +86,7 @@ def output_fidelity(
         n_nonfinite=int(np.sum(~finite)),
         n_outside=outside,
         n_extrapolated=n_extrapolated,
-        r2=1.0 - float(np.sum(error**2)) / spread if spread > 0 else float("nan"),
+        r2=r2(actual[finite], predicted[finite]),
         max_error=float(np.max(np.abs(error))) if len(error) else float("nan"),
     )
 
@@ -94,14 +95,9 @@ def judged(front: Front, held_out: Samples | None, output: int) -> Front:
     """The front with each equation's R² on held-out samples."""
     if held_out is None:
         return front
-    y, w = held_out.Y[:, output], held_out.weights
-    centered = y - np.average(y, weights=w)
-    total = float(np.average(centered**2, weights=w))
 
-    def r2(eq: Equation) -> float | None:
-        error = float(np.average((y - eq.predict(held_out.X)) ** 2, weights=w))
-        if total == 0:
-            return 1.0 if error == 0 else None
-        return 1 - error / total if np.isfinite(error) else None
+    def explained(eq: Equation) -> float | None:
+        value = r2(held_out.Y[:, output], eq.predict(held_out.X), held_out.weights)
+        return value if math.isfinite(value) else None
 
-    return replace(front, equations=tuple(replace(eq, r2=r2(eq)) for eq in front))
+    return replace(front, equations=tuple(replace(eq, r2=explained(eq)) for eq in front))
