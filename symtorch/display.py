@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -62,10 +62,3 @@ def progress_bar(title: str, show: bool) -> Iterator[ProgressCallback]:
         yield report
     finally:
         bar.close()
-
-
-def indices(what: int | Sequence[int] | None, default: Sequence[int]) -> list[int]:
-    """The outputs that a user means by None (all of them), a number or a list."""
-    if what is None:
-        return list(default)
-    return [what] if isinstance(what, int) else list(what)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 
+from symtorch.capture.rows import Captured
 from symtorch.engines.samples import Samples
+from symtorch.equations.expr import to_text
 from symtorch.equations.front import Equation, Front
 from symtorch.equations.r2 import r2
 from symtorch.errors import InputError
+from symtorch.surrogate.findings import Findings
+from symtorch.surrogate.module import Surrogate
 
 
 @dataclass(frozen=True)
@@ -54,13 +60,13 @@ def output_fidelity(
     equation: str,
     predicted: np.ndarray,
     actual: np.ndarray,
-    seen: tuple[float, float] | None = None,
+    n_outside: int | None = None,
     n_extrapolated: int | None = None,
 ) -> OutputFidelity:
     """Compare an equation's values with the block's.
 
     >>> y = np.array([0.0, 1.0, 2.0, 3.0])
-    >>> print(output_fidelity(0, "log(x0)", np.array([np.nan, 1.0, 2.0, 5.0]), y, seen=(0.0, 3.0)))
+    >>> print(output_fidelity(0, "log(x0)", np.array([np.nan, 1.0, 2.0, 5.0]), y, n_outside=1))
     y0 = log(x0): R² -1.000000, largest error 2; of 4 rows undefined 1, with values outside the range seen 1
 
     Args:
@@ -68,7 +74,7 @@ def output_fidelity(
         equation: its text.
         predicted: (n_rows,), of the equation.
         actual: (n_rows,), of the block.
-        seen: smallest and largest value of the output in distillation.
+        n_outside: rows with finite values that the output has not had in distillation, where that is known.
         n_extrapolated: rows with inputs that distillation has not seen, where that is known.
 
     Raises:
@@ -78,17 +84,51 @@ def output_fidelity(
         raise InputError(f"predicted has shape {predicted.shape} and actual {actual.shape}; both must be (n_rows,).")
     finite = np.isfinite(predicted)
     error = (predicted - actual)[finite]
-    outside = None if seen is None else int(np.sum(finite & ((predicted < seen[0]) | (predicted > seen[1]))))
     return OutputFidelity(
         output=output,
         equation=equation,
         n_rows=len(predicted),
         n_nonfinite=int(np.sum(~finite)),
-        n_outside=outside,
+        n_outside=n_outside,
         n_extrapolated=n_extrapolated,
         r2=r2(actual[finite], predicted[finite]),
         max_error=float(np.max(np.abs(error))) if len(error) else float("nan"),
     )
+
+
+def fidelity(found: Findings, data: Captured) -> list[OutputFidelity]:
+    """How faithful the chosen equations are on captured rows, for each output that they suffice for.
+
+    Args:
+        found: the equations.
+        data: rows of the block's inputs and outputs.
+    """
+    interface = found.require()
+    encoding, laws = interface.encoding, {i: found.equation(i).expr for i in found.fronts}
+    surrogate = Surrogate([laws.get(i) for i in range(interface.n_searched)], interface)
+    rows = torch.from_numpy(data.X)
+    with torch.no_grad():
+        values, predicted = surrogate.searched(rows).numpy(), surrogate.rows(rows).numpy()
+        X = encoding.encode(rows).numpy()
+
+    def of(output: int) -> OutputFidelity:
+        needed = encoding.needed([output])
+        (expr,) = encoding.combine(laws, [output])
+        text = to_text(expr, interface.variable_names, digits=5)
+        beyond = found.beyond([laws[i] for i in needed], X)
+        outside = _outside(values, needed, found)
+        return output_fidelity(output, text, predicted[:, output], data.Y[:, output], outside, beyond)
+
+    return [of(output) for output in interface.complete(found.fronts)]
+
+
+def _outside(values: np.ndarray, outputs: Sequence[int], found: Findings) -> int | None:
+    """Rows of the equations' values (n_rows, n_searched) that are finite, and outside what was seen of an output."""
+    if any(i not in found.ranges for i in outputs):
+        return None
+    low, high = np.transpose([found.ranges[i] for i in outputs])
+    part = values[:, list(outputs)]
+    return int(np.sum(np.isfinite(part).all(axis=1) & ((part < low) | (part > high)).any(axis=1)))
 
 
 def judged(front: Front, held_out: Samples | None, output: int) -> Front:
