@@ -11,7 +11,7 @@ from symtorch.codegen.torch_function import SymbolicFunction
 from symtorch.equations.expr import Expr
 from symtorch.pruning import Pruning
 from symtorch.state.model import KINDS, ModelState, active_outputs
-from symtorch.surrogate.encodings import Identity
+from symtorch.surrogate.encodings import Identity, Transforms
 from symtorch.surrogate.findings import Findings
 from symtorch.surrogate.in_place import InPlace
 from symtorch.surrogate.interface import Interface
@@ -28,7 +28,7 @@ MOVED = {
     ("symtorch.distillation", "Interface"): (_HERE, "Attributes"),
     ("symtorch.surrogate", "Surrogate"): (_HERE, "Attributes"),
     ("symtorch.equations.compiled", "SymbolicFunction"): (_HERE, "Attributes"),
-    ("symtorch.transforms", "Transforms"): ("symtorch.surrogate.encodings.transforms", "Transforms"),
+    ("symtorch.transforms", "Transforms"): (_HERE, "Attributes"),
     ("symtorch.document.interface", "MissingTransform"): (
         "symtorch.surrogate.encodings.transforms",
         "MissingTransform",
@@ -75,7 +75,9 @@ def _findings(old: Any) -> Findings:
 
 
 def _interface(old: Any) -> Interface:
-    return Interface(old.layout, old.n_outputs, old.variable_names, old.transforms or Identity())
+    transforms = old.transforms
+    encoding = Transforms(transforms.names, transforms.items, transforms.n_inputs) if transforms else Identity()
+    return Interface(old.layout, old.n_outputs, old.variable_names, encoding)
 
 
 def _in_place(
