@@ -27,16 +27,16 @@ from symtorch.errors import InputError, NotDistilledError, NotSetUpError, StateE
 from symtorch.legacy import LegacyNames
 from symtorch.local.neighbourhood import DEFAULT_SLIME_PARAMS, Neighbourhood
 from symtorch.pruning import MAX_ROWS, Importance, Pruning, masked
-from symtorch.state import dumps, loads, portable, write_options
+from symtorch.state import portable, write_options
 from symtorch.state.files import load_trusted, save_trusted
-from symtorch.state.model import KINDS, ModelState, read_model, write_model
+from symtorch.state.model import KINDS, ModelState, from_tensor, to_tensor
 from symtorch.state.version1 import take_legacy
 from symtorch.surrogate.constants import Loss, fit_constants
 from symtorch.surrogate.encodings import Encoding, Fit, Transform
 from symtorch.surrogate.fidelity import OutputFidelity, fidelity
 from symtorch.surrogate.findings import Findings
 from symtorch.surrogate.in_place import InPlace
-from symtorch.surrogate.module import Surrogate
+from symtorch.surrogate.module import Surrogate, output_function
 
 logger = logging.getLogger("symtorch")
 
@@ -241,11 +241,11 @@ class SymbolicModel(LegacyNames, nn.Module):
         """
         in_place = self.surrogate
         if in_place is None or in_place.kind != kind:
-            self._found[kind] = found
+            self._found = {**self._found, kind: found}
         elif keep and in_place.in_use:
             self._put_in_place(kind, found, dict(found.complexities), in_place.compile_as, in_place.guard)
         else:
-            self._found[kind], self.surrogate = found, None
+            self._found, self.surrogate = {**self._found, kind: found}, None
 
     def clear_cache(self) -> None:
         """Forget the captured data."""
@@ -307,14 +307,7 @@ class SymbolicModel(LegacyNames, nn.Module):
         interface = found.require()
         needed = interface.encoding.needed([dim])
         exprs = {i: found.equation(i, complexity if i == dim else None).expr for i in needed}
-        surrogate = Surrogate([exprs.get(i) for i in range(interface.n_searched)], interface)
-
-        def function(x: Any) -> np.ndarray:
-            x = torch.as_tensor(x)
-            with torch.no_grad():
-                return surrogate.to(x.device).rows(x if x.is_floating_point() else x.double())[..., dim].cpu().numpy()
-
-        return function
+        return output_function(Surrogate([exprs.get(i) for i in range(interface.n_searched)], interface), dim)
 
     def show_symbolic_expression(
         self, dim: int | Sequence[int] | None = None, complexity: int | Sequence[int] | None = None, SLIME: bool = False
@@ -373,7 +366,7 @@ class SymbolicModel(LegacyNames, nn.Module):
         tensors = (*self.parameters(), *self.buffers())
         in_place = in_place.to(tensors[0].device) if tensors else in_place
         self.surrogate = in_place.use_compiled(compile)
-        self._found[kind] = found
+        self._found = {**self._found, kind: found}
 
     def switch_to_block(self) -> None:
         """Put the block back in its place; the equations are kept."""
@@ -387,19 +380,12 @@ class SymbolicModel(LegacyNames, nn.Module):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The block's result, or the equations' in the same structure; NumPy in gives NumPy out."""
-        output = self._forward(*args, **kwargs)
-        return output if self.pruning_mask is None else masked(output, self.pruning_mask)
-
-    def _forward(self, *args: Any, **kwargs: Any) -> Any:
         in_place = self.surrogate
-        if in_place is None or not in_place.in_use:
-            return self._call_block(*args, **kwargs)
-        if any(isinstance(arg, np.ndarray) for arg in (*args, *kwargs.values())):
-            with torch.no_grad():
-                args = tuple(torch.as_tensor(a) if isinstance(a, np.ndarray) else a for a in args)
-                kwargs = {k: torch.as_tensor(a) if isinstance(a, np.ndarray) else a for k, a in kwargs.items()}
-                return _to_numpy(in_place.answer(args, kwargs, self._call_block, self.block_name))
-        return in_place.answer(args, kwargs, self._call_block, self.block_name)
+        if in_place is not None and in_place.in_use:
+            output = in_place.answer(args, kwargs, self._call_block, self.block_name)
+        else:
+            output = self._call_block(*args, **kwargs)
+        return output if self.pruning_mask is None else masked(output, self.pruning_mask)
 
     def _call_block(self, *args: Any, **kwargs: Any) -> Any:
         if isinstance(self.symtorch_block, nn.Module):
@@ -643,7 +629,7 @@ class SymbolicModel(LegacyNames, nn.Module):
 
     def get_extra_state(self) -> Tensor:
         """Everything symbolic, as UTF-8 JSON in a uint8 tensor (n_bytes,) on the CPU."""
-        return torch.frombuffer(bytearray(dumps(write_model(self._state()), "state")), dtype=torch.uint8)
+        return to_tensor(self._state())
 
     def set_extra_state(self, state: Any) -> None:
         """Take over what :meth:`get_extra_state` has given, all of it or, where anything is wrong, nothing.
@@ -651,14 +637,8 @@ class SymbolicModel(LegacyNames, nn.Module):
         Raises:
             StateError: says what is wrong and where.
         """
-        if not isinstance(state, Tensor) or state.dtype != torch.uint8 or state.dim() != 1 or state.is_meta:
-            what = f"{tuple(state.shape)} of {state.dtype}" if isinstance(state, Tensor) else type(state).__name__
-            raise StateError(f"the state of {self.block_name!r} is {what}; expected a uint8 tensor (n_bytes,).")
         functions = {kind: found.functions for kind, found in self._found.items()}
-        try:
-            read = read_model(loads(state.detach().cpu().numpy().tobytes(), "state"), self._found, functions)
-        except StateError as error:
-            raise StateError(f"the state of {self.block_name!r} can't be loaded: {error}") from None
+        read = from_tensor(state, self.block_name, self._found, functions)
         self.block_name = self._own_name or read.name
         self._take(read)
 
@@ -760,14 +740,3 @@ def indices(what: int | Sequence[int] | None, default: Sequence[int]) -> list[in
     if what is None:
         return list(default)
     return [what] if isinstance(what, int) else list(what)
-
-
-def _to_numpy(result: Any) -> Any:
-    """Tensors to arrays, also inside a tuple or a dict."""
-    if isinstance(result, torch.Tensor):
-        return result.cpu().numpy()
-    if isinstance(result, tuple):
-        return tuple(_to_numpy(part) for part in result)
-    if isinstance(result, Mapping):
-        return {key: _to_numpy(part) for key, part in result.items()}
-    return result

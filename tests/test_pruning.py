@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from symtorch import InputError, SymbolicModel
-from symtorch.pruning import keep, schedule
+from symtorch.pruning import Pruning, keep, schedule
 
 
 def scaled(*scales: float) -> nn.Linear:
@@ -71,6 +71,15 @@ def test_numbers_that_make_no_schedule(args, message):
 
 def test_of_equal_importance_the_first_are_kept():
     assert keep(torch.ones(5), 2).tolist() == [True, True, False, False, False]
+
+
+def test_a_step_of_pruning_is_a_new_value():
+    start = Pruning.start(3, 1, 10, end_step_frac=0.0, decay="exp")
+    outputs = torch.randn(20, 3) * torch.tensor([1.0, 9.0, 3.0])
+    after = start.at(4, outputs)
+    assert (start.mask.tolist(), start.current_dim) == ([True] * 3, 3)
+    assert (after.mask.tolist(), after.current_dim, after.target_dim) == ([False, True, False], 1, 1)
+    assert start.at(4, outputs, lambda y: -y.std(dim=0)).mask.tolist() == [True, False, False]
 
 
 # ---- the block

@@ -22,7 +22,7 @@ from symtorch.pruning import Pruning
 from symtorch.state.findings import read_findings, write_findings
 from symtorch.state.fronts import read_expr, read_operator, write_operators
 from symtorch.state.interface import MAX_OUTPUTS
-from symtorch.state.node import Node, pair
+from symtorch.state.node import Node, dumps, loads, pair
 from symtorch.surrogate.findings import Findings
 from symtorch.surrogate.guard import GUARDS
 from symtorch.surrogate.in_place import InPlace
@@ -55,6 +55,31 @@ def active_outputs(found: Findings, mask: Tensor | None) -> list[int]:
     interface = found.require()
     kept = list(range(interface.n_outputs)) if mask is None else torch.where(mask)[0].tolist()
     return interface.encoding.needed(kept)
+
+
+# ---- as the tensor of a state_dict
+
+
+def to_tensor(state: ModelState) -> Tensor:
+    """UTF-8 JSON in a uint8 tensor (n_bytes,) on the CPU."""
+    return torch.frombuffer(bytearray(dumps(write_model(state), "state")), dtype=torch.uint8)
+
+
+def from_tensor(
+    tensor: Any, name: str, known: Mapping[str, Findings], functions: Mapping[str, Mapping[str, Any]]
+) -> ModelState:
+    """What :func:`to_tensor` has written, for the block of this name; the others as for :func:`read_model`.
+
+    Raises:
+        StateError: says what is wrong and where.
+    """
+    if not isinstance(tensor, Tensor) or tensor.dtype != torch.uint8 or tensor.dim() != 1 or tensor.is_meta:
+        what = f"{tuple(tensor.shape)} of {tensor.dtype}" if isinstance(tensor, Tensor) else type(tensor).__name__
+        raise StateError(f"the state of {name!r} is {what}; expected a uint8 tensor (n_bytes,).")
+    try:
+        return read_model(loads(tensor.detach().cpu().numpy().tobytes(), "state"), known, functions)
+    except StateError as error:
+        raise StateError(f"the state of {name!r} can't be loaded: {error}") from None
 
 
 # ---- writing

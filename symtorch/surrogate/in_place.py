@@ -8,6 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+import torch
+
 from symtorch.equations.expr import Expr, constants, with_constants
 from symtorch.equations.front import Equation
 from symtorch.errors import CompilerError
@@ -74,12 +77,19 @@ class InPlace(Surrogate):
     def answer(self, args: Sequence[Any], kwargs: Mapping[str, Any], block: Callable[..., Any], name: str) -> Any:
         """What the equations say, where the guard lets them, in the structure of the block's result.
 
+        NumPy in gives NumPy out.
+
         Args:
             args: of the call.
             kwargs: of the call.
             block: what answers for undefined rows, with guard "block".
             name: of the block, for messages.
         """
+        if any(isinstance(arg, np.ndarray) for arg in (*args, *kwargs.values())):
+            with torch.no_grad():
+                args = [torch.as_tensor(a) if isinstance(a, np.ndarray) else a for a in args]
+                kwargs = {k: torch.as_tensor(a) if isinstance(a, np.ndarray) else a for k, a in kwargs.items()}
+                return _to_numpy(self.answer(args, kwargs, block, name))
         if self.guard == "none":
             return self(*args, **kwargs)
         x = self.layout.join(args, kwargs)
@@ -112,3 +122,14 @@ class InPlace(Surrogate):
         """The trees of all outputs, where training has changed a constant of any; None where it has not."""
         trees = self.function.expressions()
         return None if trees == self.untrained else trees
+
+
+def _to_numpy(result: Any) -> Any:
+    """Tensors to arrays, also inside a tuple or a dict."""
+    if isinstance(result, torch.Tensor):
+        return result.cpu().numpy()
+    if isinstance(result, tuple):
+        return tuple(_to_numpy(part) for part in result)
+    if isinstance(result, Mapping):
+        return {key: _to_numpy(part) for key, part in result.items()}
+    return result

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
 from symtorch.codegen.torch_function import SymbolicFunction
@@ -108,3 +110,14 @@ def _held(expr: Expr | None, tree: Expr, now: Expr) -> list[int]:
     if expr is None or not same_but_constants(tree, now):
         return []
     return sorted({*range(len(constants(tree)))} - {*own_positions(expr, tree)})
+
+
+def output_function(surrogate: Surrogate, output: int) -> Callable[[Any], np.ndarray]:
+    """One output as a function of the block's inputs, tensor or array (n_rows, n_inputs), to an array (n_rows,)."""
+
+    def function(x: Any) -> np.ndarray:
+        x = torch.as_tensor(x)
+        with torch.no_grad():
+            return surrogate.to(x.device).rows(x if x.is_floating_point() else x.double())[..., output].cpu().numpy()
+
+    return function
