@@ -16,7 +16,7 @@ from symtorch.equations.front import Equation
 from symtorch.errors import CompilerError
 from symtorch.surrogate.findings import Findings
 from symtorch.surrogate.guard import check_guard, require_finite, with_block
-from symtorch.surrogate.module import Surrogate, own_positions, same_but_constants, written_out
+from symtorch.surrogate.module import Surrogate, same_but_constants
 
 logger = logging.getLogger("symtorch")
 
@@ -105,15 +105,14 @@ class InPlace(Surrogate):
         if self.function.constants.is_meta:
             return dict(self.chosen)
         trees = self.function.expressions()
-        return {i: self._now(equation, trees[i]) for i, equation in self.chosen.items()}
+        return {i: self._now(i, equation, trees[i]) for i, equation in self.chosen.items()}
 
-    def _now(self, equation: Equation, tree: Expr) -> Equation:
+    def _now(self, output: int, equation: Equation, tree: Expr) -> Equation:
         """The equation with the constants of ``tree``, which is the same with its variables written out."""
-        before = written_out([equation.expr], self.interface)[0][0]
-        if not same_but_constants(before, tree):
+        if not same_but_constants(self.untrained[output], tree):
             return equation  # the trained trees of a state need not be of its equations
         now = constants(tree)
-        mine = [now[k] for k in own_positions(equation.expr, before)]
+        mine = [now[k] for k in self.own[output]]
         if mine == constants(equation.expr) or not all(map(math.isfinite, mine)):
             return equation
         return replace(equation, expr=with_constants(equation.expr, mine), source="")

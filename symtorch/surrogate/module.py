@@ -62,6 +62,7 @@ class Surrogate(nn.Module):
         function: the equations as a module; its constants are parameters.
         encodes: whether it is over the variables; else they are written out, over the block's own inputs.
         untrained: the trees of the function before any training.
+        own: for each of them, which of its constants are the equation's; the others are of variables written out.
     """
 
     def __init__(
@@ -73,11 +74,11 @@ class Surrogate(nn.Module):
         trees, expanded = written_out(exprs, interface)
         self.encodes = not expanded
         self.untrained = trees
+        self.own = [[] if e is None else own_positions(e, tree) for e, tree in zip(exprs, trees, strict=True)]
         n_columns = interface.layout.n_inputs if expanded else len(interface.variable_names)
         now = trees if trained is None else trained
         self.function = SymbolicFunction(now, n_columns).use_compiled("auto")
-        if expanded:
-            self.function.hold([_held(*each) for each in zip(exprs, trees, now, strict=True)])
+        self.function.hold([_held(*each) for each in zip(trees, now, self.own, strict=True)])
 
     def rows(self, x: Tensor, live: Tensor | None = None) -> Tensor:
         """(..., n_inputs) -> (..., n_outputs): the equations on the joined inputs of the block.
@@ -105,11 +106,9 @@ class Surrogate(nn.Module):
         return self.layout.wrap(self.rows(self.layout.join(args, kwargs)))
 
 
-def _held(expr: Expr | None, tree: Expr, now: Expr) -> list[int]:
+def _held(tree: Expr, now: Expr, own: Sequence[int]) -> list[int]:
     """Constants that training leaves alone: what the user wrote as a variable stays as it is."""
-    if expr is None or not same_but_constants(tree, now):
-        return []
-    return sorted({*range(len(constants(tree)))} - {*own_positions(expr, tree)})
+    return sorted({*range(len(constants(tree)))} - {*own}) if same_but_constants(tree, now) else []
 
 
 def output_function(surrogate: Surrogate, output: int) -> Callable[[Any], np.ndarray]:
