@@ -243,7 +243,11 @@ class SymbolicModel(LegacyNames, nn.Module):
         if in_place is None or in_place.kind != kind:
             self._found = {**self._found, kind: found}
         elif keep and in_place.in_use:
-            self._put_in_place(kind, found, dict(found.complexities), in_place.compile_as, in_place.guard)
+            try:
+                self._put_in_place(kind, found, dict(found.complexities), in_place.compile_as, in_place.guard)
+            except Exception:  # of an output that nothing was found for; what was found is not lost over it
+                self._found, self.surrogate = {**self._found, kind: found}, None
+                raise
         else:
             self._found, self.surrogate = {**self._found, kind: found}, None
 
