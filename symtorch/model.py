@@ -29,7 +29,7 @@ from symtorch.local.neighbourhood import DEFAULT_SLIME_PARAMS, Neighbourhood
 from symtorch.pruning import MAX_ROWS, Importance, Pruning, masked
 from symtorch.state import portable, write_options
 from symtorch.state.files import load_trusted, save_trusted
-from symtorch.state.model import KINDS, ModelState, from_tensor, to_tensor
+from symtorch.state.model import ModelState, from_tensor, to_tensor
 from symtorch.state.version1 import take_legacy
 from symtorch.surrogate.constants import Loss, fit_constants
 from symtorch.surrogate.encodings import Encoding, Fit, Transform
@@ -225,7 +225,7 @@ class SymbolicModel(LegacyNames, nn.Module):
                 self._own_name if name is None else name, interface, "" if around is None else "_local"
             )
             fronts = plan.run(samples, progress if callable(progress) else bar, active, held_out, journal)
-        kind = KINDS[around is not None]
+        kind = _kind(around is not None)
         before = self._findings(kind)
         found = before.with_fronts(fronts, interface, samples, write_options(plan.options.given))
         self._replace(kind, found, keep=before.can_stand_beside(interface))
@@ -289,7 +289,7 @@ class SymbolicModel(LegacyNames, nn.Module):
                 Python function, which can't be written out.
             NotDistilledError: the output has not been distilled.
         """
-        found = self._findings(KINDS[SLIME])
+        found = self._findings(_kind(SLIME))
         equation = found.equation(output, complexity)
         return found.in_block_inputs(equation) if expand else equation
 
@@ -301,14 +301,16 @@ class SymbolicModel(LegacyNames, nn.Module):
     @property
     def equations(self) -> dict[int, Equation]:
         """The chosen equation of each output that has been distilled."""
-        return {i: self.equation(i) for i in self.fronts}
+        found = self._findings("global")
+        return {i: found.equation(i) for i in found.fronts}
 
     def get_symbolic_function(
         self, dim: int = 0, complexity: int | None = None, SLIME: bool = False
     ) -> Callable[[Any], np.ndarray]:
         """A function of the block's inputs, tensor or array (n_samples, n_inputs), to an array (n_samples,)."""
-        found = self._findings(KINDS[SLIME])
+        found = self._findings(_kind(SLIME))
         interface = found.require()
+        formulas.check_output(dim, interface.n_outputs)
         needed = interface.encoding.needed([dim])
         exprs = {i: found.equation(i, complexity if i == dim else None).expr for i in needed}
         return output_function(Surrogate([exprs.get(i) for i in range(interface.n_searched)], interface), dim)
@@ -317,7 +319,7 @@ class SymbolicModel(LegacyNames, nn.Module):
         self, dim: int | Sequence[int] | None = None, complexity: int | Sequence[int] | None = None, SLIME: bool = False
     ) -> None:
         """Print the fronts of these outputs (all by default), or their equations of these complexities."""
-        found = self._findings(KINDS[SLIME])
+        found = self._findings(_kind(SLIME))
         found.require()
         outputs = indices(dim, list(found.fronts))
         if complexity is None:
@@ -359,7 +361,7 @@ class SymbolicModel(LegacyNames, nn.Module):
             NotDistilledError: not every output has equations yet; says which have none.
             InputError: there is no equation of that complexity; says which there are.
         """
-        kind = KINDS[SLIME]
+        kind = _kind(SLIME)
         self._put_in_place(kind, self._findings(kind), complexity, compile, guard)
 
     def _put_in_place(self, kind: str, found: Findings, complexity: Any, compile: bool | str, guard: str) -> None:
@@ -408,7 +410,7 @@ class SymbolicModel(LegacyNames, nn.Module):
             parent_model: the model that calls the block.
             how: ``forward``, ``arguments``, ``output_index``, ``max_rows``, as for :meth:`distill`.
         """
-        found = self._findings(KINDS[SLIME])
+        found = self._findings(_kind(SLIME))
         found.require()
         with calling_blocks([self]):
             data = capture({self.block_name: self.symtorch_block}, inputs, model=parent_model, **how)[self.block_name]
@@ -737,6 +739,11 @@ def calling_blocks(models: Sequence[SymbolicModel]) -> Iterator[None]:
     finally:
         for in_place in in_use:
             in_place.in_use = True
+
+
+def _kind(SLIME: bool) -> str:
+    """Which findings are meant."""
+    return "local" if SLIME else "global"
 
 
 def indices(what: int | Sequence[int] | None, default: Sequence[int]) -> list[int]:

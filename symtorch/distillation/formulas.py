@@ -98,6 +98,8 @@ def in_block_inputs(found: Findings, outputs: Sequence[int] | None = None) -> tu
     if outputs is not None and (not isinstance(outputs, Sequence) or not outputs):
         raise InputError(f"outputs is {outputs!r}; expected a list of at least one output, or None for all.")
     wanted = interface.complete(found.fronts) if outputs is None else list(outputs)
+    for output in wanted:
+        check_output(output, interface.n_outputs)
     laws = {i: found.in_block_inputs(found.equation(i)) for i in interface.encoding.needed(wanted)}
     exprs = interface.encoding.combine({i: law.expr for i, law in laws.items()}, wanted)
     return exprs, next(iter(laws.values())).variable_names

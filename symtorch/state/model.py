@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from symtorch.equations.expr import constants, to_text
+from symtorch.equations.expr import Expr, constants, to_text
 from symtorch.errors import StateError
 from symtorch.pruning import Pruning
 from symtorch.state.findings import read_findings, write_findings
@@ -180,7 +180,7 @@ def _read_in_place(root: Node, found: Findings, kind: str, pruning: Pruning | No
     return in_place
 
 
-def _read_trained(node: Node, in_place: InPlace) -> Sequence[Any]:
+def _read_trained(node: Node, in_place: InPlace) -> list[Expr]:
     operators = [read_operator(op) for op in node["operators"]]
     exprs = [read_expr(text, _columns(in_place), operators) for text in node["equations"]]
     if len(exprs) != in_place.function.n_outputs:

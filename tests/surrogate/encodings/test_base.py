@@ -251,6 +251,9 @@ def test_more_outputs_than_laws():
     np.testing.assert_allclose(block.get_symbolic_function(1)(X), block.symtorch_block(X)[:, 1])
     with pytest.raises(InputError, match=r"0\.\.1"):
         block.equation(2)
+    for read in (block.get_symbolic_function, lambda i: block.export("c", outputs=[i])):
+        with pytest.raises(InputError, match=r"0\.\.2"):
+            read(3)
     other = SymbolicModel(ThreeOfTwo())
     other.load_state_dict(block.state_dict())
     assert torch.equal(other(X), block(X))
