@@ -41,7 +41,7 @@ from symtorch.surrogate.module import Surrogate, output_function
 logger = logging.getLogger("symtorch")
 
 _SURROGATE = "surrogate"
-_OURS = dict.fromkeys(("symtorch_block", "block_name", _SURROGATE, "pruning_mask", "_found", "_pruned", "_cache"))
+_OURS = ("symtorch_block", "block_name", _SURROGATE, "pruning_mask", "_found", "_pruned", "_cache")
 _ID_NAME = re.compile(r"block_\d+")
 
 
@@ -700,11 +700,10 @@ class SymbolicModel(LegacyNames, nn.Module):
 
     def portable_state(self) -> dict[str, Any]:
         """What :meth:`save` writes of it: parts that a later version can read, whatever its classes look like."""
-        attributes = portable.own_attributes(self, _OURS)
-        return portable.write_whole(portable.Whole(self.symtorch_block, self._state(), attributes))
+        return portable.write_whole(self.symtorch_block, self._state(), self.__getstate__(), _OURS)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_cache": None}  # captured data is no part of a copy or a file
+        return {**super().__getstate__(), "_cache": None}  # captured data is no part of a copy or a file
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         if "_found" in state:  # a copy, or a pickle of this very version

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
@@ -47,6 +47,10 @@ _OWN = frozenset(
 )
 
 
+REGISTERED = ("_modules", "_parameters", "_buffers")
+"""What PyTorch keeps of a module's members, by kind."""
+
+
 def is_earlier(attributes: Mapping[str, Any]) -> bool:
     """Whether these are the attributes of a SymbolicModel as they were then."""
     return "_standard" in attributes
@@ -63,10 +67,13 @@ def from_attributes(old: Mapping[str, Any]) -> tuple[Any, ModelState, dict[str, 
         pruning = Pruning(mask.cpu(), dict(old["pruning_schedule"]), *dims)
     kind = KINDS[old["_chosen"] is old["_local"]]
     in_place = _in_place(modules.get("surrogate"), found[kind], kind, old, mask)
-    rest = {name: value for name, value in old.items() if name not in _OWN}
-    for registered in ("_modules", "_parameters", "_buffers"):
-        rest[registered] = {name: value for name, value in old[registered].items() if name not in _OWN}
-    return block, ModelState(old["block_name"], found, in_place, pruning), rest
+    return block, ModelState(old["block_name"], found, in_place, pruning), other_attributes(old, _OWN)
+
+
+def other_attributes(attributes: Mapping[str, Any], ours: Collection[str]) -> dict[str, Any]:
+    """The attributes of a module without ours, also among its children and buffers."""
+    rest = {name: value for name, value in attributes.items() if name not in ours}
+    return rest | {kind: {k: v for k, v in attributes[kind].items() if k not in ours} for kind in REGISTERED}
 
 
 def _findings(old: Any) -> Findings:

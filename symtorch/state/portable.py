@@ -6,7 +6,7 @@ and what only Python can hold. A file of these parts outlives our attributes, an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +14,9 @@ import numpy as np
 from torch import nn
 
 from symtorch.capture.rows import Captured
-from symtorch.state.earlier import from_attributes, is_earlier
+from symtorch.state.earlier import REGISTERED, from_attributes, is_earlier, other_attributes
 from symtorch.state.interface import read_layout, write_layout
-from symtorch.state.model import KINDS, ModelState, read_model, write_model
+from symtorch.state.model import ModelState, read_model, write_model
 from symtorch.state.node import Node, dumps, loads
 from symtorch.surrogate.findings import Findings
 
@@ -36,13 +36,20 @@ class Whole:
     attributes: Mapping[str, Any]
 
 
-def write_whole(whole: Whole) -> dict[str, Any]:
-    """The parts that :func:`read_whole` puts together again."""
+def write_whole(block: Any, state: ModelState, attributes: Mapping[str, Any], ours: Collection[str]) -> dict[str, Any]:
+    """The parts that :func:`read_whole` puts together again.
+
+    Args:
+        block: the module or callable.
+        state: all that is symbolic.
+        attributes: of the object that holds them.
+        ours: names of those of them, and of its children and buffers, that block and state are all of.
+    """
     return {
-        "block": whole.block,
-        "document": dumps(write_model(whole.state), "state", trusted=True),
-        "functions": {kind: dict(found.functions) for kind, found in whole.state.found.items()},
-        "attributes": dict(whole.attributes),
+        "block": block,
+        "document": dumps(write_model(state), "state", trusted=True),
+        "functions": {kind: dict(found.functions) for kind, found in state.found.items()},
+        "attributes": other_attributes(attributes, ours),
     }
 
 
@@ -57,26 +64,14 @@ def read_whole(parts: Mapping[str, Any]) -> Whole:
 
 def new_findings(name: str) -> dict[str, Findings]:
     """Nothing found yet, by kind, for a block of this name."""
-    return dict(
-        zip(
-            KINDS,
-            (Findings(repr(name)), Findings(f"{name!r} with SLIME=True", "distill(..., SLIME=True)")),
-            strict=True,
-        )
-    )
-
-
-def own_attributes(module: nn.Module, ours: Mapping[str, Any]) -> dict[str, Any]:
-    """The attributes of a module without ours, also among its children and buffers."""
-    registered = ("_modules", "_parameters", "_buffers")
-    rest = {name: value for name, value in vars(module).items() if name not in ours and name not in registered}
-    return rest | {kind: {k: v for k, v in vars(module)[kind].items() if k not in ours} for kind in registered}
+    around = Findings(f"{name!r} with SLIME=True", "distill(..., SLIME=True)")
+    return {"global": Findings(repr(name)), "local": around}
 
 
 def give_attributes(module: nn.Module, attributes: Mapping[str, Any]) -> None:
-    """Give a module what :func:`own_attributes` has taken from another."""
+    """Give a module what :func:`other_attributes` has left of another's."""
     for name, value in attributes.items():
-        if name in ("_modules", "_parameters", "_buffers"):
+        if name in REGISTERED:
             vars(module)[name].update(value)
         else:
             vars(module)[name] = value

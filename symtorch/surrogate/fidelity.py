@@ -108,7 +108,8 @@ def fidelity(found: Findings, data: Captured) -> list[OutputFidelity]:
     surrogate = Surrogate([laws.get(i) for i in range(interface.n_searched)], interface)
     rows = torch.from_numpy(data.X)
     with torch.no_grad():
-        values, predicted = surrogate.searched(rows).numpy(), surrogate.rows(rows).numpy()
+        searched = surrogate.searched(rows)
+        values, predicted = searched.numpy(), encoding.decode(searched, rows).numpy()
         X = encoding.encode(rows).numpy()
 
     def of(output: int) -> OutputFidelity:
