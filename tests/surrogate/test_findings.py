@@ -34,7 +34,7 @@ def found(*formulas: str, interface: Interface = HERE, before: Findings | None =
 def test_they_are_frozen_and_new_ones_leave_the_old_as_they_were():
     first = found("1", "x0")
     with pytest.raises(FrozenInstanceError):
-        first.complexities = {}  # type: ignore[misc]
+        first.complexities = {}
     chosen = first.choosing({0: 1})
     own = chosen.with_equation(1, Equation(parse("3*x1", NAMES), NAMES, 7, 0.5))
     again = found("2", before=own)
