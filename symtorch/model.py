@@ -721,10 +721,10 @@ class SymbolicModel(LegacyNames, nn.Module):
         return "\n".join([f"{self.block_name!r}, uses its {mode}", *display.text_lines(self.equations)])
 
     def _repr_html_(self) -> str:
-        return display.html_table(self.block_name, self.equations)
+        return display.picks_html(self.equations, self.block_name)
 
     def _repr_latex_(self) -> str | None:
-        return display.latex(self.equations) if self.fronts else None
+        return display.picks_latex(self.equations) if self.fronts else None
 
 
 @contextmanager

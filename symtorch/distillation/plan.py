@@ -18,7 +18,7 @@ from symtorch.engines.options import SearchOptions
 from symtorch.engines.registry import resolve
 from symtorch.engines.samples import MIN_SAMPLES, Samples
 from symtorch.equations.expr import Constant
-from symtorch.equations.front import Equation, Front
+from symtorch.equations.front import Equation, Front, Fronts
 from symtorch.errors import InputError
 from symtorch.local.neighbourhood import Neighbourhood
 from symtorch.surrogate.encodings import Encoding, Fit, Identity, Transform, Transforms, check_transforms
@@ -184,7 +184,7 @@ class Plan:
         elif to_search:
             found = self.engine.search(train.outputs(to_search), self.options, progress)
             fronts |= dict(zip(to_search, found, strict=True))
-        fronts = {i: judged(fronts[i], held_out, i) for i in wanted}
+        fronts = Fronts({i: judged(fronts[i], held_out, i) for i in wanted})
         if journal is not None:
             for i, front in fronts.items():
                 journal.write(i, front, journal.is_final(front))

@@ -22,8 +22,8 @@ from symtorch.engines.native.forms import normal
 from symtorch.engines.native.forms.productions import Binary, Unary, binaries, unaries
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.equations.expr import Constant, Expr, Variable
+from symtorch.equations.table import Row
 
-_PERIODIC = ("sin", "cos", "tan")
 # In units of one over the standard deviation of the input; steps within reach of the fit.
 _RATES = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0)
 _FREQUENCIES = (0.3, 0.6, 0.9, 1.2, 1.5, 1.8, 2.1, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 7.0, 8.0)
@@ -31,6 +31,8 @@ _OFFSETS = (0.02, 0.1, 0.3, 0.6, 1.2)
 _FAR = 5.0
 """An input whose mean is so many standard deviations from 0 is offered centred, too."""
 _MAX_GRID_INPUTS = 16
+_UNKNOWN = Row("", 1, "", "", "", "")
+"""What is known of a user's own operator: nothing."""
 _CHUNK = 4_000_000
 """Values (rows times expressions) that are made at once."""
 
@@ -192,15 +194,17 @@ class Bank:
         square = x * x
         mean = float(square.mean())
         for op in self.words.functions:
-            for rate in _FREQUENCIES if op.name in _PERIODIC else _RATES:
+            row = op.row or _UNKNOWN
+            quarter = row.period / 4 if row.cofunction and row.cofunction not in self.words.options.operators else 0.0
+            for rate in _FREQUENCIES if row.period else _RATES:
                 for sign in (1, -1) if normal.parity(op) == 0 else (1,):
                     c = sign * rate / spread
                     tree = normal.apply(op, [normal.multiply([Constant(c), leaf])])
                     yield op.torch(c * x), tree, 1
-                    if op.name == "sin" and "cos" not in self.words.options.operators:
-                        shifted = normal.add([normal.multiply([Constant(c), leaf]), Constant(math.pi / 2)])
-                        yield op.torch(c * x + math.pi / 2), normal.apply(op, [shifted]), 1
-            if op.name == "exp" and self.words.render(normal.power(leaf, 2.0)) is not None:
+                    if quarter:
+                        shifted = normal.add([normal.multiply([Constant(c), leaf]), Constant(quarter)])
+                        yield op.torch(c * x + quarter), normal.apply(op, [shifted]), 1
+            if row.bell and self.words.render(normal.power(leaf, 2.0)) is not None:
                 for rate in _OFFSETS[2:]:
                     tree = normal.apply(op, [normal.multiply([Constant(-rate / mean), normal.power(leaf, 2.0)])])
                     yield op.torch(-rate / mean * square), tree, 1
