@@ -1,8 +1,8 @@
 """The numbers that steer the flat search: one dataclass for each of its stages.
 
 A number without another reason was found by trial on the laws of ``benchmarks/laws.py``. What
-``benchmarks/sensitivity.py`` showed, with the cases data:coulomb and data:heat (of the first numbers of two stages
-also learned:gravity), is said in one word: *steady* numbers may be halved and doubled, and every pick stays;
+``benchmarks/sensitivity.py`` showed, with the cases data:coulomb and data:heat (not each number with both; some with
+learned:gravity, too), is said in one word: *steady* numbers may be halved and doubled, and every pick stays;
 *unread* ones play no part in these cases; where neither is said, it was not run.
 """
 
@@ -41,11 +41,11 @@ class SearchTuning:
     guesses_per_size: int = 5
     """Of each complexity, beside the best whatever their size. Steady."""
     sketch_partners: int = 40
-    """Partners where a law is known and only simple approximations of it are wanted."""
+    """Partners where a law is known and only simple approximations of it are wanted. Steady."""
     sketch_size: int = 4000
-    """Expressions of the bank for those, the cheapest."""
+    """Expressions of the bank for those, the cheapest. Steady."""
     sketch_guesses: int = 80
-    """Guesses for those."""
+    """Guesses for those. Steady."""
 
     offer_steps: int = 30
     """Steps of the fit of what comes from elsewhere: a guess of the user's, a law found by asking."""
@@ -82,13 +82,12 @@ class BankTuning:
     grid_inputs: int = 16
     """Inputs that such functions are made of, the first ones. Steady."""
     rates: tuple[float, ...] = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0)
-    """Factors of an input inside a function, over its standard deviation; steps that a fit can reach across. Steady;
-    halved, data:heat takes twice as long."""
+    """Factors of an input inside a function, over its standard deviation; steps that a fit can reach across. Steady."""
     frequencies: tuple[float, ...] = (
         0.3, 0.6, 0.9, 1.2, 1.5, 1.8, 2.1, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 7.0, 8.0
     )  # fmt: skip
     """The same inside a periodic function. A fit finds a frequency from about a quarter of a period, over the range
-    of the input, away. Steady; halved, data:heat takes 25 times as long."""
+    of the input, away. Halved, data:heat is lost; steady upwards."""
     offsets: tuple[float, ...] = (0.02, 0.1, 0.3, 0.6, 1.2)
     """Offsets b of ``1/(x^2 + b)``, and from the third on rates of ``exp(-b*x^2)``, over the mean of x^2. Steady."""
     far: float = 5.0
