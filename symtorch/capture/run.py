@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from symtorch.capture.batches import batches_of, call_model, placed
+from symtorch.capture.batches import batches_of, calling, placing
 from symtorch.capture.calls import Key
 from symtorch.capture.recorder import Recorder
 from symtorch.capture.rows import Block, Captured
@@ -88,9 +88,10 @@ def capture(
             if isinstance(block, nn.Module):
                 stack.enter_context(recorders[name].watching(block))
         watched = isinstance(runner, nn.Module) or model is not None
-        run = forward or (call_model if watched else recorders[next(iter(blocks))].call)
+        run = forward or (calling() if watched else recorders[next(iter(blocks))].call)
+        place = placing(modules[0]) if modules else None
         for batch in batches_of(data):
-            run(runner, placed(batch, modules[0]) if modules else batch)
+            run(runner, batch if place is None else place(batch))
             n_batches += 1
             for recorder in recorders.values():
                 recorder.end_batch()

@@ -168,8 +168,9 @@ def explain(
     Raises:
         InputError: arguments that can't be used.
     """
-    options = SearchOptions.from_params({**DEFAULT_LOCAL_PARAMS, "random_state": seed, **(sr_params or {})})
     chosen_engine = None if engine is None else resolve(engine)
+    params = {**DEFAULT_LOCAL_PARAMS, "random_state": seed, **(sr_params or {})}
+    options = SearchOptions.from_params(params, () if chosen_engine is None else chosen_engine.parameters)
     if kernel_width is not None and not kernel_width > 0:
         raise InputError(f"kernel_width is {kernel_width!r}; expected a positive number.")
     ask, X = _function(model, data)

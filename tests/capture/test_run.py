@@ -12,7 +12,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from symtorch.capture import call_plain, capture
-from symtorch.capture.recorder import Reservoir
+from symtorch.capture.reservoir import Reservoir
 from symtorch.errors import InputError
 
 cuda = pytest.param("cuda", marks=pytest.mark.cuda)
