@@ -6,6 +6,7 @@ many there are and however little time: what comes of a search is then never wor
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -27,7 +28,10 @@ from symtorch.engines.native.fitting.levenberg_marquardt import Rows, fit, loss_
 from symtorch.engines.native.fitting.losses import SQUARED, Loss
 from symtorch.engines.native.forms import normal
 from symtorch.engines.options import SearchOptions
+from symtorch.engines.samples import Samples
 from symtorch.equations.expr import Constant, Variable
+
+logger = logging.getLogger("symtorch.engines.native")
 
 _X0, _X1 = Variable(0), Variable(1)
 
@@ -36,12 +40,16 @@ MOST_ROWS = 65536
 _LEAST_ROWS = 1000
 _WORK = 2e8
 """Products of an input and an output, over all rows, that a second of the time limit is enough for."""
-_SOLVED = 1e-13
+_SOLVED = 1e-12
 """Relative loss at which nothing more is tried."""
 _WORTH = 0.95
 """An equation stays if its loss is less than this share of that of all simpler ones ..."""
 _LAST = 0.999
 """... or less than this, if it is the most accurate of all."""
+_SHARE, _LARGE_SHARE = 0.3, 0.8
+"""Parts of the time limit that least squares may take, the larger one where a search has less ..."""
+_SEARCHED = 0.5
+"""... than so many seconds for each output."""
 _FITTING = 0.5
 """Share of the time that goes to fitting; the rest is for writing down what was fitted."""
 _QUADRATICS_AT_ONCE = 64
@@ -61,6 +69,47 @@ class Sketch:
     size: float
     loss: float
     write: Callable[[], Written | None]
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What least squares says of every output.
+
+    Attributes:
+        equations: for each output, the simplest first.
+        left: (k,) what the most accurate of them leaves, as a share of the constant's loss.
+        solved: outputs with an exact equation that is larger than what is searched for: a search can't do better.
+    """
+
+    equations: list[list[Written]]
+    left: np.ndarray
+    solved: frozenset[int] = frozenset()
+
+    @classmethod
+    def none(cls, n_outputs: int) -> Baseline:
+        """Before anything has been fitted."""
+        return cls([[] for _ in range(n_outputs)], np.ones(n_outputs))
+
+
+def least_squares(samples: Samples, options: SearchOptions, loss: Loss, left: float | None, seed: int) -> Baseline:
+    """The baseline of all outputs of the samples.
+
+    Args:
+        left: seconds until the time limit, or None. A part of them is used; more where there would not be enough
+            for a search of every output.
+    """
+    seconds = None
+    if left is not None:
+        seconds = left * (_SHARE if left > samples.n_outputs * _SEARCHED else _LARGE_SHARE)
+    equations = baselines(
+        samples.X, samples.Y, options, weights=samples.weights, loss=loss, seconds=seconds, seed=seed % 2**32
+    )
+    found = np.ones(samples.n_outputs)
+    for k, written in enumerate(equations):
+        if len(written) > 1 and written[0].loss > 0.0:
+            found[k] = written[-1].loss / written[0].loss
+    solved = {k for k, w in enumerate(equations) if found[k] < _SOLVED and w[-1].complexity > options.maxsize}
+    return Baseline(equations, found, frozenset(solved))
 
 
 def baselines(
@@ -89,6 +138,9 @@ def baselines(
         For each output equations of rising complexity and falling loss, their losses those on the rows used.
     """
     family = _Family(X, Y, options, weights, seconds, seed)
+    room = family.writer.most_terms()
+    if room < X.shape[1]:
+        logger.info("maxsize %d leaves room for %d of %d inputs in a line", family.writer.size, room, X.shape[1])
     if not loss.is_squared:
         family.data = Data.of(family.X, tamed(family.data, family.Y, loss, family.stop), family.weights)
     family.fit()
