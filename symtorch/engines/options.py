@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -151,6 +151,15 @@ class SearchOptions:
         found = [operator(spec, 2, self.extra_sympy_mappings) for spec in self.binary_operators]
         found += [operator(spec, 1, self.extra_sympy_mappings) for spec in self.unary_operators]
         return {op.name: op for op in found}
+
+    def for_inputs(self, columns: Sequence[int], n_inputs: int) -> SearchOptions:
+        """The same search space over these columns only, of so many inputs, numbered anew."""
+        costs = self.complexity_of_variables
+        if not isinstance(costs, tuple):
+            return self
+        if len(costs) != n_inputs:
+            raise OptionError(f"complexity_of_variables has {len(costs)} numbers for {n_inputs} inputs.")
+        return replace(self, complexity_of_variables=tuple(costs[i] for i in columns))
 
     def complexity(self, expr: Expr) -> int:
         """Complexity of a tree as PySR counts it: what its nodes add, rounded once."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from symtorch.engines.base import Engine, Progress, ProgressCallback
 from symtorch.engines.native.baseline.family import Baseline, least_squares
+from symtorch.engines.native.fitting.archive import EXACT
 from symtorch.engines.native.fitting.losses import Loss, parse_loss
 from symtorch.engines.native.flat.watch import share_of
 from symtorch.engines.native.forms.normal import normalise
@@ -103,15 +104,24 @@ class _Course:
     def run(self) -> None:
         """Least squares for every output, then the search for what it leaves."""
         try:
-            self.baseline = least_squares(self.samples, self.options, self.loss, self.left(), self.seed)
-            self._report("least squares", 0, 1)
-            open_ = [k for k in self.varying if k not in self.baseline.solved]
-            groups = group(self.samples, open_, self.options.select_k_features, self.seed, self.out_of_time)
+            groups = self._begin()
         except KeyboardInterrupt:
             return
         members = [some for whole in groups for some in divided(whole, self.n_workers)]
         self.tasks = [Task.make(self.samples, some, self.options, self.guesses, self.seed) for some in members]
         self._search()
+
+    def _begin(self) -> list[Group]:
+        """Least squares on all inputs; what is left to be searched for, on the inputs that matter."""
+        k, chosen = self.options.select_k_features, None
+        if k is not None and k < self.samples.n_inputs:  # the user wants no others, for nothing
+            groups = group(self.samples, self.varying, k, self.seed, self.out_of_time)
+            chosen = [(g.outputs, g.columns) for g in groups]
+        self.baseline = least_squares(self.samples, self.options, self.loss, self.left(), self.seed, chosen)
+        open_ = [k for k in self.varying if k not in self.baseline.solved]
+        if chosen is None:
+            return group(self.samples, open_, k, self.seed, self.out_of_time)
+        return [Group(g.outputs, g.columns) for g in groups if any(k in open_ for k in g.outputs)]
 
     def _search(self) -> None:
         """Do all tasks: in joblib's workers if there are any, and here what they leave."""
@@ -169,6 +179,7 @@ class _Course:
             reasons |= zip(part.outputs, part.reasons, strict=True)
         unreached = "timeout" if self.out_of_time() else "interrupted"
         exact = {k for k in range(self.samples.n_outputs) if k not in self.varying or k in self.baseline.solved}
+        reasons = {k: "exact" for k in range(self.samples.n_outputs) if self.baseline.left[k] < EXACT} | reasons
         return [
             front_of(
                 self.samples,

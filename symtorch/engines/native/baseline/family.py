@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -29,7 +29,7 @@ from symtorch.engines.native.fitting.losses import SQUARED, Loss
 from symtorch.engines.native.forms import normal
 from symtorch.engines.options import SearchOptions
 from symtorch.engines.samples import Samples
-from symtorch.equations.expr import Constant, Variable
+from symtorch.equations.expr import Constant, Variable, substitute
 
 logger = logging.getLogger("symtorch.engines.native")
 
@@ -91,25 +91,45 @@ class Baseline:
         return cls([[] for _ in range(n_outputs)], np.ones(n_outputs))
 
 
-def least_squares(samples: Samples, options: SearchOptions, loss: Loss, left: float | None, seed: int) -> Baseline:
+def least_squares(
+    samples: Samples,
+    options: SearchOptions,
+    loss: Loss,
+    left: float | None,
+    seed: int,
+    chosen: Sequence[tuple[Sequence[int], Sequence[int]]] | None = None,
+) -> Baseline:
     """The baseline of all outputs of the samples.
 
     Args:
         left: seconds until the time limit, or None. A part of them is used; more where there would not be enough
             for a search of every output.
+        chosen: outputs, and the inputs that may be used for them, if not all.
     """
     seconds = None
     if left is not None:
         seconds = left * (_SHARE if left > samples.n_outputs * _SEARCHED else _LARGE_SHARE)
-    equations = baselines(
-        samples.X, samples.Y, options, weights=samples.weights, loss=loss, seconds=seconds, seed=seed % 2**32
-    )
-    found = np.ones(samples.n_outputs)
+    equations: list[list[Written]] = [[] for _ in range(samples.n_outputs)]
+    parts = [(range(samples.n_outputs), range(samples.n_inputs))] if chosen is None else chosen
+    for outputs, columns in parts:
+        found = baselines(
+            samples.X[:, columns],
+            samples.Y[:, outputs],
+            options.for_inputs(columns, samples.n_inputs),
+            weights=samples.weights,
+            loss=loss,
+            seconds=None if seconds is None else seconds / len(parts),
+            seed=seed % 2**32,
+        )
+        inputs = [Variable(i) for i in columns]
+        for k, written in zip(outputs, found, strict=True):
+            equations[k] = [replace(w, tree=substitute(w.tree, inputs)) for w in written] if chosen else written
+    left_over = np.ones(samples.n_outputs)
     for k, written in enumerate(equations):
         if len(written) > 1 and written[0].loss > 0.0:
-            found[k] = written[-1].loss / written[0].loss
-    solved = {k for k, w in enumerate(equations) if found[k] < _SOLVED and w[-1].complexity > options.maxsize}
-    return Baseline(equations, found, frozenset(solved))
+            left_over[k] = written[-1].loss / written[0].loss
+    solved = {k for k, w in enumerate(equations) if left_over[k] < _SOLVED and w[-1].complexity > options.maxsize}
+    return Baseline(equations, left_over, frozenset(solved))
 
 
 def baselines(
