@@ -232,7 +232,8 @@ def line(r: Result) -> str:
     reasons = ", ".join(f"{count} {reason}" for reason, count in r.reasons.items())
     return (
         f"{r.case:>15} {r.outputs:5} {limit:>5} {r.cpu:7.1f} {r.over:5.1f}  "
-        f"{pair(r.pick)}  {pair(r.end)}  {pair(r.line)}  {pair(r.quadratic)} {r.short:5}  {r.sizes[0]}-{r.sizes[1]}  {reasons}"
+        f"{pair(r.pick)}  {pair(r.end)}  {pair(r.line)}  {pair(r.quadratic)} "
+        f"{r.short:5}  {r.sizes[0]}-{r.sizes[1]}  {reasons}"
     )
 
 

@@ -6,32 +6,36 @@
     python benchmarks/sensitivity.py --cases data:coulomb learned:heat --seeds 0 1
 
 Protocol. A case is a way of searching and a law of problems.py: ``asked:`` with the law as the teacher,
-``data:`` from 1,000 rows alone, ``learned:`` with a trained network as the teacher. The default set has
+``data:`` from 1,000 rows alone, ``learned:`` with a trained network as the teacher; ``sums:3`` are three outputs of
+many_outputs at once, from 1,000 rows alone. The default set has
 laws that end in the first stages, laws that need the last ones, and networks; one pass over it takes about
 20 CPU-seconds. It is searched once with the numbers as they are, then once more for every number of every
-stage (a field of its dataclass) halved, and doubled; all else, seeds included, stays. Whole numbers stay whole
+stage (a field of its dataclass) halved, and doubled; all else, seeds included, stays. The first pass notes
+which numbers each case reads, and only cases that read a number are searched again for it. Whole numbers stay whole
 and at least 1. Shares (numbers between one half and 1 that count rows, or factors of a loss) are moved by half and
 twice what they are short of 1. Of a tuple all numbers are scaled at once.
 
-A line says what differs from the first pass: laws lost or won (the default pick is the law as laws.py judges
-it), other picks, the geometric mean of the ratios of the picks' errors where both see the error of a network,
-and the ratio of the CPU times. Picks that differ but are laws all the same are other forms of one law. A number
-whose halves and doubles change no case does not matter on this set; that is a reason to remove it only if a
-reader would miss nothing.
+A line says what differs from the first pass: laws lost or won (the default pick is the law as laws.py
+judges it), other picks, the geometric mean of the ratios of the picks' errors where the teacher is a network,
+and the ratio of the CPU times of the cases that read the number. Picks that differ but are laws all the same
+are other forms of one law. A number whose halves and doubles change no case does not matter on this set; that is
+a reason to remove it only if a reader would miss nothing.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import laws
+import numpy as np
 import problems
 import torch
 
@@ -46,8 +50,10 @@ from symtorch.engines.native.flat.tuning import (
 )
 from symtorch.engines.native.forms.tuning import FormsTuning
 from symtorch.engines.native.screening import ScreeningTuning
+from symtorch.engines.native.structure.tuning import StructureTuning
 from symtorch.engines.native.task import TaskTuning
 from symtorch.engines.native.tuning import tuned
+from symtorch.engines.samples import Samples
 
 STAGES: tuple[type, ...] = (
     FormsTuning,
@@ -58,6 +64,7 @@ STAGES: tuple[type, ...] = (
     RefineTuning,
     PursuitTuning,
     SharingTuning,
+    StructureTuning,
     ScreeningTuning,
     TaskTuning,
 )
@@ -73,7 +80,12 @@ CASES = (
     "learned:gravity",
     "learned:III.17.37",
     "learned:I.44.4",
+    "sums:3",
 )
+
+
+Case = tuple[str, int]
+"""A way and a law, and the seed."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +106,7 @@ class Change:
     field: str
     value: Any
     changed_to: Any
+    cases: int
     lost: list[str]
     won: list[str]
     other_picks: list[str]
@@ -102,15 +115,28 @@ class Change:
 
 
 def solve(case: str, seed: int) -> Outcome:
-    """Search a case, and judge the default pick as laws.py does."""
+    """Search a case, and judge the default pick of every output as laws.py does."""
     way, name = case.split(":")
-    law, teacher, network = problems.LAWS[name], None, 0.0
+    members = problems.many_outputs(int(name)) if way == "sums" else [problems.LAWS[name]]
+    teacher, network = None, 0.0
     if way == "learned":
-        teacher, network = problems.learned(law, **problems.LEARNED.get(name, {}))
-    samples = problems.samples(law, teacher, seed, queries=way != "data")
-    (front,), seconds = laws.search(samples, seed)
-    result = laws.judge(way, law, seed, seconds, front, float(samples.Y.var()), network, algebra=False)
-    return Outcome(result.found, result.error, result.equation, seconds)
+        teacher, network = problems.learned(members[0], **problems.LEARNED.get(name, {}))
+    if way == "sums":
+        X = members[0].draw(1000, seed)
+        samples = Samples(X, np.hstack([law(X) for law in members]))
+    else:
+        samples = problems.samples(members[0], teacher, seed, queries=way != "data")
+    fronts, seconds = laws.search(samples, seed)
+    results = [
+        laws.judge(way, law, seed, seconds, front, float(samples.Y[:, k].var()), network, algebra=False)
+        for k, (law, front) in enumerate(zip(members, fronts, strict=True))
+    ]
+    return Outcome(
+        all(result.found for result in results),
+        max(result.error for result in results),
+        "; ".join(result.equation for result in results),
+        seconds,
+    )
 
 
 def scaled(value: Any, factor: float) -> Any:
@@ -130,25 +156,40 @@ def scaled(value: Any, factor: float) -> Any:
     return value * factor
 
 
-def outcomes(cases: Sequence[str], seeds: Sequence[int], changed: Any = None) -> dict[str, Outcome]:
-    """Every case with every seed, with the numbers of one stage changed."""
-    with nullcontext() if changed is None else tuned(changed):
-        return {f"{case}/{seed}": solve(case, seed) for seed in seeds for case in cases}
+@contextmanager
+def noting(seen: set[tuple[str, str]]) -> Iterator[None]:
+    """Note (stage, field) of every number that is read inside."""
+
+    def read(self: Any, name: str) -> Any:
+        seen.add((type(self).__name__, name))
+        return object.__getattribute__(self, name)
+
+    for stage in STAGES:
+        stage.__getattribute__ = read  # type: ignore[method-assign,assignment]
+    try:
+        yield
+    finally:
+        for stage in STAGES:
+            del stage.__getattribute__
 
 
-def compare(before: dict[str, Outcome], after: dict[str, Outcome]) -> dict[str, Any]:
-    """What differs, as a :class:`Change` names it."""
+def compare(before: dict[Case, Outcome], after: dict[Case, Outcome]) -> dict[str, Any]:
+    """What differs in the cases that were searched again, as a :class:`Change` names it."""
+    both = {f"{way}/{seed}": (before[way, seed], new) for (way, seed), new in after.items()}
     ratios = [
-        math.log(after[case].error / old.error)
-        for case, old in before.items()
-        if case.startswith("learned:") and old.error > 0.0 and after[case].error > 0.0
+        math.log(new.error / old.error)
+        for name, (old, new) in both.items()
+        if name.startswith("learned:") and old.error > 0.0 and new.error > 0.0
     ]
     return {
-        "lost": [case for case, old in before.items() if old.found and not after[case].found],
-        "won": [case for case, old in before.items() if not old.found and after[case].found],
-        "other_picks": [case for case, old in before.items() if old.pick != after[case].pick],
+        "cases": len(both),
+        "lost": [name for name, (old, new) in both.items() if old.found and not new.found],
+        "won": [name for name, (old, new) in both.items() if not old.found and new.found],
+        "other_picks": [name for name, (old, new) in both.items() if old.pick != new.pick],
         "error_ratio": math.exp(sum(ratios) / len(ratios)) if ratios else 1.0,
-        "time_ratio": sum(o.seconds for o in after.values()) / sum(o.seconds for o in before.values()),
+        "time_ratio": sum(new.seconds for _, new in both.values()) / sum(old.seconds for old, _ in both.values())
+        if both
+        else 1.0,
     }
 
 
@@ -179,7 +220,7 @@ def line(change: Change) -> str:
     ]
     return (
         f"{change.stage:>16} {change.field:>18} {moved:>22} {change.error_ratio:8.2f} {change.time_ratio:6.2f}  "
-        f"{'; '.join(words) or '-'}"
+        f"{'; '.join(words) or ('-' if change.cases else 'no case reads it')}"
     )
 
 
@@ -193,15 +234,20 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     started = time.process_time()
-    before = outcomes(args.cases, args.seeds)
-    for case, outcome in before.items():
+    before: dict[Case, Outcome] = {}
+    read: dict[Case, set[tuple[str, str]]] = {}
+    for case in itertools.product(args.cases, args.seeds):
+        with noting(read.setdefault(case, set())):
+            before[case] = outcome = solve(*case)
         mark = "law" if outcome.found else "no law"
-        print(f"{case:>24} {mark:>6} {outcome.error:8.1e} {outcome.seconds:6.1f} CPU-s  {outcome.pick[:70]}")
+        print(f"{case[0]:>24} {mark:>6} {outcome.error:8.1e} {outcome.seconds:6.1f} CPU-s  {outcome.pick[:70]}")
     print(f"\n{'stage':>16} {'number':>18} {'changed':>22} {'errors':>8} {'times':>6}  what differs", flush=True)
     chosen = [stage for stage in STAGES if args.stages is None or stage.__name__ in args.stages]
     changes: list[Change] = []
     for changed, name, value, other in variations(chosen, args.fields):
-        after = outcomes(args.cases, args.seeds, changed)
+        readers = [case for case in before if (type(changed).__name__, name) in read[case]]
+        with tuned(changed):
+            after = {case: solve(*case) for case in readers}
         changes.append(Change(type(changed).__name__, name, value, other, **compare(before, after)))
         print(line(changes[-1]), flush=True)
         if args.json:

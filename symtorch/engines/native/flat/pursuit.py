@@ -98,9 +98,8 @@ def _without_one(found: list[dict[Terms, float]], tuning: PursuitTuning) -> list
     for number in promising:
         if least[number] > _NOTHING:
             full = [terms for terms in found[number] if len(terms) == tuning.terms]
-            out[number] = {terms[:i] + terms[i + 1 :] for terms in full for i in range(tuning.terms)} - set(
-                found[number]
-            )
+            fewer = {terms[:i] + terms[i + 1 :] for terms in full for i in range(tuning.terms)}
+            out[number] = fewer - set(found[number])
     return out
 
 
