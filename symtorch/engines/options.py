@@ -45,7 +45,8 @@ class SearchOptions:
         unary_operators: the same, with one argument.
         extra_sympy_mappings: SymPy functions of custom operators, by name: what a definition means that
             is more Julia than a formula, and how the others are shown.
-        maxsize: highest complexity of an equation.
+        maxsize: highest complexity of an equation. Where it isn't named, the native engine's least squares may
+            exceed the default: up to a line through all inputs within one function.
         maxdepth: greatest depth of its tree; None for no limit.
         constraints: for an operator the highest complexity of its argument, or of each of its
             arguments; -1 for no limit.

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 
 from symtorch.engines.base import Engine, Progress, ProgressCallback
-from symtorch.engines.native.baseline.family import Baseline, least_squares
+from symtorch.engines.native.baseline.least_squares import Baseline, least_squares
 from symtorch.engines.native.fitting.archive import EXACT
 from symtorch.engines.native.fitting.losses import Loss, parse_loss
 from symtorch.engines.native.flat.watch import share_of

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from symtorch.engines.native.baseline import links
 from symtorch.engines.native.baseline.design import Data
 from symtorch.engines.native.baseline.links import Fits, Targets
-from symtorch.engines.native.baseline.polynomials import EXACT, LADDER, NOTHING
+from symtorch.engines.native.baseline.tuning import tuning
 from symtorch.engines.native.baseline.writing import NamedLink, Writer, Written, as_sum, rounded
 from symtorch.engines.native.forms import normal
 from symtorch.equations.expr import Constant
@@ -18,22 +20,6 @@ from symtorch.equations.expr import Constant
 Array = np.ndarray
 Found = tuple[int, tuple[float, float, Callable[[], Written | None]]]
 """Position of the output; size, loss as a share of the variance, and how to write it down."""
-
-_FEW_ROWS = 256
-_ROWS_PER_PARAMETER = 6
-_ROWS = 4096
-"""Rows of the fit that counts."""
-_MOST_INPUTS = 128
-"""Of more inputs those with the largest weights in a line are taken."""
-_HOPEFUL = 1.5
-"""A start is followed if its loss is less than so many times the line's."""
-_BETTER = 0.95
-"""A link counts if it leaves less than this share of what the line leaves."""
-_FOLLOWED = 2
-"""Links that are followed to the end for each output."""
-_FIRST_STEPS = ((6, 99), (12, 5))
-"""Steps of the first fits, and how many links go so far for each output."""
-_STEPS, _SPARSE_STEPS, _LAST_STEPS = 30, 8, 4
 
 
 def links_around(
@@ -48,15 +34,30 @@ def links_around(
     inputs = _inputs(data)
     if len(inputs) == 0 or not writer.links:
         return
-    n, p = data.n_rows, len(inputs)
-    all_rows = Targets(
-        np.ascontiguousarray(data.X.values[:, inputs].T), np.ascontiguousarray(data.Y.values.T), data.root
-    )
-    order = rng.permutation(n)
-    few = all_rows.rows(np.sort(order[: max(_FEW_ROWS, _ROWS_PER_PARAMETER * (p + 3))]))
-    rows = all_rows if n <= _ROWS else all_rows.rows(np.sort(order[:_ROWS]))
-    natural = 1.0 / data.Y.size, -data.Y.centre / data.Y.size  # a and c that are 1 and 0 in the outputs' own units
+    columns = np.ascontiguousarray(data.X.values[:, inputs].T)
+    every = Targets(columns, np.ascontiguousarray(data.Y.values.T), data.root)
+    order = rng.permutation(data.n_rows)
+    n_few = max(tuning().few_rows, tuning().rows_per_parameter * (len(inputs) + 3))
+    few, many = (every.rows(np.sort(order[:n])) for n in (n_few, tuning().rows))
     line, line_loss = _line(few)
+    for named, held, fits in _hopeful(data, writer, few, line, line_loss, stop):
+        chosen = np.flatnonzero(fits.loss < tuning().better * line_loss)
+        if len(chosen) == 0 or stop():
+            continue
+        full = links.fit(named.link, fits.take(chosen), many.outputs(chosen), tuning().steps, stop, held)
+        losses = links.loss(named.link, full.theta, every.outputs(chosen))
+        good = losses < tuning().better * level[chosen]
+        if good.any():
+            fitted = _Fitted(data, writer, inputs, (few, many, every), named, held, chosen[good])
+            yield from fitted.recorded(fitted.outputs, None, full.theta[good], losses[good])
+            yield from fitted.sparse(full.take(good), stop)
+
+
+def _hopeful(
+    data: Data, writer: Writer, few: Targets, line: Array, line_loss: Array, stop: Callable[[], bool]
+) -> Iterator[tuple[NamedLink, bool, Fits]]:
+    """Each link, with a and c held at 1 and 0 and with them free, begun where it may become one of the best."""
+    natural = 1.0 / data.Y.size, -data.Y.centre / data.Y.size  # a and c that are 1 and 0 in the outputs' own units
     directions = [line, links.curvature_directions(few)]
     begun: list[tuple[NamedLink, bool, Fits]] = []
     for named in writer.links:
@@ -64,29 +65,18 @@ def links_around(
             break
         for held in (True, False):
             tried = links.start_through(named.link, few, *natural) if held else links.start(named.link, few, directions)
-            begun.append(
-                (named, held, Fits(tried.theta, np.where(tried.loss < _HOPEFUL * line_loss, tried.loss, np.inf)))
-            )
+            hopeful = tried.loss < tuning().hopeful * line_loss
+            begun.append((named, held, Fits(tried.theta, np.where(hopeful, tried.loss, np.inf))))
     # Successive halving: all for some steps, the better ones for more.
-    for steps, most in _FIRST_STEPS:
+    for steps, most in tuning().first_steps:
         if not begun or stop():
             return
         begun = [
             (named, held, links.fit(named.link, fits, few, steps, stop, held))
             for (named, held, _), fits in zip(begun, _best(begun, most), strict=True)
         ]
-    for (named, held, _), fits in zip(begun, _best(begun, _FOLLOWED), strict=True):
-        chosen = np.flatnonzero(fits.loss < _BETTER * line_loss)
-        if len(chosen) == 0 or stop():
-            continue
-        part = rows.outputs(chosen)
-        full = links.fit(named.link, fits.take(chosen), part, _STEPS, stop, held)
-        true = links.loss(named.link, full.theta, all_rows.outputs(chosen))
-        good = true < _BETTER * level[chosen]
-        chosen, full, true = chosen[good], full.take(good), true[good]
-        if len(chosen):
-            yield from _recorded(data, writer, named, held, inputs, chosen, None, full.theta, true)
-            yield from _sparse(data, writer, named, held, inputs, chosen, full, few, rows, all_rows, stop)
+    for (named, held, _), fits in zip(begun, _best(begun, tuning().followed), strict=True):
+        yield named, held, fits
 
 
 def _best(begun: list[tuple[NamedLink, bool, Fits]], most: int) -> list[Fits]:
@@ -99,10 +89,10 @@ def _best(begun: list[tuple[NamedLink, bool, Fits]], most: int) -> list[Fits]:
 def _inputs(data: Data) -> Array:
     """The inputs that vary; of many those with the largest weights in any output's line."""
     inputs = np.flatnonzero(data.X.size > 0.0)
-    if len(inputs) <= _MOST_INPUTS:
+    if len(inputs) <= tuning().link_inputs:
         return inputs
     weights = np.linalg.lstsq(data.weighted(data.X.values[:, inputs]), data.weighted(data.Y.values), rcond=1e-8)[0]
-    return np.sort(inputs[np.argsort(-np.abs(weights).max(axis=1), kind="stable")[:_MOST_INPUTS]])
+    return np.sort(inputs[np.argsort(-np.abs(weights).max(axis=1), kind="stable")[: tuning().link_inputs]])
 
 
 def _line(data: Targets) -> tuple[Array, Array]:
@@ -116,88 +106,86 @@ def _line(data: Targets) -> tuple[Array, Array]:
     return w / np.where(spread > 0.0, spread, 1.0)[:, None], np.maximum(left, 1e-28)
 
 
-def _sparse(
-    data: Data,
-    writer: Writer,
-    named: NamedLink,
-    held: bool,
-    inputs: Array,
-    outputs: Array,
-    full: Fits,
-    few: Targets,
-    rows: Targets,
-    all_rows: Targets,
-    stop: Callable[[], bool],
-) -> Iterator[Found]:
-    """The same link around the inputs with the largest weights only."""
-    order = np.argsort(-np.abs(full.theta[:, :-3]), axis=1, kind="stable")
-    p = len(inputs)
-    at_once = max(1, links.AT_ONCE // (p * few.Y.shape[1]))
-    for size in sorted({*LADDER, writer.most_terms(_around(writer, named, held))}):
-        if size >= p or size == 0:
-            continue
-        for first in range(0, len(outputs), at_once):
-            if stop():
-                return
-            part = slice(first, first + at_once)
-            kept = np.sort(order[part, :size], axis=1)
-            theta = np.hstack([np.take_along_axis(full.theta[part, :-3], kept, axis=1), full.theta[part, -3:]])
-            fits = Fits(theta, full.loss[part])
-            for data_, steps in ((few, _SPARSE_STEPS), (rows, _LAST_STEPS)):
-                own = Targets(data_.columns[kept], data_.Y[outputs[part]], data_.root)
-                fits = links.fit(named.link, fits, own, steps, stop, held)
-            own = Targets(all_rows.columns[kept], all_rows.Y[outputs[part]], all_rows.root)
-            losses = links.loss(named.link, fits.theta, own)
-            yield from _recorded(data, writer, named, held, inputs, outputs[part], kept, fits.theta, losses)
+@dataclass(frozen=True)
+class _Fitted:
+    """A link that explains some outputs.
 
+    Attributes:
+        data, writer: what is fitted, and how it is written.
+        inputs: (p,) the inputs that there are weights for.
+        rows: few, many and all of them.
+        named, held: the link, and whether a and c are 1 and 0.
+        outputs: which.
+    """
 
-def _around(writer: Writer, named: NamedLink, held: bool) -> float:
-    return named.cost + (0.0 if held else writer.factor_and_constant)
+    data: Data
+    writer: Writer
+    inputs: Array
+    rows: tuple[Targets, Targets, Targets]
+    named: NamedLink
+    held: bool
+    outputs: Array
 
+    @property
+    def _around(self) -> float:
+        """Complexity of what is around the line."""
+        return self.named.cost + (0.0 if self.held else self.writer.factor_and_constant)
 
-def _recorded(
-    data: Data,
-    writer: Writer,
-    named: NamedLink,
-    held: bool,
-    inputs: Array,
-    outputs: Array,
-    kept: Array | None,
-    theta: Array,
-    losses: Array,
-) -> Iterator[Found]:
-    size = writer.of_line(theta.shape[1] - 3) + _around(writer, named, held)
-    if size > writer.size:
-        return
-    for row, k in enumerate(outputs):
-        if np.isfinite(losses[row]):
-            columns = inputs if kept is None else inputs[kept[row]]
+    def sparse(self, full: Fits, stop: Callable[[], bool]) -> Iterator[Found]:
+        """The same link around the inputs with the largest weights only."""
+        few, many, every = self.rows
+        link, p = self.named.link, len(self.inputs)
+        order = np.argsort(-np.abs(full.theta[:, :-3]), axis=1, kind="stable")
+        at_once = max(1, links.AT_ONCE // (p * few.Y.shape[1]))
+        for size in sorted({*tuning().ladder, self.writer.most_terms(self._around)} - {0}):
+            for first in range(0, len(self.outputs) if size < p else 0, at_once):
+                if stop():
+                    return
+                part = slice(first, first + at_once)
+                outputs, kept = self.outputs[part], np.sort(order[part, :size], axis=1)
+                weights = np.take_along_axis(full.theta[part, :-3], kept, axis=1)
+                fits = Fits(np.hstack([weights, full.theta[part, -3:]]), full.loss[part])
+                for rows, steps in ((few, tuning().sparse_steps), (many, tuning().last_steps)):
+                    own = Targets(rows.columns[kept], rows.Y[outputs], rows.root)
+                    fits = links.fit(link, fits, own, steps, stop, self.held)
+                own = Targets(every.columns[kept], every.Y[outputs], every.root)
+                yield from self.recorded(outputs, kept, fits.theta, links.loss(link, fits.theta, own))
 
-            def write(row: int = row, k: int = int(k), columns: Array = columns) -> Written | None:
-                return _written(data, writer, named, held, k, columns, theta[row], float(losses[row]))
+    def recorded(self, outputs: Array, kept: Array | None, theta: Array, losses: Array) -> Iterator[Found]:
+        """What was fitted, if there is room for it.
 
-            yield int(k), (size, float(losses[row]), write)
+        Args:
+            kept: (k, m) positions of the inputs that have weights; None for all.
+        """
+        size = self.writer.of_line(theta.shape[1] - 3) + self._around
+        if size > self.writer.size:
+            return
+        for row, k in enumerate(outputs):
+            if np.isfinite(losses[row]):
+                columns = self.inputs if kept is None else self.inputs[kept[row]]
+                write = partial(self._written, int(k), columns, theta[row], float(losses[row]))
+                yield int(k), (size, float(losses[row]), write)
 
-
-def _written(
-    data: Data, writer: Writer, named: NamedLink, held: bool, k: int, columns: Array, theta: Array, share: float
-) -> Written | None:
-    """The link in the units of the inputs and the output."""
-    exact = share < EXACT
-    w = theta[:-3] / data.X.size[columns]
-    parts = w * data.X.centre[columns]
-    b = theta[-3] - parts.sum()
-    a, c = 1.0, 0.0
-    if not held:
-        a, c = theta[-2] * data.Y.size[k], data.Y.centre[k] + theta[-1] * data.Y.size[k]
-        if named.homogeneous and a != 0.0:
-            w, b, parts, a = w * abs(a), b * abs(a), parts * abs(a), math.copysign(1.0, a)
-    if exact:
-        b = 0.0 if abs(b) < NOTHING * (np.abs(parts).sum() + 1.0) else rounded(b)
-        c = 0.0 if abs(c) < NOTHING * abs(data.Y.centre[k]) + NOTHING * data.Y.size[k] else rounded(c)
-        w, a = np.array([rounded(value) for value in w]), rounded(a)
-    line = as_sum([(float(value), (int(i),)) for value, i in zip(w, columns, strict=True) if value != 0.0], float(b))
-    with np.errstate(over="ignore"):
-        loss = float(share * data.Y.size[k] * data.Y.size[k])
-    out = normal.multiply([Constant(float(a)), named.build(line)])
-    return writer.written(normal.add([out, Constant(float(c))]), loss)
+    def _written(self, k: int, columns: Array, theta: Array, share: float) -> Written | None:
+        """The link in the units of the inputs and the output."""
+        X, Y = self.data.X, self.data.Y
+        w = theta[:-3] / X.size[columns]
+        parts = w * X.centre[columns]
+        b = theta[-3] - parts.sum()
+        a, c = 1.0, 0.0
+        if not self.held:
+            a, c = theta[-2] * Y.size[k], Y.centre[k] + theta[-1] * Y.size[k]
+            if self.named.homogeneous and a != 0.0:
+                w, b, parts, a = w * abs(a), b * abs(a), parts * abs(a), math.copysign(1.0, a)
+        if share < tuning().exact:
+            nothing = tuning().nothing
+            b = 0.0 if abs(b) < nothing * (np.abs(parts).sum() + 1.0) else rounded(b)
+            c = 0.0 if abs(c) < nothing * (abs(Y.centre[k]) + Y.size[k]) else rounded(c)
+            w, a = np.array([rounded(value) for value in w]), rounded(a)
+        line = as_sum(
+            [(float(value), (int(i),)) for value, i in zip(w, columns, strict=True) if value != 0.0], float(b)
+        )
+        with np.errstate(over="ignore"):
+            loss = float(share * Y.size[k] * Y.size[k])
+        out = normal.multiply([Constant(float(a)), self.named.build(line)])
+        return self.writer.written(normal.add([out, Constant(float(c))]), loss)

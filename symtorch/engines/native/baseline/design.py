@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from symtorch.engines.native.baseline.tuning import tuning
 from symtorch.engines.native.fitting.losses import Loss
 
 Array = np.ndarray
@@ -79,10 +80,6 @@ class Data:
         return columns if self.root is None else columns * self.root[:, None]
 
 
-_RENEWED = 12
-"""How often the weights of a line are renewed."""
-
-
 def tamed(data: Data, Y: Array, loss: Loss, stop: Callable[[], bool]) -> Array:
     """The outputs (n, k) with what is an outlier by this loss brought near: squared errors then do in its place.
 
@@ -97,7 +94,7 @@ def tamed(data: Data, Y: Array, loss: Loss, stop: Callable[[], bool]) -> Array:
         if stop():
             break
         weights, residual = np.ones(len(y)), y
-        for _ in range(_RENEWED):
+        for _ in range(tuning().tamed):
             root = own * np.sqrt(weights)
             residual = y - F @ np.linalg.lstsq(F * root[:, None], y * root, rcond=1e-10)[0]
             weights = loss.weight(-residual)

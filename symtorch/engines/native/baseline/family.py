@@ -8,50 +8,32 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
 from symtorch.engines.native.baseline.around import links_around
 from symtorch.engines.native.baseline.design import Data, tamed
 from symtorch.engines.native.baseline.polynomials import (
-    EXACT,
     Feature,
     Sums,
     lines,
     quadratic_features,
     quadratics,
 )
+from symtorch.engines.native.baseline.tuning import tuning
 from symtorch.engines.native.baseline.writing import Writer, Written
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows, fit, loss_of
 from symtorch.engines.native.fitting.losses import SQUARED, Loss
 from symtorch.engines.native.forms import normal
 from symtorch.engines.options import SearchOptions
-from symtorch.engines.samples import Samples
-from symtorch.equations.expr import Constant, Variable, substitute
+from symtorch.equations.expr import Constant, Variable
 
 logger = logging.getLogger("symtorch.engines.native")
 
 _X0, _X1 = Variable(0), Variable(1)
 
-MOST_ROWS = 65536
-"""Rows that are fitted to at most, drawn from all."""
-_LEAST_ROWS = 1000
-_WORK = 2e8
-"""Products of an input and an output, over all rows, that a second of the time limit is enough for."""
-_SOLVED = 1e-12
-"""Relative loss at which nothing more is tried."""
-_WORTH = 0.95
-"""An equation stays if its loss is less than this share of that of all simpler ones ..."""
-_LAST = 0.999
-"""... or less than this, if it is the most accurate of all."""
-_SHARE, _LARGE_SHARE = 0.3, 0.8
-"""Parts of the time limit that least squares may take, the larger one where a search has less ..."""
-_SEARCHED = 0.5
-"""... than so many seconds for each output."""
-_FITTING = 0.5
-"""Share of the time that goes to fitting; the rest is for writing down what was fitted."""
 _QUADRATICS_AT_ONCE = 64
 _LINKS_AT_ONCE = 128
 
@@ -69,67 +51,6 @@ class Sketch:
     size: float
     loss: float
     write: Callable[[], Written | None]
-
-
-@dataclass(frozen=True)
-class Baseline:
-    """What least squares says of every output.
-
-    Attributes:
-        equations: for each output, the simplest first.
-        left: (k,) what the most accurate of them leaves, as a share of the constant's loss.
-        solved: outputs with an exact equation that is larger than what is searched for: a search can't do better.
-    """
-
-    equations: list[list[Written]]
-    left: np.ndarray
-    solved: frozenset[int] = frozenset()
-
-    @classmethod
-    def none(cls, n_outputs: int) -> Baseline:
-        """Before anything has been fitted."""
-        return cls([[] for _ in range(n_outputs)], np.ones(n_outputs))
-
-
-def least_squares(
-    samples: Samples,
-    options: SearchOptions,
-    loss: Loss,
-    left: float | None,
-    seed: int,
-    chosen: Sequence[tuple[Sequence[int], Sequence[int]]] | None = None,
-) -> Baseline:
-    """The baseline of all outputs of the samples.
-
-    Args:
-        left: seconds until the time limit, or None. A part of them is used; more where there would not be enough
-            for a search of every output.
-        chosen: outputs, and the inputs that may be used for them, if not all.
-    """
-    seconds = None
-    if left is not None:
-        seconds = left * (_SHARE if left > samples.n_outputs * _SEARCHED else _LARGE_SHARE)
-    equations: list[list[Written]] = [[] for _ in range(samples.n_outputs)]
-    parts = [(range(samples.n_outputs), range(samples.n_inputs))] if chosen is None else chosen
-    for outputs, columns in parts:
-        found = baselines(
-            samples.X[:, columns],
-            samples.Y[:, outputs],
-            options.for_inputs(columns, samples.n_inputs),
-            weights=samples.weights,
-            loss=loss,
-            seconds=None if seconds is None else seconds / len(parts),
-            seed=seed % 2**32,
-        )
-        inputs = [Variable(i) for i in columns]
-        for k, written in zip(outputs, found, strict=True):
-            equations[k] = [replace(w, tree=substitute(w.tree, inputs)) for w in written] if chosen else written
-    left_over = np.ones(samples.n_outputs)
-    for k, written in enumerate(equations):
-        if len(written) > 1 and written[0].loss > 0.0:
-            left_over[k] = written[-1].loss / written[0].loss
-    solved = {k for k, w in enumerate(equations) if left_over[k] < _SOLVED and w[-1].complexity > options.maxsize}
-    return Baseline(equations, left_over, frozenset(solved))
 
 
 def baselines(
@@ -183,9 +104,10 @@ class _Family:
     ) -> None:
         self._started, self._seconds = time.monotonic(), seconds
         self._rng = np.random.default_rng(seed)
-        most = MOST_ROWS
+        most = tuning().most_rows
         if seconds is not None:
-            most = max(_LEAST_ROWS, min(most, round(_WORK * max(seconds, 1.0) / (X.shape[1] * Y.shape[1]))))
+            enough = round(tuning().work * max(seconds, 1.0) / (X.shape[1] * Y.shape[1]))
+            most = max(tuning().least_rows, min(most, enough))
         if len(X) > most:
             rows = np.sort(self._rng.choice(len(X), most, replace=False))
             X, Y, weights = X[rows], Y[rows], None if weights is None else weights[rows]
@@ -198,7 +120,7 @@ class _Family:
         return self._seconds is not None and time.monotonic() - self._started > share * self._seconds
 
     def stop(self) -> bool:
-        return self._late(_FITTING)
+        return self._late(tuning().fitting)
 
     # ---- fitting
 
@@ -234,7 +156,7 @@ class _Family:
     def _inexact(self, at_once: int) -> Iterable[np.ndarray]:
         """The outputs that vary and that nothing has explained yet, in groups."""
         varies = self.data.Y.size > 0.0
-        open_ = [k for k in range(len(self.sketches)) if varies[k] and self._level(k) > _SOLVED]
+        open_ = [k for k in range(len(self.sketches)) if varies[k] and self._level(k) > tuning().solved]
         return [np.array(open_[i : i + at_once]) for i in range(0, len(open_), at_once)]
 
     def _level(self, k: int) -> float:
@@ -257,7 +179,7 @@ class _Family:
                             s.coefficients[i],
                             float(s.constants[i]),
                             self._absolute(k, s.losses[i]),
-                            s.losses[i] < EXACT,
+                            s.losses[i] < tuning().exact,
                         ),
                     )
                 )
@@ -302,14 +224,14 @@ class _Family:
 def thinned(sketches: Iterable[Sketch]) -> list[Sketch]:
     """Of fitted equations those that are worth their size, the simplest first."""
     kept: list[Sketch] = []
-    level, last = 1.0, None
+    level, last, worth_last = 1.0, None, tuning().worth_last
     for sketch in sorted(sketches, key=lambda s: (s.size, s.loss)):
-        if sketch.loss < _WORTH * level and (level > _SOLVED or not kept):
+        if sketch.loss < tuning().worth * level and (level > tuning().solved or not kept):
             kept.append(sketch)
             level = sketch.loss
-        elif sketch.loss < _LAST * level and level > _SOLVED and (last is None or sketch.loss < _LAST * last.loss):
+        elif level > tuning().solved and sketch.loss < worth_last * min(level, np.inf if last is None else last.loss):
             last = sketch
-    if last is not None and last.loss < _LAST * level:
+    if last is not None and last.loss < worth_last * level:
         kept.append(last)
     return kept
 

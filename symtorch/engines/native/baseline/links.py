@@ -13,20 +13,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from symtorch.engines.native.baseline.tuning import tuning
+
 Array = np.ndarray
 
 AT_ONCE = 1 << 22
 """Numbers in the Jacobians that are held at once."""
-_STEEPNESS = (0.3, 1.0, 3.0)
-_OFFSETS = (-1.5, 0.0, 1.5)
-_MARGIN = 0.05
-"""How far beyond the outputs, as a share of their range, the bounds of a bounded g are put."""
 _ENOUGH = 1e-28
 _RIDGE = 1e-12
-_SEEN = 0.9
-"""Share of the rows on which the inverse must be defined."""
-_SLOW = 5
-"""Steps in a row without progress after which a fit is at its end."""
 
 
 @dataclass(frozen=True)
@@ -117,8 +111,8 @@ def start(link: Link, data: Targets, directions: list[Array]) -> Fits:
         spread, middle = np.where(high > low, high - low, 1.0), 0.5 * (low + high)
         for sign in (1.0, -1.0):  # into (-1, 1), and into (0, 1)
             for a, c in (
-                (sign * spread * (0.5 + _MARGIN), middle),
-                (sign * spread * (1.0 + 2 * _MARGIN), middle - sign * spread * (0.5 + _MARGIN)),
+                (sign * spread * (0.5 + tuning().margin), middle),
+                (sign * spread * (1.0 + 2 * tuning().margin), middle - sign * spread * (0.5 + tuning().margin)),
             ):
                 tried.append(start_through(link, data, a, c))
     return best_of(tried)
@@ -142,7 +136,7 @@ def start_through(link: Link, data: Targets, a: Array, c: Array) -> Fits:
     with np.errstate(all="ignore"):
         h = link.inverse((data.Y - c[:, None]) / a[:, None])
     sound = np.isfinite(h)
-    usable = sound.mean(axis=1) >= _SEEN
+    usable = sound.mean(axis=1) >= tuning().undone
     # Rows without an inverse are put on the mean of the others; what that spoils, the fit mends.
     h = np.where(sound, h, 0.0)
     h = np.where(sound, h, (h.sum(axis=1) / np.maximum(sound.sum(axis=1), 1))[:, None])
@@ -156,7 +150,7 @@ def start_through(link: Link, data: Targets, a: Array, c: Array) -> Fits:
 def _along(link: Link, data: Targets, directions: Array) -> Fits:
     """The best of several steepnesses and offsets along given directions; a and c by least squares."""
     along = data.along(directions)
-    steep, offset = (grid.reshape(-1, 1, 1) for grid in np.meshgrid(_STEEPNESS, _OFFSETS))
+    steep, offset = (grid.reshape(-1, 1, 1) for grid in np.meshgrid(tuning().steepness, tuning().offsets))
     with np.errstate(all="ignore"):
         g = link.value(steep * along + offset)  # (grid, k, n)
         square = 1.0 if data.root is None else data.root**2
@@ -235,7 +229,7 @@ def _fit(
             theta[here[better]], best[here[better]] = tried[better], found[better]
             damping[here] = np.where(better, np.maximum(damping[here] / 10.0, 1e-12), damping[here] * 8.0)
             slow[here] = np.where(progress, 0, slow[here] + 1)
-            open_[here] = (slow[here] < _SLOW) & (best[here] > _ENOUGH)
+            open_[here] = (slow[here] < tuning().slow) & (best[here] > _ENOUGH)
     return theta, best
 
 

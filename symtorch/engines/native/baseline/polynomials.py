@@ -10,25 +10,15 @@ import numpy as np
 
 from symtorch.engines.native.baseline.design import Data, Scaled
 from symtorch.engines.native.baseline.selection import ROUNDING, forward_selection
+from symtorch.engines.native.baseline.tuning import tuning
 
 Array = np.ndarray
 Feature = tuple[int, ...]
 """Inputs whose product it is: ``(2,)`` is x2, ``(0, 0)`` x0 squared."""
 
-LADDER = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192)
-_WORTH = 0.95
-"""A rung is fitted if it leaves less than this share of what the rung below leaves."""
 _AT_ONCE = 1 << 22
 _REFINED = 2
 """Rounds of iterative refinement, which undo what the Gram matrix squares (Björck 1967)."""
-EXACT = 1e-24
-"""Share of the variance under which all that is left is rounding, once the fit is refined."""
-NOTHING = 1e-12
-"""A part of an exact equation that is a smaller share of the whole is rounding."""
-_MOST_FEATURES = 400
-_SCREENED_ROWS = 512
-_SCREENED_WORK = 1 << 31
-"""Multiplications that screening the products of inputs may take."""
 
 
 @dataclass(frozen=True)
@@ -82,11 +72,11 @@ def _sums(data: Data, scaled: Scaled, most: int, price: float, stop: Callable[[]
         outputs = np.flatnonzero(lengths == size)
         yield _fitted(data, scaled, F, Y, G, outputs, paths.order[outputs, :size])
     level = np.ones(len(C))
-    for size in LADDER:
+    for size in tuning().ladder:
         if stop() or size >= most:
             return
         left = np.maximum(paths.left[:, size], ROUNDING)
-        outputs = np.flatnonzero((size < lengths) & (left < _WORTH * level))
+        outputs = np.flatnonzero((size < lengths) & (left < tuning().worth * level))
         if len(outputs):
             level[outputs] = left[outputs]
             yield _fitted(data, scaled, F, Y, G, outputs, paths.order[outputs, :size])
@@ -114,14 +104,14 @@ def _fitted(data: Data, scaled: Scaled, F: Array, Y: Array, G: Array, outputs: A
             b, residual = np.where(worse[:, None], b, more), np.where(worse, residual, tried)
         fitted[part] = b
         losses[part] = np.einsum("nk,nk->k", residual, residual) / len(F)
-    fitted[(losses < EXACT)[:, None] & (np.abs(fitted) < NOTHING)] = 0.0
+    fitted[(losses < tuning().exact)[:, None] & (np.abs(fitted) < tuning().nothing)] = 0.0
     with np.errstate(all="ignore"):
         coefficients = fitted * data.Y.size[outputs, None] / scaled.size[chosen]
         constants = data.Y.centre[outputs] - np.einsum("km,km->k", coefficients, scaled.centre[chosen])
         parts = np.abs(data.Y.centre[outputs]) + np.einsum(
             "km,km->k", np.abs(coefficients), np.abs(scaled.centre[chosen])
         )
-    constants[np.abs(constants) < NOTHING * parts] = 0.0
+    constants[np.abs(constants) < tuning().nothing * parts] = 0.0
     return Sums(outputs, chosen, coefficients, constants, losses)
 
 
@@ -141,9 +131,9 @@ def quadratic_features(data: Data, X: Array) -> list[Feature]:
     """The inputs, and of their squares and products all or those that say most about any of the outputs."""
     d = X.shape[1]
     single: list[Feature] = [(i,) for i in range(d)]
-    if d * (d + 3) // 2 <= _MOST_FEATURES:
+    if d * (d + 3) // 2 <= tuning().features:
         return single + list(combinations_with_replacement(range(d), 2))
-    n = min(data.n_rows, _SCREENED_ROWS)
+    n = min(data.n_rows, tuning().screened_rows)
     Z, Y = data.weighted(data.X.values)[:n], data.weighted(data.Y.values)[:n]
     # What lines leave is what products are to explain.
     Y = Y - Z @ np.linalg.lstsq(Z, Y, rcond=1e-8)[0]
@@ -157,14 +147,14 @@ def quadratic_features(data: Data, X: Array) -> list[Feature]:
         products -= products.mean(axis=0)
         products /= np.maximum(products.std(axis=0), 1e-300)
         scores[start : start + len(inputs) - i] = np.abs(Y.T @ products).max(axis=0)
-    best = np.argsort(-scores, kind="stable")[: _MOST_FEATURES - min(d, _MOST_FEATURES // 2)]
+    best = np.argsort(-scores, kind="stable")[: tuning().features - min(d, tuning().features // 2)]
     return single + [pairs[i] for i in sorted(best)]
 
 
 def _inputs_to_multiply(Z: Array, Y: Array) -> Array:
     """As many inputs as there is time for, those first that y or its square depends on."""
     n, d = Z.shape
-    most = max(8, int(np.sqrt(2.0 * _SCREENED_WORK / (n * Y.shape[1]))))
+    most = max(8, int(np.sqrt(2.0 * tuning().screened_work / (n * Y.shape[1]))))
     if d <= most:
         return np.arange(d)
     square = Y * Y - np.mean(Y * Y, axis=0)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from symtorch.engines.native.baseline.links import Link
+from symtorch.engines.native.baseline.tuning import tuning
 from symtorch.engines.native.fitting.tape import fixed_power
 from symtorch.engines.native.forms import inverses, normal
 from symtorch.engines.native.forms.vocabulary import Vocabulary
@@ -15,8 +16,6 @@ from symtorch.engines.options import SearchOptions
 from symtorch.equations.expr import Call, Constant, Expr, Variable, depth, walk
 from symtorch.equations.operators import OPERATORS, Operator
 
-MOST_TERMS = 200
-"""Terms of a sum at most: what has more is for machines, not for reading."""
 _DIGITS = 9
 """An exact law's coefficient that has so few digits but for its rounding gets these digits."""
 
@@ -71,7 +70,7 @@ class Writer:
         self.links = _links(Vocabulary(options))
         self.size = options.maxsize
         if "maxsize" not in options.given:
-            terms = min(n_inputs, MOST_TERMS)
+            terms = min(n_inputs, tuning().most_terms)
             around = max((named.cost for named in self.links), default=0.0) + self.factor_and_constant
             self.size = max(self.size, round(self.of_line(terms) + around))
         self._words = Vocabulary(replace(options, maxsize=self.size))
@@ -108,7 +107,7 @@ class Writer:
         """Terms that there is room for, within something of the complexity ``around``."""
         room = self.size - around - self.of_line(0)
         term = self.of_line(1, factors) - self.of_line(0)
-        return max(0, min(MOST_TERMS, int(room / term))) if term > 0.0 else MOST_TERMS
+        return max(0, min(tuning().most_terms, int(room / term))) if term > 0.0 else tuning().most_terms
 
     # ---- trees
 
