@@ -8,6 +8,7 @@ straight to where they stay.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import threading
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
@@ -20,11 +21,14 @@ from torch import nn
 
 from symtorch.capture.batches import arguments_of, call_either, swapped
 from symtorch.capture.calls import Call, Key, Layout, find_output, is_simple, read_call, read_output, take
-from symtorch.capture.reservoir import Reservoir, Store
+from symtorch.capture.reservoir import Reservoir, Store, last_of_each
 from symtorch.capture.rows import Captured
 from symtorch.errors import InputError
 
 logger = logging.getLogger("symtorch.capture")
+
+_ROWS_AT_ONCE = 1024
+"""So many rows wait, at least, before they are stored."""
 
 
 @dataclass
@@ -72,12 +76,18 @@ class _Pending:
 
 @dataclass
 class _Chunk:
-    """Rows on their way from the device to the host."""
+    """Rows on their way to the stores; those of a device are on their way to the host.
+
+    Attributes:
+        slots, numbers: of each row; (n,).
+        tensors: the rows, (n, width) each, of all arguments (or none, where they are in the stores) and the output.
+        arrived: waits until they have come from their device; None where they are here.
+    """
 
     slots: np.ndarray
     numbers: np.ndarray
-    rows: list[tuple[Store, torch.Tensor]]
-    arrived: Callable[[], None]
+    tensors: list[torch.Tensor]
+    arrived: Callable[[], None] | None
 
 
 class Recorder:
@@ -91,20 +101,19 @@ class Recorder:
         self.output_index = output_index
         self.reservoir = Reservoir(max_rows, seed)
         self.layout: Layout | None = None
-        self.n_calls = 0
         self._forms: dict[Hashable, _Form] = {}
         self._X: list[Store] = []
         self._Y = Store(max_rows)
         self._numbers = np.empty(0, dtype=np.int64)  # of the row in each slot, once they are not in order
         self._in_place: list[_Pending] = []  # calls under way whose X is in the stores
         self._chunks: list[_Chunk] = []
-        self._n_old = 0
+        self._n_old = self._n_waiting = 0
         self._swap = False
         self._lock = threading.RLock()  # DataParallel calls its replicas from threads
 
     @contextlib.contextmanager
-    def watching(self, block: nn.Module) -> Iterator[None]:
-        """Record the block's calls by hooks."""
+    def watching(self, block: nn.Module, ended: Callable[[str], None]) -> Iterator[None]:
+        """Record the block's calls by hooks, and tell of each when it has ended."""
         local = threading.local()
 
         def before(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -114,6 +123,7 @@ class Recorder:
 
         def after(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
             self.finish(local.begun.pop(), output)
+            ended(self.name)
 
         handles = [
             block.register_forward_pre_hook(before, with_kwargs=True),
@@ -168,14 +178,13 @@ class Recorder:
             if form is not None and kind is not None:
                 form.outputs.add(kind)
         with self._lock:
-            self.n_calls += 1
             self._keep(pending, Y)
 
     def end_batch(self) -> None:
-        """Store what came before this batch; what came in it may still be on its way."""
-        if self._chunks:
+        """Store what came before this batch, if it is much; what came in it may still be on its way."""
+        if self._n_waiting >= _ROWS_AT_ONCE:
             self._flush(self._n_old)
-            self._n_old = len(self._chunks)
+        self._n_old = len(self._chunks)
 
     def result(self, n_batches: int, drop_nonfinite: bool) -> Captured:
         """All that was recorded."""
@@ -291,42 +300,50 @@ class Recorder:
         pending.X = call.rows(pending.positions) if pending.slots is None or len(pending.slots) else []
 
     def _keep(self, pending: _Pending, Y: torch.Tensor) -> None:
-        """Store the rows of a call, or have them stored when they have come from their device."""
+        """Store the rows of a call, or have them stored when they are many and have come from their device."""
         if pending.X is None:
             self._in_place.remove(pending)
-        if not pending.n_rows or (pending.slots is not None and not len(pending.slots)):
+        slots, numbers = pending.slots, pending.kept
+        if not pending.n_rows or (slots is not None and not len(slots)):
             return
-        X = list(zip(self._X, pending.X or (), strict=False))
-        direct = not self._chunks and _on_host([Y, *(rows for _, rows in X)])
-        if direct and pending.slots is None and not len(self._numbers):
-            for store, rows in X:
-                store.fill(pending.first, rows.shape[:1], rows)
-            self._Y.fill(pending.first, pending.call.leading, Y)
-            return
-        numbers = np.arange(pending.first, pending.first + pending.n_rows) if pending.kept is None else pending.kept
-        slots = numbers if pending.slots is None else pending.slots
-        on_device = [*X, (self._Y, take(Y, pending.positions))]
-        arrived = _arrival([rows for _, rows in on_device])
-        chunk = _Chunk(slots, numbers, [(store, _to_host(rows)) for store, rows in on_device], arrived)
-        if direct:
-            self._store(chunk)
-        else:
-            self._chunks.append(chunk)
-
-    def _store(self, chunk: _Chunk) -> None:
-        chunk.arrived()
-        for store, rows in chunk.rows:
-            store.put(chunk.slots, rows)
-        if not len(self._numbers) and chunk.slots is not chunk.numbers:
-            self._numbers = np.arange(self.reservoir.capacity)
-        if len(self._numbers):
-            self._numbers[chunk.slots] = chunk.numbers
+        X = pending.X or []
+        if slots is None or numbers is None:  # all rows
+            if not self._chunks and not len(self._numbers) and _on_host([Y, *X]):
+                for store, rows in zip(self._X, X, strict=False):
+                    store.fill(pending.first, rows.shape[:1], rows)
+                self._Y.fill(pending.first, pending.call.leading, Y)
+                return
+            slots = numbers = np.arange(pending.first, pending.first + pending.n_rows)
+        tensors = [*X, take(Y, pending.positions)]
+        arrived = None if _on_host(tensors) else _arrival(tensors)
+        self._chunks.append(_Chunk(slots, numbers, tensors if arrived is None else [*map(_to_host, tensors)], arrived))
+        self._n_waiting += len(slots)
 
     def _flush(self, n_chunks: int) -> None:
         with self._lock:
             chunks, self._chunks = self._chunks[:n_chunks], self._chunks[n_chunks:]
-            for chunk in chunks:
-                self._store(chunk)
+            self._n_waiting = sum(len(chunk.slots) for chunk in self._chunks)
+            for _, alike in itertools.groupby(chunks, lambda chunk: [tensor.dtype for tensor in chunk.tensors]):
+                self._store(list(alike))
+
+    def _store(self, chunks: Sequence[_Chunk]) -> None:
+        """Store chunks of the same types, the later ones over the earlier."""
+        for chunk in chunks:
+            if chunk.arrived is not None:
+                chunk.arrived()
+        slots = np.concatenate([chunk.slots for chunk in chunks])
+        numbers = np.concatenate([chunk.numbers for chunk in chunks])
+        last = last_of_each(slots)
+        places = torch.from_numpy(slots if last is None else slots[last])
+        n_slots = min(self.reservoir.n_seen, self.reservoir.capacity)
+        parts = list(zip(*(chunk.tensors for chunk in chunks), strict=True))
+        for store, part in zip([*self._X, self._Y][-len(parts) :], parts, strict=True):
+            rows = torch.cat(part)
+            store.put(places, rows if last is None else rows[torch.from_numpy(last)], n_slots)
+        if not len(self._numbers) and not np.array_equal(slots, numbers):
+            self._numbers = np.arange(self.reservoir.capacity)
+        if len(self._numbers):
+            self._numbers[slots] = numbers
 
 
 def _on_device(positions: torch.Tensor, tensors: Sequence[torch.Tensor]) -> torch.Tensor:
