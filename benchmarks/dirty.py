@@ -31,6 +31,7 @@ import torch
 from torch import nn
 
 import symtorch
+from symtorch.equations.front import Front
 
 Array = np.ndarray
 
@@ -136,10 +137,12 @@ def run(case: Case, name: str, limit: float | None) -> Result:
     signal.setitimer(signal.ITIMER_REAL, limit or 0.0)
     if case.noise:
         regressor = symtorch.SymbolicRegressor(engine="native", **params).fit(X, Y[:, 0])
-        found = {0: regressor.fronts_[0]}
+        found: dict[int, Front] = {0: regressor.fronts_[0]}
     else:
         model = symtorch.SymbolicModel(block, name)
-        found = model.distill(torch.tensor(X, dtype=torch.float32), engine="native", sr_params=params)
+        fronts_by_output = model.distill(torch.tensor(X, dtype=torch.float32), engine="native", sr_params=params)
+        assert isinstance(fronts_by_output, dict)
+        found = fronts_by_output
     ended = time.process_time()
     signal.setitimer(signal.ITIMER_REAL, 0.0)
     fronts = [found[k] for k in range(Y.shape[1])]
@@ -203,18 +206,20 @@ def by_least_squares(X: Array, Y: Array, fresh: Array, truth: Array) -> tuple[Ar
 
 def _forward(A: Array, y: Array, B: Array, truth: Array) -> float:
     """R² of forward selection, stopped by the Bayesian information criterion."""
-    n, chosen = len(y), []
-    residual, best, kept = y - y.mean(), np.inf, 0.0
+    n = len(y)
+    chosen: list[int] = []
+    residual, best, kept, predicted = y - y.mean(), np.inf, 0.0, 0.0
     for size in range(_MOST_TERMS):
         criterion = n * np.log(np.mean(residual**2)) + size * np.log(n)
         if criterion >= best:
             break
         best = criterion
-        c = np.linalg.lstsq(A[:, chosen], y - y.mean(), rcond=None)[0] if chosen else np.zeros(0)
-        kept = _r2(B[:, chosen] @ c + y.mean(), truth)
+        kept = predicted
         chosen.append(int(np.argmax(np.abs(A.T @ residual))))
-        used = A[:, chosen]
-        residual = y - y.mean() - used @ np.linalg.lstsq(used, y - y.mean(), rcond=None)[0]
+        columns = np.array(chosen)
+        c = np.linalg.lstsq(A[:, columns], y - y.mean(), rcond=None)[0]
+        residual = y - y.mean() - A[:, columns] @ c
+        predicted = _r2(B[:, columns] @ c + y.mean(), truth)
     return kept
 
 

@@ -135,11 +135,14 @@ def start_through(link: Link, data: Targets, a: Array, c: Array) -> Fits:
         return Fits(theta, np.full(k, np.inf))
     with np.errstate(all="ignore"):
         h = link.inverse((data.Y - c[:, None]) / a[:, None])
+    usable = np.isnan(h).mean(axis=1) <= 1.0 - tuning().undone
     sound = np.isfinite(h)
-    usable = sound.mean(axis=1) >= tuning().undone
-    # Rows without an inverse are put on the mean of the others; what that spoils, the fit mends.
-    h = np.where(sound, h, 0.0)
-    h = np.where(sound, h, (h.sum(axis=1) / np.maximum(sound.sum(axis=1), 1))[:, None])
+    h0 = np.where(sound, h, 0.0)
+    # What is flat there, as tanh at 1, is put at the end of the others; what has no inverse, in their middle.
+    # What that spoils, the fit mends.
+    middle = (h0.sum(axis=1) / np.maximum(sound.sum(axis=1), 1))[:, None]
+    ends = np.where(h > 0.0, h0.max(axis=1)[:, None], h0.min(axis=1)[:, None])
+    h = np.where(sound, h, np.where(np.isnan(h), middle, ends))
     F = data.weighted(np.vstack([data.columns, np.ones(data.Y.shape[1])]))
     G = F @ F.T
     G[np.diag_indices_from(G)] += _RIDGE * F.shape[1]

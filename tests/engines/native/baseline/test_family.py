@@ -58,7 +58,7 @@ def _check(found: list[Written], X: np.ndarray, y: np.ndarray, options: SearchOp
         (lambda X: (X[:, 0] + 0.3 * X[:, 2] - 0.4) ** 2, "square(x0 + 0.3*x2 - 0.4)"),
     ],
 )
-def test_exact_laws_come_out_exactly(law, expected: str) -> None:  # type: ignore[no-untyped-def]
+def test_exact_laws_come_out_exactly(law, expected: str) -> None:
     X = np.random.default_rng(0).uniform(0.5, 2.0, (600, 3))
     found = baselines(X, law(X)[:, None], _options())[0]
     assert _text(found[-1], 3) == expected
@@ -71,7 +71,7 @@ def test_a_layer_of_tanh_is_found_as_such() -> None:
     X, W = rng.normal(size=(500, 24)), rng.uniform(-0.2, 0.2, (24, 12))
     Y = np.tanh(X @ W + rng.uniform(-0.2, 0.2, 12))
     for k, found in enumerate(baselines(X, Y, _options())):
-        assert found[-1].tree.op.name == "tanh"  # type: ignore[attr-defined]
+        assert found[-1].tree.op.name == "tanh"
         assert found[-1].loss < 1e-20
         assert found[-1].complexity <= 4 * 24 + 6
         _check(found, X, Y[:, k], _options())

@@ -30,6 +30,15 @@ def test_what_can_be_undone_starts_at_the_law() -> None:
     assert (start.loss < 1e-16).all()
 
 
+def test_rows_where_the_function_is_flat_do_no_harm() -> None:
+    data, theta = _targets()
+    theta[:, :-3] *= 40.0  # half of the answers are 1 or -1 but for rounding
+    data = Targets(data.columns, np.tanh(theta[:, :-3] @ data.columns + theta[:, -3:-2]))
+    assert (np.abs(data.Y) == 1.0).mean() > 0.5
+    start = links.start_through(TANH, data, np.ones(3), np.zeros(3))
+    assert (links.fit(TANH, start, data, 60, never, held=True).loss < 1e-20).all()
+
+
 def test_normal_equations_are_those_of_finite_differences() -> None:
     root = np.random.default_rng(1).uniform(0.5, 1.5, 300)
     data, theta = _targets(root=root)
