@@ -92,6 +92,8 @@ class _Course:
         self.started = time.monotonic()
         self.samples, self.options, self.progress = samples, options, progress
         self.loss = check_options(options)
+        if options.extra:
+            logger.info("options %s have no effect: how PySR goes about its search", sorted(options.extra))
         self.guesses = _guesses(samples, options)
         self.seed = options.random_state if options.random_state is not None else secrets.randbits(32)
         self.varying = [k for k in range(samples.n_outputs) if varies(samples.Y[:, k])]
@@ -121,7 +123,8 @@ class _Course:
         open_ = [k for k in self.varying if k not in self.baseline.solved]
         if chosen is None:
             return group(self.samples, open_, k, self.seed, self.out_of_time)
-        return [Group(g.outputs, g.columns) for g in groups if any(k in open_ for k in g.outputs)]
+        left = [Group(tuple(k for k in g.outputs if k in open_), g.columns) for g in groups]
+        return [g for g in left if g.outputs]
 
     def _search(self) -> None:
         """Do all tasks: in joblib's workers if there are any, and here what they leave."""

@@ -69,7 +69,7 @@ class Writer:
         self._options = options
         self.links = _links(Vocabulary(options))
         self.size = options.maxsize
-        if "maxsize" not in options.given:
+        if "maxsize" not in options.given and options.maxsize == SearchOptions.maxsize:
             terms = min(n_inputs, tuning().most_terms)
             around = max((named.cost for named in self.links), default=0.0) + self.factor_and_constant
             self.size = max(self.size, round(self.of_line(terms) + around))
