@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from symtorch.equations.expr import Expr, evaluate, to_text
-from symtorch.equations.selection import scores, select
+from symtorch.equations.selection import pareto, scores, select
 from symtorch.errors import InputError
 
 if TYPE_CHECKING:
@@ -98,10 +98,8 @@ class Front:
     @classmethod
     def from_candidates(cls, candidates: Iterable[Equation], **info: Any) -> Front:
         """The front of these equations: dominated ones dropped, sorted, scored."""
-        kept: list[Equation] = []
-        for eq in sorted(candidates, key=lambda eq: (eq.complexity, eq.loss)):
-            if np.isfinite(eq.loss) and (not kept or eq.loss < kept[-1].loss):
-                kept.append(eq)
+        given = list(candidates)
+        kept = [given[i] for i in pareto([eq.complexity for eq in given], [eq.loss for eq in given])]
         score = scores([eq.complexity for eq in kept], [eq.loss for eq in kept])
         return cls(tuple(replace(eq, score=s) for eq, s in zip(kept, score, strict=True)), **info)
 

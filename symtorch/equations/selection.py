@@ -1,4 +1,4 @@
-"""Rules that pick one equation from a Pareto front.
+"""The Pareto front of candidates, and rules that pick one equation from it.
 
 ``best``, ``accuracy`` and ``score`` are PySR's, as its manual defines them
 (https://ai.damtp.cam.ac.uk/pysr/stable/options/#model-selection).
@@ -24,6 +24,7 @@ derivatives a network is as far from the law as from an equation that has fitted
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -35,6 +36,32 @@ FLAT = 0.15
 
 ROUNDING = 1e-14
 """Loss relative to the simplest equation's at which all is rounding."""
+
+
+def pareto(
+    complexities: Sequence[float], losses: Sequence[float], gain: float = 1.0, floor: float = -math.inf
+) -> list[int]:
+    """Positions of the candidates that are better than everything simpler, the simplest first.
+
+    >>> pareto([5, 1, 3, 3, 9], [0.2, 1.0, 0.5, 0.4, 0.199])
+    [1, 3, 0, 4]
+    >>> pareto([5, 1, 3, 3, 9], [0.2, 1.0, 0.5, 0.4, 0.199], gain=0.95)
+    [1, 3, 0]
+
+    Args:
+        complexities: of the candidates, in any order.
+        losses: of the same candidates; those that aren't finite are dropped.
+        gain: by which factor the loss must fall, at least, for a longer equation to be worth its place:
+            1 keeps whatever is better at all; less, where losses differ by chance or rounding.
+        floor: loss from which on all is rounding: nothing longer than the first that comes so low is kept.
+    """
+    kept: list[int] = []
+    for i in sorted(range(len(losses)), key=lambda i: (complexities[i], losses[i])):
+        if not math.isfinite(losses[i]):
+            continue
+        if not kept or (losses[i] < gain * losses[kept[-1]] and losses[kept[-1]] > floor):
+            kept.append(i)
+    return kept
 
 
 def scores(complexities: Sequence[int], losses: Sequence[float]) -> list[float]:

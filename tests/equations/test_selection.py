@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
 from symtorch.equations.expr import Variable
 from symtorch.equations.front import Equation, Front
-from symtorch.equations.selection import bends, scores, select
+from symtorch.equations.selection import bends, pareto, scores, select
 from symtorch.errors import OptionError
 
 
@@ -135,6 +137,31 @@ def test_bends_come_sharpest_first() -> None:
     assert found == sorted(found, reverse=True)
     assert all(sharpness > 0 for sharpness, _ in found)
     assert {position for _, position in found} <= {1, 2, 3, 4, 5}
+
+
+def test_a_pareto_front_has_nothing_that_something_simpler_or_as_simple_matches() -> None:
+    rng = np.random.default_rng(0)
+    sizes, losses = rng.integers(1, 15, 200).tolist(), np.exp(rng.normal(size=200)).round(1).tolist()
+    kept = pareto(sizes, losses)
+    for i in range(200):
+        matched = any(
+            (sizes[j], losses[j]) != (sizes[i], losses[i]) and sizes[j] <= sizes[i] and losses[j] <= losses[i]
+            for j in range(200)
+        )
+        if i in kept:
+            assert not matched
+        elif not matched:  # one of several alike is there
+            assert (sizes[i], losses[i]) in [(sizes[j], losses[j]) for j in kept]
+    assert [sizes[i] for i in kept] == sorted({sizes[i] for i in kept})
+
+
+def test_a_pareto_front_can_ask_for_a_gain_and_ends_at_rounding() -> None:
+    sizes, losses = [1, 3, 5, 7, 9, 11], [1.0, 0.96, 0.5, 1e-19, 1e-21, math.nan]
+    assert pareto(sizes, losses) == [0, 1, 2, 3, 4]
+    assert pareto(sizes, losses, gain=0.95) == [0, 2, 3, 4]
+    assert pareto(sizes, losses, gain=0.95, floor=1e-18) == [0, 2, 3]
+    assert pareto(sizes, losses, floor=1e-20) == [0, 1, 2, 3, 4]
+    assert pareto([2, 1], [math.inf, math.nan]) == []
 
 
 # ---- PySR's rules, as its manual defines them

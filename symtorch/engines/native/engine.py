@@ -13,8 +13,10 @@ import numpy as np
 from symtorch.engines.base import Progress, ProgressCallback
 from symtorch.engines.native.fitting.losses import Loss, parse_loss
 from symtorch.engines.native.forms.normal import normalise
+from symtorch.engines.native.hardware import one_thread
+from symtorch.engines.native.runner import Runner
 from symtorch.engines.native.screening import Group, group
-from symtorch.engines.native.task import Found, Part, Task, one_thread
+from symtorch.engines.native.task import Found, Task
 from symtorch.engines.options import ENGINE_PARAMETERS, SearchOptions
 from symtorch.engines.samples import Samples
 from symtorch.equations.expr import Constant, Expr, Variable, evaluate
@@ -49,7 +51,7 @@ assert _PYSR_MACHINERY <= ENGINE_PARAMETERS
 
 
 class NativeEngine:
-    """Bank, contexts by matrix product, Levenberg-Marquardt, refinement, cleaning: see :mod:`.search`.
+    """Bank, contexts by matrix product, Levenberg-Marquardt, refinement, cleaning: see :mod:`.flat.search`.
 
     >>> import numpy as np
     >>> x = np.random.default_rng(0).uniform(1, 3, (200, 2))
@@ -65,7 +67,7 @@ class NativeEngine:
     def search(self, samples: Samples, options: SearchOptions, progress: ProgressCallback | None = None) -> list[Front]:
         """One front per output; see :class:`symtorch.engines.base.Engine`.
 
-        Within ``joblib.parallel_config`` the outputs are shared out among its workers (:mod:`.workers`).
+        Within ``joblib.parallel_config`` the outputs are shared out among its workers (:mod:`.parallel`).
 
         Raises:
             OptionError: an option that only another engine can honour; it names both.
@@ -88,10 +90,10 @@ class _Course:
         self.varying = [k for k in range(samples.n_outputs) if _varies(samples.Y[:, k])]
         self.n_workers = _n_workers()
         groups = group(samples, self.varying, options.select_k_features, seed)
-        shares = [share for whole in groups for share in divided(whole, self.n_workers)]
-        self.tasks = [Task.make(samples, share, options, guesses, seed) for share in shares]
+        members = [some for whole in groups for some in divided(whole, self.n_workers)]
+        self.tasks = [Task.make(samples, some, options, guesses, seed) for some in members]
         self.found: dict[int, Found] = {}  # by the number of the task, of those that have ended
-        self.under_way: Part | None = None
+        self.under_way: Runner | None = None
 
     def run(self) -> None:
         """Do all tasks: in joblib's workers if there are any, and here what they leave."""
@@ -108,22 +110,22 @@ class _Course:
         to_do = [number for number in range(len(self.tasks)) if number not in self.found]
         for i, number in enumerate(to_do):
             left = self.left()
-            part = Part(
+            runner = Runner(
                 self.tasks[number].going_on_from(begun.get(number)),
                 None if left is None else left / (len(to_do) - i),
                 self._report,
             )
-            self.under_way = part
+            self.under_way = runner
             try:
-                part.run()
+                runner.run()
             except Exception as error:
                 self.under_way = None
                 if not self.found:
                     raise
-                raise self._failed(part.task.outputs, error) from error
+                raise self._failed(runner.task.outputs, error) from error
             self.under_way = None
-            self.found[number] = part.found()
-            if part.interrupted:
+            self.found[number] = runner.found()
+            if runner.interrupted:
                 return
 
     def left(self) -> float | None:
@@ -178,7 +180,7 @@ def _n_workers() -> int:
 
 
 def divided(whole: Group, n: int) -> list[Group]:
-    """The outputs of a group in at most n shares."""
+    """The outputs of a group in at most n smaller ones."""
     return [Group(whole.outputs[i::n], whole.columns) for i in range(min(n, len(whole.outputs)))]
 
 

@@ -18,21 +18,20 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
+from symtorch.engines.native.flat.tuning import BankTuning
 from symtorch.engines.native.forms import normal
 from symtorch.engines.native.forms.productions import Binary, Unary, binaries, unaries
 from symtorch.engines.native.forms.vocabulary import Vocabulary
+from symtorch.engines.native.tuning import current
 from symtorch.equations.expr import Constant, Expr, Variable
 
 _PERIODIC = ("sin", "cos", "tan")
-# In units of one over the standard deviation of the input; steps within reach of the fit.
-_RATES = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0)
-_FREQUENCIES = (0.3, 0.6, 0.9, 1.2, 1.5, 1.8, 2.1, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 7.0, 8.0)
-_OFFSETS = (0.02, 0.1, 0.3, 0.6, 1.2)
-_FAR = 5.0
-"""An input whose mean is so many standard deviations from 0 is offered centred, too."""
-_MAX_GRID_INPUTS = 16
 _CHUNK = 4_000_000
-"""Values (rows times expressions) that are made at once."""
+"""Values (rows times expressions) that are made at once: 16 MB of float32, which caches nearly hold."""
+_LARGEST = 1e6
+"""Values above this, or all below its inverse, are not kept: their squares and cubes must fit into float32."""
+_FLAT = 1e-5
+"""Variation, relative to the largest value, below which float32 sees a constant."""
 
 
 class Bank:
@@ -53,6 +52,7 @@ class Bank:
         self, X: np.ndarray, words: Vocabulary, size: int, max_level: int, device: torch.device, seed: int = 0
     ) -> None:
         self.words = words
+        self.tuning = current(BankTuning)
         self.device = device
         # Inputs far from 1 enter in units of a power of ten, so that float32 holds what is made of them.
         self._units = [_unit_of(column) for column in X.T]
@@ -90,15 +90,20 @@ class Bank:
             start = self.n
             for unary in of_one:
                 self._add_unary(unary, level)
-            if level == 4:
+            if level == self.tuning.grid_level:
                 self._add_grid()
             for small in range(1, (level - 1) // 2 + 1):
                 for binary in of_two:
-                    if not (binary.is_sum and level > 5) and not (binary.is_function and level > 3):
+                    if level <= self._largest_level(binary, max_level):
                         self._add_binary(binary, small, level - 1 - small, level)
             self._ends[level] = (start, self.n)
             if self.n >= self._size:
                 break
+
+    def _largest_level(self, binary: Binary, otherwise: int) -> int:
+        if binary.is_sum:
+            return self.tuning.sum_level
+        return self.tuning.function_level if binary.is_function else otherwise
 
     def _add_leaves(self) -> None:
         for i in range(self.n_inputs):
@@ -107,7 +112,9 @@ class Bank:
             self._keep(self._values[i : i + 1], len(self._ways) - 1, -1, -1, 1, self.words.cost(leaf), 0)
         for i, values in enumerate(self._values):
             centre = float(values.mean())
-            if abs(centre) > _FAR * float(values.std()):  # a small range far from 0: what happens there is relative
+            if abs(centre) > self.tuning.far * float(
+                values.std()
+            ):  # a small range far from 0: what happens there is relative
                 tree = normal.add([self._leaf(i), Constant(-centre)])
                 written = self.words.render(tree)
                 if written is not None:
@@ -123,16 +130,18 @@ class Bank:
 
     def _add_unary(self, unary: Unary, level: int) -> None:
         rows = self._level_rows(level - unary.size)
-        if unary.size > 1 and level > 4:
+        if unary.size > 1 and level > self.tuning.cube_level:
             return
         if unary.is_function:
             rows = rows[self._functions[rows] == 0]
         if len(rows) == 0:
             return
-        values = self._raw[rows[0] : rows[-1] + 1] if len(rows) == rows[-1] - rows[0] + 1 else self._raw[self._t(rows)]
+        values = (
+            self._raw[rows[0] : rows[-1] + 1] if len(rows) == rows[-1] - rows[0] + 1 else self._raw[self.indices(rows)]
+        )
         if unary.needs_sign:
             signed = ((values > 0).all(1)).cpu().numpy()
-            rows, values = rows[signed], values[self._t(signed)]
+            rows, values = rows[signed], values[self.indices(signed)]
         if len(rows):
             self._ways.append(unary)
             cost = unary.cost + unary.copies * self._cost[rows]
@@ -159,7 +168,7 @@ class Bank:
 
     def _add_grid(self) -> None:
         """Functions of scaled inputs, offset reciprocals, and each of them times an input."""
-        inputs = range(min(self.n_inputs, _MAX_GRID_INPUTS))
+        inputs = range(min(self.n_inputs, self.tuning.grid_inputs))
         atoms = [atom for i in inputs for atom in self._grid_of(i) if self.words.render(atom[1]) is not None]
         if not atoms:
             return
@@ -170,7 +179,7 @@ class Bank:
         functions = np.array([f for _, _, f in atoms], np.int8)
         ways = first + np.arange(len(atoms), dtype=np.int32)
         first_kept = self.n
-        self._keep(values, ways, -1, -1, 4, costs, functions)
+        self._keep(values, ways, -1, -1, self.tuning.grid_level, costs, functions)
         self.grid = np.arange(first_kept, self.n)
         product = next((b for b in binaries(self.words) if not b.is_sum and not b.is_function), None)
         if product is None:
@@ -180,9 +189,8 @@ class Bank:
             first = len(self._ways)
             self._ways += [_just(normal.multiply([variable, tree])) for _, tree, _ in atoms]
             more = costs + np.float32(product.cost + self.words.cost(variable))
-            self._keep(
-                values * self._values[i], first + np.arange(len(atoms), dtype=np.int32), -1, -1, 4, more, functions
-            )
+            ways = first + np.arange(len(atoms), dtype=np.int32)
+            self._keep(values * self._values[i], ways, -1, -1, self.tuning.grid_level, more, functions)
 
     def _grid_of(self, i: int) -> Iterator[tuple[torch.Tensor, Expr, int]]:
         x, leaf = self._values[i], self._leaf(i)
@@ -192,7 +200,7 @@ class Bank:
         square = x * x
         mean = float(square.mean())
         for op in self.words.functions:
-            for rate in _FREQUENCIES if op.name in _PERIODIC else _RATES:
+            for rate in self.tuning.frequencies if op.name in _PERIODIC else self.tuning.rates:
                 for sign in (1, -1) if normal.parity(op) == 0 else (1,):
                     c = sign * rate / spread
                     tree = normal.apply(op, [normal.multiply([Constant(c), leaf])])
@@ -201,10 +209,10 @@ class Bank:
                         shifted = normal.add([normal.multiply([Constant(c), leaf]), Constant(math.pi / 2)])
                         yield op.torch(c * x + math.pi / 2), normal.apply(op, [shifted]), 1
             if op.name == "exp" and self.words.render(normal.power(leaf, 2.0)) is not None:
-                for rate in _OFFSETS[2:]:
+                for rate in self.tuning.offsets[2:]:
                     tree = normal.apply(op, [normal.multiply([Constant(-rate / mean), normal.power(leaf, 2.0)])])
                     yield op.torch(-rate / mean * square), tree, 1
-        for offset in _OFFSETS:
+        for offset in self.tuning.offsets:
             c = offset * mean
             tree = normal.power(normal.add([normal.power(leaf, 2.0), Constant(c)]), -1.0)
             if self.words.render(tree) is None:
@@ -223,7 +231,7 @@ class Bank:
     ) -> None:
         """Add those rows of values that are finite, of a usable size, and not there yet."""
         largest = values.abs().amax(1)
-        usable = (largest < 1e6) & (largest > 1e-6) & (values.std(1) > 1e-5 * largest)  # False for NaN
+        usable = (largest < _LARGEST) & (largest > 1.0 / _LARGEST) & (values.std(1) > _FLAT * largest)  # False for NaN
         rows = torch.nonzero(usable)[:, 0]
         if len(rows) == 0:
             return
@@ -242,7 +250,7 @@ class Bank:
         self._seen = np.sort(np.concatenate([self._seen, codes[new]]))
         chosen = rows.cpu().numpy()[new]
         into = slice(self.n, self.n + len(chosen))
-        self._raw[into] = values[self._t(chosen)]
+        self._raw[into] = values[self.indices(chosen)]
         for target, source in (
             (self._way, way), (self._a, a), (self._b, b), (self._cost, cost), (self._functions, functions)
         ):  # fmt: skip
@@ -258,25 +266,31 @@ class Bank:
         rounded = torch.round(projected * 2e4).to(torch.int64)
         return ((rounded[:, 0] * 1000003 + rounded[:, 1]) * 1000003 + rounded[:, 2]).cpu().numpy()
 
-    def _t(self, index: np.ndarray) -> torch.Tensor:
+    def indices(self, index: np.ndarray) -> torch.Tensor:
+        """Numbers of expressions as a tensor where the bank is."""
         return torch.as_tensor(index, device=self.device)
 
     def _finish(self) -> None:
         n = self.n
         self.raw, self.level, self.cost = self._raw[:n], self._level[:n], self._cost[:n]
         self.order = np.argsort(self.cost, kind="stable")
-        unit = self.raw[self._t(self.order)]
+        unit = self.raw[self.indices(self.order)]
         unit = unit - unit.mean(1, keepdim=True)
         unit = unit / unit.norm(dim=1, keepdim=True) * math.sqrt(self.n_rows)
         # An expression that is another one shifted and scaled does nothing that the other doesn't.
         _, first = np.unique(self._hash(unit), return_index=True)
         first = np.sort(first)
         self.unit_index = self.order[first]
-        self.unit = unit[self._t(first)].T.contiguous()
+        self.unit = unit[self.indices(first)].T.contiguous()
         self.unit_squared = self.unit * self.unit
         self.unit_cost = self.cost[self.unit_index]
 
     # ---- reading
+
+    @property
+    def n_unit(self) -> int:
+        """How many expressions there are that are no other one shifted and scaled."""
+        return self.unit.shape[1]
 
     def expr(self, i: int) -> Expr:
         """Expression ``i`` as a normal form."""

@@ -9,10 +9,9 @@ search for structure calls it for the pieces that it has found.
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from enum import IntEnum
 
 import numpy as np
 import torch
@@ -24,23 +23,14 @@ from symtorch.engines.native.flat.bank import Bank
 from symtorch.engines.native.flat.contexts import first_guesses
 from symtorch.engines.native.flat.pursuit import likely_factors, pursue
 from symtorch.engines.native.flat.refine import refine, with_more_constants
-from symtorch.engines.native.flat.sharing import share
+from symtorch.engines.native.flat.sharing import sums_for
+from symtorch.engines.native.flat.tuning import SearchTuning
+from symtorch.engines.native.flat.watch import Watch
 from symtorch.engines.native.forms import normal
 from symtorch.engines.native.forms.neighbours import neighbours
 from symtorch.engines.native.forms.vocabulary import Vocabulary
+from symtorch.engines.native.tuning import current
 from symtorch.equations.expr import Constant, Expr, Variable, evaluate
-
-_BANK_ROWS = 128
-_FEW_ROWS = 256
-_SKETCH_PARTNERS = 40
-_SKETCHED = 4000
-"""Expressions of the bank, the cheapest ones, that a sketch is made of."""
-_PROGRESS = 0.03
-"""A round that lowers the front by less than this (in decades, on average over all sizes) was in vain."""
-
-_DEAR = 0.35
-_MUTATED = 4
-"""Expressions that are mutated in a round, one after the other: what one brings may be the next."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +50,88 @@ class Budget:
     seconds: float | None = None
 
 
+class Phase(IntEnum):
+    """How far an output's search has come: what may be asked of its front."""
+
+    OFFERED = 0
+    """Nothing but what others have offered."""
+    GUESSED = 1
+    """First guesses, some of them fitted."""
+    FITTED = 2
+    """The guesses with all the constants that help them."""
+    SEARCHED = 3
+    """In the middle of a round."""
+    ROUND = 4
+    """At the end of a round."""
+
+
+Enough = Callable[[int, Archive, Phase], bool]
+"""(output, its archive, how far the search has come) -> whether to leave the output as it is."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A row of the schedule.
+
+    Attributes:
+        name: what progress is reported under.
+        run: what it does, for every output that is not done.
+        after: how far the search has come then.
+        spreads: whether what it finds is offered to the other outputs.
+        measured: whether outputs whose front has hardly moved since the last such stage are given up.
+    """
+
+    name: str
+    run: Callable[[FlatSearch], None]
+    after: Phase = Phase.SEARCHED
+    spreads: bool = False
+    measured: bool = False
+
+
+def schedule(rounds: int, n_outputs: int) -> list[Stage]:
+    """The stages of a search in their order.
+
+    >>> [stage.name for stage in schedule(0, 1)]
+    ['start', 'contexts', 'constants', 'refine 1']
+
+    Args:
+        rounds: of refinement with the large bank; at 0 only the small bank's first guesses are refined.
+        n_outputs: several offer each other what they find.
+    """
+    small, large = False, True
+    table = [
+        Stage("start", lambda s: s._start(), Phase.GUESSED),
+        Stage("contexts", lambda s: s._guess(s.open, small), Phase.GUESSED),
+        Stage("constants", lambda s: s._add_constants(), Phase.FITTED, spreads=True),
+        Stage("refine 1", lambda s: s._refine(small)),
+    ]
+    if rounds > 0:
+        table += [
+            Stage("pursuit", lambda s: s._pursue()),
+            Stage("mutate 1", lambda s: s._mutate(), spreads=True),
+            Stage("constants 1", lambda s: s._add_constants(), Phase.ROUND, spreads=True),
+            Stage("refine 2", lambda s: s._refine(small)),
+            Stage("constants 2", lambda s: s._add_constants(), spreads=True),
+            Stage("mutate 2", lambda s: s._mutate(), spreads=True),
+        ]
+    for i in range(3, rounds + 3):
+        if i == 4:
+            table += [
+                Stage("contexts, all", lambda s: s._guess(s.open, large)),
+                Stage("constants, all", lambda s: s._add_constants(), Phase.ROUND, spreads=True, measured=True),
+            ]
+        bank = large if i % 2 == 1 else small
+        table += [
+            Stage(f"refine {i}", lambda s, bank=bank: s._refine(bank)),  # type: ignore[misc]
+            Stage(f"constants {i}", lambda s: s._add_constants(), spreads=True),
+            Stage(f"mutate {i}", lambda s: s._mutate(), Phase.ROUND, spreads=True, measured=True),
+        ]
+    if n_outputs == 1:
+        return table
+    spread = [(stage, Stage(f"share after {stage.name}", lambda s: s._exchange())) for stage in table]
+    return [stage for pair in spread for stage in (pair if pair[0].spreads else pair[:1])]
+
+
 @dataclass
 class FlatSearch:
     """The state of a search over several outputs of the same inputs.
@@ -74,8 +146,7 @@ class FlatSearch:
         seed: of everything random.
         device: where the bank lives.
         report: called after every stage with its name, the steps done, and the steps of the whole budget.
-        after_round: called after every round, and before the large bank is made; raising an archive's
-            ``goal`` ends the search for its output.
+        news: called about every second of the search; see :class:`.Watch`.
     """
 
     X: np.ndarray
@@ -87,18 +158,21 @@ class FlatSearch:
     seed: int = 0
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     report: Callable[[str, int, int], None] | None = None
-    after_round: Callable[[], None] | None = None
+    news: Callable[[], None] | None = None
     archives: list[Archive] = field(init=False)
+    watch: Watch = field(init=False)
     stop_reason: str = field(init=False, default="budget")
 
     def __post_init__(self) -> None:
-        self._started = time.monotonic()
+        self.watch = Watch(self.budget.seconds, self.news)
+        self.tuning = current(SearchTuning)
         n = len(self.X)
         order = np.random.default_rng(self.seed).permutation(n)
-        self._bank_rows = np.sort(order[:_BANK_ROWS])
-        few = np.sort(order[: min(n, _FEW_ROWS)])
+        self._bank_rows = np.sort(order[: self.tuning.bank_rows])
+        few = np.sort(order[: self.tuning.few_rows])
         self._heights: dict[int, float] = {}
         self._still: dict[int, int] = {}
+        self._enough: set[int] = set()
         self._banks: dict[bool, Bank] = {}
         self.archives = []
         for y in self.Y.T:
@@ -112,92 +186,63 @@ class FlatSearch:
                 constant_loss(y, self.weights, self.loss),
                 self.words.options.parsimony,
             )
-            archive.goal = max(EXACT, self.budget.goal / archive.scale)
             self.archives.append(archive)
 
     # ---- the course of the search
 
-    def run(self) -> list[Archive]:
-        """Search until every output is done, the budget is spent or time is up; one archive per output."""
+    def run(self, enough: Enough | None = None) -> list[Archive]:
+        """Search until every output is done, the budget is spent or time is up; one archive per output.
+
+        Args:
+            enough: asked before the first stage and after every one, of the outputs that are not done.
+        """
         try:
-            steps = list(self._steps())
-            for done, (name, step) in enumerate(steps):
-                if not self.open or self.out_of_time():
+            self._judge(enough, Phase.OFFERED)
+            stages = schedule(self.budget.rounds, len(self.archives))
+            for number, stage in enumerate(stages, 1):
+                if not self.open or self.watch.checkpoint():
                     break
-                step()
+                stage.run(self)
+                if stage.measured:
+                    self._measure()
+                self._judge(enough, stage.after)
                 if self.report is not None:
-                    self.report(name, done + 1, len(steps))
+                    self.report(stage.name, number, len(stages))
             self.stop_reason = self._reason()
         except KeyboardInterrupt:
             self.stop_reason = "interrupted"
         return self.archives
 
-    def _steps(self) -> Iterator[tuple[str, Callable[[], None]]]:
-        for name, step in self._stages():
-            yield name, step
-            if len(self.archives) > 1 and name.startswith(("constants", "mutate")):
-                yield f"share after {name}", self._share
-
-    def _stages(self) -> Iterator[tuple[str, Callable[[], None]]]:
-        yield "start", self._start
-        yield "contexts", lambda: self._guess(False, 150)
-        yield "constants", self._add_constants
-        yield "refine 1", lambda: self._refine(False)
-        if self.budget.rounds == 0:
-            return
-        yield "pursuit", self._pursue
-        yield "mutate 1", self._mutate
-        yield "constants 1", self._end_small_bank
-        yield "refine 2", lambda: self._refine(False)
-        yield "constants 2", self._add_constants
-        yield "mutate 2", self._mutate
-        for i in range(3, self.budget.rounds + 3):
-            if i == 4:
-                yield "contexts, all", lambda: self._guess(True, 400)
-                yield "constants, all", self._end_first_round
-            yield f"refine {i}", partial(self._refine, i % 2 == 1)
-            yield f"constants {i}", self._add_constants
-            yield f"mutate {i}", self._end_round
-
-    def _end_small_bank(self) -> None:
-        self._add_constants()
-        if self.after_round is not None:
-            self.after_round()
-
-    def _end_first_round(self) -> None:
-        self._add_constants()
-        self._note_progress()
-
-    def _end_round(self) -> None:
-        self._mutate()
-        self._note_progress()
-
-    def _note_progress(self) -> None:
-        """Outputs whose front has hardly moved for some rounds are left as they are."""
-        for k in self.open:
-            height = self.archives[k].height()
-            moved = self._heights.get(k, np.inf) - height > _PROGRESS
-            self._heights[k] = height
-            self._still[k] = 0 if moved else self._still.get(k, 0) + 1
-        if self.after_round is not None:
-            self.after_round()
+    def done(self, k: int) -> bool:
+        """Whether to leave output k as it is: it is good enough, or said to be, or rounds bring nothing more."""
+        archive = self.archives[k]
+        return (
+            archive.best <= max(EXACT, self.budget.goal / archive.scale)
+            or k in self._enough
+            or self._still.get(k, 0) >= self.budget.patience
+        )
 
     @property
     def open(self) -> list[int]:
         """Outputs that are worth going on with."""
-        return [
-            k
-            for k, archive in enumerate(self.archives)
-            if archive.best > archive.goal and self._still.get(k, 0) < self.budget.patience
-        ]
+        return [k for k in range(len(self.archives)) if not self.done(k)]
 
-    def out_of_time(self) -> bool:
-        return self.budget.seconds is not None and time.monotonic() - self._started > self.budget.seconds
+    def _judge(self, enough: Enough | None, phase: Phase) -> None:
+        if enough is not None:
+            self._enough |= {k for k in self.open if enough(k, self.archives[k], phase)}
+
+    def _measure(self) -> None:
+        """Note for how many rounds the front of each output has hardly moved."""
+        for k in self.open:
+            height = self.archives[k].height()
+            moved = self._heights.get(k, np.inf) - height > self.tuning.progress
+            self._heights[k] = height
+            self._still[k] = 0 if moved else self._still.get(k, 0) + 1
 
     def _reason(self) -> str:
         if all(archive.is_exact for archive in self.archives):
             return "exact"
-        if self.out_of_time():
+        if self.watch.out_of_time():
             return "timeout"
         if self.budget.goal > 0.0 and all(a.best * a.scale <= self.budget.goal for a in self.archives):
             return "early_stop_condition"
@@ -206,27 +251,31 @@ class FlatSearch:
     def offer(self, output: int, exprs: Sequence[Expr]) -> None:
         """Candidates from elsewhere: fitted, cleaned and kept if they are good."""
         for expr in exprs:
-            self.archives[output].offer(normal.normalise(expr), steps=30)
+            self.archives[output].offer(normal.normalise(expr), self.tuning.offer_steps)
 
     def sketch(self) -> None:
         """The first, cheap stages for every output, solved or not: simple approximations."""
-        everything = [archive.goal for archive in self.archives]
-        for archive in self.archives:
-            archive.goal = 0.0
         self._start()
-        self._guess(False, _SKETCH_PARTNERS, _SKETCHED, 80)
-        for archive, goal in zip(self.archives, everything, strict=True):
-            archive.goal = goal
+        imperfect = [k for k, archive in enumerate(self.archives) if archive.best > 0.0]
+        tuning = self.tuning
+        self._consider_guesses(
+            imperfect, self.bank(False), tuning.sketch_partners, tuning.sketch_size, tuning.sketch_guesses
+        )
 
     # ---- stages
 
     def bank(self, large: bool) -> Bank:
         """The building blocks, made when they are first wanted."""
         if large not in self._banks:
-            size, level = (60000, 7) if large else (12000, 5)
-            X = self.X[self._bank_rows]
-            self._banks[large] = Bank(X, self.words, size, level, self.device, self.seed)
+            tuning = self.tuning
+            size = tuning.large_size if large else tuning.small_size
+            level = tuning.large_level if large else tuning.small_level
+            self._banks[large] = Bank(self._at_bank(self.X), self.words, size, level, self.device, self.seed)
         return self._banks[large]
+
+    def _at_bank(self, values: np.ndarray) -> np.ndarray:
+        """The bank's rows of values on all rows."""
+        return values[self._bank_rows]
 
     def _start(self) -> None:
         """What needs no search: a constant, the inputs, lines through them."""
@@ -235,26 +284,23 @@ class FlatSearch:
             mean = float(np.mean(archive.rows.y))
             archive.offer(Constant(mean))
             lines = [normal.add([Constant(mean), normal.multiply([Constant(0.5), x])]) for x in inputs]
-            archive.consider([*inputs, *lines], self.out_of_time)
+            archive.consider([*inputs, *lines], self.watch.checkpoint)
 
-    def _guess(self, large: bool, n_partners: int, limit: int | None = None, most: int | None = None) -> None:
-        bank = self.bank(large)
-        most = most or (200 if large else 120)
-        for k in self.open:
+    def _guess(self, outputs: Sequence[int], large: bool) -> None:
+        bank, tuning = self.bank(large), self.tuning
+        if large:
+            self._consider_guesses(outputs, bank, tuning.large_partners, bank.n_unit, tuning.large_guesses)
+        else:
+            self._consider_guesses(outputs, bank, tuning.partners, bank.n_unit, tuning.guesses)
+
+    def _consider_guesses(self, outputs: Sequence[int], bank: Bank, n_partners: int, limit: int, most: int) -> None:
+        stop = self.watch.checkpoint
+        for k in outputs:
             archive = self.archives[k]
-            y = archive.rows.y[self._bank_rows]
-            guesses = first_guesses(
-                bank,
-                y,
-                self._scan_weights(archive),
-                n_partners,
-                limit or bank.unit.shape[1],
-                self.out_of_time,
-                most=most,
-                per_cost=5,
-            )
-            archive.consider(guesses, self.out_of_time)
-            if self.out_of_time():
+            y, weights = self._at_bank(archive.rows.y), self._scan_weights(archive)
+            guesses = first_guesses(bank, y, weights, n_partners, limit, stop, self.tuning.guesses_per_size, most)
+            archive.consider(guesses, stop)
+            if stop():
                 return
 
     def _scan_weights(self, archive: Archive) -> np.ndarray | None:
@@ -269,7 +315,7 @@ class FlatSearch:
             best = min(archive.front.values(), key=lambda c: c.loss)
             residuals = evaluate(best.expr, self.X[rows]) - archive.rows.y[rows]
             own = self.loss.weight(residuals)
-            own = np.minimum(own, 10.0 * np.median(own))
+            own = np.minimum(own, self.tuning.outlier * np.median(own))
             if np.isfinite(own).all() and own.any():
                 weights = own if weights is None else weights * own
         if weights is None or not weights.any():
@@ -281,58 +327,58 @@ class FlatSearch:
         for k in self.open:
             archive = self.archives[k]
             factors = likely_factors(bank, self.X, archive.rows.y, self._bank_rows)
-            y = archive.rows.y[self._bank_rows]
-            values = [evaluate(factor, self.X[self._bank_rows]) for factor in factors]
-            weights = self._scan_weights(archive)
-            found = pursue(bank, y, weights, factors, values, bank.unit.shape[1], self.out_of_time)
-            archive.consider(found, self.out_of_time)
+            values = [evaluate(factor, self._at_bank(self.X)) for factor in factors]
+            y, weights = self._at_bank(archive.rows.y), self._scan_weights(archive)
+            found = pursue(bank, y, weights, factors, values, bank.n_unit, self.watch.checkpoint)
+            archive.consider(found, self.watch.checkpoint)
 
     def _refine(self, large: bool) -> None:
         bank = self.bank(large)
-        limit = bank.unit.shape[1]
         for k in self.open:
             archive = self.archives[k]
-            columns = tuple(column[self._bank_rows] for column in archive.rows.columns)
-            y = archive.rows.y[self._bank_rows]
-            found = refine(archive, bank, columns, y, self._scan_weights(archive), limit, self.out_of_time)
-            archive.consider(found, self.out_of_time)
+            columns = tuple(self._at_bank(column) for column in archive.rows.columns)
+            y, weights = self._at_bank(archive.rows.y), self._scan_weights(archive)
+            found = refine(archive, bank, columns, y, weights, bank.n_unit, self.watch.checkpoint)
+            archive.consider(found, self.watch.checkpoint)
 
     def _add_constants(self) -> None:
         for k in self.open:
             archive = self.archives[k]
-            best = sorted(archive.front.values(), key=lambda c: c.loss)[:12]
+            best = sorted(archive.front.values(), key=lambda c: c.loss)[: self.tuning.enlarged]
             found = [more for candidate in best for more in with_more_constants(candidate.expr)]
-            archive.consider(found, self.out_of_time, steps=20)
+            archive.consider(found, self.watch.checkpoint, self.tuning.enlarged_steps)
 
-    def _share(self) -> None:
-        for k, found in share(self.archives, self.X, self.open).items():
-            self.archives[k].consider(found, self.out_of_time)
+    def _exchange(self) -> None:
+        for k, found in sums_for(self.open, self.archives, self.X).items():
+            self.archives[k].consider(found, self.watch.checkpoint)
 
     def _mutate(self) -> None:
         for k in self.open:
             archive = self.archives[k]
-            for turn in range(_MUTATED):
-                if archive.best <= archive.goal or self.out_of_time():
+            for turn in range(self.tuning.mutated):
+                if self.done(k) or self.watch.checkpoint():
                     break
-                shape = _to_mutate(archive, large=turn % 3 == 2)
+                shape = self._to_mutate(archive, large=turn % 3 == 2)
                 if shape is not None:
                     archive.mutated.add(shape)
-                    archive.consider(neighbours(archive.found[shape].expr, self.words), self.out_of_time, steps=10)
+                    found = neighbours(archive.found[shape].expr, self.words)
+                    archive.consider(found, self.watch.checkpoint, self.tuning.mutated_steps)
 
+    def _to_mutate(self, archive: Archive, large: bool) -> str | None:
+        """The shape of the best expression that has not been mutated yet.
 
-def _to_mutate(archive: Archive, large: bool) -> str | None:
-    """The shape of the best expression that has not been mutated yet.
-
-    Args:
-        large: of all that were found, by a measure that favours large ones; else of the front, by one that
-            favours small ones, since the law is more often one step away from these.
-    """
-    if large:
-        ranked = [(c.merit(), shape) for shape, c in archive.found.items() if shape not in archive.mutated]
-    else:
-        front = [(normal.key(c.expr), c) for c in archive.front.values()]
-        ranked = [(c.merit(_DEAR), shape) for shape, c in front if shape not in archive.mutated]
-    return min(ranked, default=(0.0, None))[1]
+        Args:
+            large: of all that were found, by a measure that favours large ones; else of the front, by one that
+                favours small ones.
+        """
+        if large:
+            price = archive.tuning.price
+            candidates = list(archive.found.items())
+        else:
+            price = self.tuning.mutated_price
+            candidates = [(normal.key(c.expr), c) for c in archive.front.values()]
+        ranked = [(c.merit(price), shape) for shape, c in candidates if shape not in archive.mutated]
+        return min(ranked, default=(0.0, None))[1]
 
 
 def search_flat(

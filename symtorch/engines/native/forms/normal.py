@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import lru_cache
 
 import numpy as np
@@ -31,7 +31,7 @@ PLUS, TIMES, POWER = OPERATORS["+"], OPERATORS["*"], OPERATORS["^"]
 EXP, LOG = OPERATORS["exp"], OPERATORS["log"]
 NEGATIVE = Constant(-1.0)
 
-_REMEMBERED = 1 << 16
+REMEMBERED = 1 << 16
 """Trees whose normal form and shape are kept: candidates share most of their subtrees."""
 
 _A, _B = Variable(0), Variable(1)
@@ -67,7 +67,7 @@ def _NORMAL_MEANINGS() -> tuple[Expr, ...]:
     return tuple(normalise(_MEANINGS[name]) for name in "+-*/")
 
 
-@lru_cache(maxsize=_REMEMBERED)
+@lru_cache(maxsize=REMEMBERED)
 def normalise(expr: Expr) -> Expr:
     """The normal form of any expression; it has the same values wherever the original is defined."""
     if not isinstance(expr, Call):
@@ -388,7 +388,7 @@ def nice_exponent(exponent: float) -> bool:
     return abs(exponent) <= 12.0 and abs(6.0 * exponent - round(6.0 * exponent)) < 1e-9
 
 
-@lru_cache(maxsize=_REMEMBERED)
+@lru_cache(maxsize=REMEMBERED)
 def key(expr: Expr) -> str:
     """The shape of a normal form as text: equal for trees that differ in their constants only."""
     if isinstance(expr, Constant):
@@ -405,20 +405,3 @@ def key(expr: Expr) -> str:
     if expr.op is TIMES and expr.args[0] == NEGATIVE:
         return f"n({key(expr.args[1])})"
     return f"{expr.op.name}({','.join(key(arg) for arg in expr.args)})"
-
-
-def fitted_constants(expr: Expr) -> Iterator[Constant]:
-    """The constants that a fit may move: all but signs (a factor -1) and the exponents of the shape."""
-    if isinstance(expr, Constant):
-        yield expr
-    elif isinstance(expr, Call):
-        if is_power(expr):
-            yield from fitted_constants(expr.args[0])
-            exponent = expr.args[1]
-            if isinstance(exponent, Constant) and not nice_exponent(exponent.value):
-                yield exponent
-        elif expr.op is TIMES and expr.args[0] == NEGATIVE:
-            yield from fitted_constants(expr.args[1])
-        else:
-            for arg in expr.args:
-                yield from fitted_constants(arg)

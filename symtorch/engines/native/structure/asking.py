@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from symtorch.engines.native.flat.search import FlatSearch
+from symtorch.engines.native.fitting.archive import Archive
+from symtorch.engines.native.flat.search import Enough, FlatSearch, Phase
 from symtorch.engines.native.structure.candidates import EXACT, VISIBLE, Candidate, convincing
 from symtorch.engines.native.structure.decompose import Laws, find_laws
 from symtorch.engines.options import SearchOptions
@@ -40,7 +41,7 @@ def ask_teacher(
     found: list[Laws | None] = [None] * len(outputs)
     answers = np.asarray(samples.teacher(samples.X[:_COMPARED]), dtype=np.float64)
     for position, k in enumerate(outputs):
-        if search.out_of_time():
+        if search.watch.checkpoint():
             break
         y = samples.Y[:_COMPARED, k]
         if not np.mean((answers[:, k] - y) ** 2) <= _SAME * np.var(samples.Y[:, k]):
@@ -58,26 +59,29 @@ def _ask(search: FlatSearch, samples: Samples, position: int, k: int, options: S
         lambda X: np.asarray(teacher(X), dtype=np.float64)[:, k],
         options,
         seed,
-        search.out_of_time,
+        search.watch.checkpoint,
     )
     search.offer(position, laws.exprs)
     return laws
 
 
-def close_solved(search: FlatSearch, found: Sequence[Laws | None]) -> None:
-    """Let the search go no further where a law was found that is as good as the teacher."""
-    for archive, laws in zip(search.archives, found, strict=True):
-        if laws is not None and laws.solved and archive.best <= 2.0 * laws.loss + 1e-12:
-            archive.goal = max(archive.goal, archive.best)
+def law_found(found: Sequence[Laws | None]) -> Enough:
+    """When the flat search may leave an output as it is, by what asking has brought for each.
 
-
-def close_at_bend(search: FlatSearch, found: Sequence[Laws | None]) -> None:
-    """The same after a round, where the front of a teacher that errs ends in a sharp bend.
-
-    From there on longer equations fit the teacher's error, and rounds no longer pay.
+    At once where a law was found that is as good as the teacher. Else after a round where the front of a
+    teacher that errs ends in a sharp bend: from there on longer equations fit the teacher's error, and
+    rounds no longer pay.
     """
-    for archive, laws in zip(search.archives, found, strict=True):
-        if laws is not None and laws.floor > EXACT:
-            front = [Candidate(c.expr, c.complexity, c.loss) for c in archive.pareto()]
-            if convincing(front, laws.floor, 10 * VISIBLE):
-                archive.goal = max(archive.goal, archive.best)
+
+    def enough(output: int, archive: Archive, phase: Phase) -> bool:
+        laws = found[output]
+        if laws is None:
+            return False
+        if phase is Phase.OFFERED:
+            return laws.solved and archive.best <= 2.0 * laws.loss + 1e-12
+        if phase is not Phase.ROUND or laws.floor <= EXACT:
+            return False
+        front = [Candidate(c.expr, c.complexity, c.loss) for c in archive.pareto()]
+        return convincing(front, laws.floor, 10 * VISIBLE)
+
+    return enough

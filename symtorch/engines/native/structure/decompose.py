@@ -17,7 +17,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from symtorch.engines.native.flat.search import Budget, FlatSearch
+from symtorch.engines.native.fitting.archive import Archive
+from symtorch.engines.native.flat.search import Budget, FlatSearch, Phase
 from symtorch.engines.native.forms.normal import add, normalise
 from symtorch.engines.native.forms.simplify import shortest
 from symtorch.engines.native.forms.vocabulary import Vocabulary
@@ -44,7 +45,6 @@ Enough = Callable[[Sequence[Candidate], bool], bool]
 FlatSolver = Callable[[np.ndarray, np.ndarray, float, Enough], Sequence[Expr]]
 """(Z, y, goal, enough) -> normal forms over Z's columns, fitted. It stops once 1 - R² is below the goal, or
 once ``enough`` says so of the front."""
-_EARLY = ("constants",)
 
 REPLICAS = 8
 """Answers that a piece of a noisy teacher is the mean of."""
@@ -128,15 +128,15 @@ def piece_solver(options: SearchOptions, seed: int, stopped: Callable[[], bool] 
     )
 
     def solve(Z: np.ndarray, y: np.ndarray, goal: float, enough: Enough) -> list[Expr]:
-        def report(stage: str, done: int, total: int) -> None:
-            archive = search.archives[0]
+        def is_law(output: int, archive: Archive, phase: Phase) -> bool:
+            if stopped():
+                return True
             front = [Candidate(c.expr, c.complexity, c.loss) for c in archive.pareto()]
-            if stopped() or (stage not in ("start", "contexts") and enough(front, stage not in _EARLY)):
-                archive.goal = np.inf
+            return phase >= Phase.FITTED and enough(front, phase > Phase.FITTED)
 
         budget = Budget(rounds=1, goal=goal * float(np.var(y)))
-        search = FlatSearch(Z, y[:, None], words, budget, seed=seed, report=report)
-        archive = search.run()[0]
+        search = FlatSearch(Z, y[:, None], words, budget, seed=seed)
+        archive = search.run(is_law)[0]
         if search.stop_reason == "interrupted":
             raise KeyboardInterrupt
         return [candidate.expr for candidate in archive.pareto()]

@@ -1,0 +1,176 @@
+"""The numbers that steer the flat search: one dataclass for each of its stages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class SearchTuning:
+    """What the stages of the schedule are given to do."""
+
+    bank_rows: int = 128
+    """Rows that the bank has values on. Scans cost in proportion; a dozen constants need several times as many."""
+    few_rows: int = 256
+    """Rows of the first fit of a candidate."""
+    small_size: int = 12000
+    """Expressions of the small bank, that most laws need no more than."""
+    small_level: int = 5
+    """Largest level of its expressions."""
+    large_size: int = 60000
+    """Expressions of the large bank."""
+    large_level: int = 7
+    """Largest level of its expressions; with few operators there are no more below."""
+
+    partners: int = 150
+    """Expressions of the small bank that may stand beside another one in a first guess, the cheapest."""
+    large_partners: int = 400
+    """The same of the large bank."""
+    guesses: int = 120
+    """First guesses from the small bank that are fitted."""
+    large_guesses: int = 200
+    """The same from the large bank."""
+    guesses_per_size: int = 5
+    """Of each complexity, beside the best whatever their size."""
+    sketch_partners: int = 40
+    """Partners where a law is known and only simple approximations of it are wanted."""
+    sketch_size: int = 4000
+    """Expressions of the bank for those, the cheapest."""
+    sketch_guesses: int = 80
+    """Guesses for those."""
+
+    offer_steps: int = 30
+    """Steps of the fit of what comes from elsewhere: a guess of the user's, a law found by asking."""
+    enlarged: int = 12
+    """Equations of the front that are given one more constant, the most accurate."""
+    enlarged_steps: int = 20
+    """Steps of their first fit: the new constant starts where it does nothing."""
+    mutated: int = 4
+    """Expressions that are mutated in a round, one after the other: what one brings may be the next."""
+    mutated_steps: int = 10
+    """Steps of the first fit of what mutation makes: hundreds at a time."""
+    mutated_price: float = 0.35
+    """What a unit of complexity costs when one of the front is chosen for mutation; above the usual price, since
+    the law is more often one step away from small ones."""
+    progress: float = 0.03
+    """A round that lowers the front by less than this was in vain: in decades, on average over all sizes."""
+    outlier: float = 10.0
+    """Largest weight that a robust loss gives a row of a scan, in units of the median one."""
+
+
+@dataclass(frozen=True)
+class BankTuning:
+    """What the bank is made of."""
+
+    sum_level: int = 5
+    """Largest level at which sums are made; the scans make the others, with their coefficients."""
+    function_level: int = 3
+    """Largest level at which functions of two arguments are made."""
+    cube_level: int = 4
+    """Largest level at which cubes are made."""
+    grid_level: int = 4
+    """Level at which functions with a constant inside join."""
+    grid_inputs: int = 16
+    """Inputs that such functions are made of, the first ones."""
+    rates: tuple[float, ...] = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0)
+    """Factors of an input inside a function, over its standard deviation; steps that a fit can reach across."""
+    frequencies: tuple[float, ...] = (
+        0.3, 0.6, 0.9, 1.2, 1.5, 1.8, 2.1, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 7.0, 8.0
+    )  # fmt: skip
+    """The same inside a periodic function. A fit finds a frequency from about a quarter of a period, over the
+    range of the input, away."""
+    offsets: tuple[float, ...] = (0.02, 0.1, 0.3, 0.6, 1.2)
+    """Offsets b of ``1/(x^2 + b)``, and from the third on rates of ``exp(-b*x^2)``, over the mean of x^2."""
+    far: float = 5.0
+    """An input whose mean is so many standard deviations from 0 is offered centred, too."""
+
+
+@dataclass(frozen=True)
+class GuessTuning:
+    """How targets are brought through the inverse of an outermost function, and pairs are chosen from a scan."""
+
+    block: int = 1024
+    """Expressions of the bank of which a scan keeps the best one for each context."""
+    first_block: int = 128
+    """The same among the cheapest expressions; each block is twice as large as the last, up to ``block``."""
+    overall: int = 40
+    """Pairs that are taken whatever their complexity, the best."""
+    agree: float = 0.98
+    """Share of the rows that must have one sign where a function has no negative values: some rows of noise."""
+    steep: float = 20.0
+    """Largest target of a function whose inverse grows as an exponential does."""
+    defined: float = 0.95
+    """Share of the rows on which a target must have an inverse."""
+    heavy: float = 6.0
+    """Largest weight of a row over the median one above which a few rows would decide alone."""
+    extreme: float = 40.0
+    """Rows whose target is so many median deviations from the median are left out where all weigh the same."""
+    inside: float = 0.9
+    """Share of the rows that must be left then."""
+
+
+@dataclass(frozen=True)
+class RefineTuning:
+    """How many expressions are refined, and what with."""
+
+    beam: int = 16
+    """Expressions that are refined in one go."""
+    near: int = 6
+    """Those near the front among which they are chosen, in units of the beam."""
+    per_size: int = 6
+    """Candidates of each complexity, beside the best whatever their size."""
+    most: int = 200
+    """Candidates in all."""
+    defined: float = 0.95
+    """Share of the rows on which a node must have a value that gives the target."""
+    undone: float = 0.93
+    """The same once an outermost function was undone, too."""
+
+
+@dataclass(frozen=True)
+class PursuitTuning:
+    """How terms under one function are pursued."""
+
+    terms: int = 3
+    """Terms under the function."""
+    beam: int = 4
+    """Sets of terms of one target that are continued, beside the best of every cost."""
+    candidates: int = 40
+    """Expressions that are fitted in the end."""
+    promising: int = 4
+    """Targets, the best ones, whose terms are replaced one by one."""
+    per_size: int = 2
+    """Sets of each number of terms that a target offers in the end."""
+    first_block: int = 8
+    """Expressions of the first block of the bank, of which one is kept."""
+    defined: float = 0.9
+    """Share of the rows on which a target must have an inverse."""
+
+    signed: int = 2000
+    """Expressions of the bank, the cheapest ones, that may have the sign of the target."""
+    signs: int = 3
+    """How many of those are taken as factors."""
+    powers: int = 40
+    """Inputs above which no exponents are estimated: a regression needs several rows for each."""
+    quadratic: int = 8
+    """Inputs of both signs of which all squares and products are allowed for beside the powers."""
+    steepest: float = 3.0
+    """Largest exponent of a factor."""
+    certain: float = 0.15
+    """Largest standard error of an exponent: halves, half a unit apart, must be told from each other."""
+    deviations: float = 2.5
+    """Standard errors that an exponent may be off the half or whole number it is taken for."""
+
+
+@dataclass(frozen=True)
+class SharingTuning:
+    """What the outputs offer each other."""
+
+    equations: int = 3
+    """Equations of each output whose terms are offered, the most accurate ones."""
+    worth: float = 0.3
+    """Relative loss above which an equation has nothing to offer."""
+    terms: int = 6
+    """Terms of a sum."""
+    least_gain: float = 0.02
+    """Share of what is left that a further term must explain."""
