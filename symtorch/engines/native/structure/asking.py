@@ -13,16 +13,13 @@ import numpy as np
 
 from symtorch.engines.native.fitting.archive import Archive
 from symtorch.engines.native.flat.search import Enough, FlatSearch, Phase
-from symtorch.engines.native.structure.candidates import EXACT, VISIBLE, Candidate, convincing
 from symtorch.engines.native.structure.decompose import Laws, find_laws
+from symtorch.engines.native.structure.solutions import Solution, convincing
+from symtorch.engines.native.structure.tuning import is_formula, tuning
 from symtorch.engines.options import SearchOptions
 from symtorch.engines.samples import Samples
 
 logger = logging.getLogger("symtorch.engines.native")
-
-_COMPARED = 256
-_SAME = 0.1
-"""A teacher that differs from the outputs by more than this, as a share of their variance, is not theirs."""
 
 
 def ask_teacher(
@@ -39,12 +36,12 @@ def ask_teacher(
     """
     assert samples.teacher is not None
     found: list[Laws | None] = [None] * len(outputs)
-    answers = np.asarray(samples.teacher(samples.X[:_COMPARED]), dtype=np.float64)
+    answers = np.asarray(samples.teacher(samples.X[: tuning().compared]), dtype=np.float64)
     for position, k in enumerate(outputs):
         if search.watch.checkpoint():
             break
-        y = samples.Y[:_COMPARED, k]
-        if not np.mean((answers[:, k] - y) ** 2) <= _SAME * np.var(samples.Y[:, k]):
+        y = samples.Y[: tuning().compared, k]
+        if not np.mean((answers[:, k] - y) ** 2) <= tuning().stranger * np.var(samples.Y[:, k]):
             logger.info("the teacher doesn't answer as output %d says; searching on the data only", k)
             continue
         found[position] = _ask(search, samples, position, k, options, seed)
@@ -78,10 +75,10 @@ def law_found(found: Sequence[Laws | None]) -> Enough:
         if laws is None:
             return False
         if phase is Phase.OFFERED:
-            return laws.solved and archive.best <= 2.0 * laws.loss + 1e-12
-        if phase is not Phase.ROUND or laws.floor <= EXACT:
+            return laws.solved and archive.best <= tuning().kept * laws.loss + 1e-12
+        if phase is not Phase.ROUND or is_formula(laws.floor):
             return False
-        front = [Candidate(c.expr, c.complexity, c.loss) for c in archive.pareto()]
-        return convincing(front, laws.floor, 10 * VISIBLE)
+        front = [Solution(c.expr, c.complexity, c.loss) for c in archive.pareto()]
+        return convincing(front, laws.floor, tuning().visible_late)
 
     return enough

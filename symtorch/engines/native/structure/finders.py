@@ -1,0 +1,20 @@
+"""All that a function is tested for. A new identity is one file with its test and its step, and one entry here."""
+
+from __future__ import annotations
+
+from symtorch.engines.native.structure.merges import find_divided_merges, find_merges
+from symtorch.engines.native.structure.never_meet import find_never_meeting
+from symtorch.engines.native.structure.rank_two import find_rank_twos
+from symtorch.engines.native.structure.scalings import find_rescalings
+from symtorch.engines.native.structure.separations import judge_pairs, separations
+from symtorch.engines.native.structure.steps import Finder
+
+FINDERS = (
+    Finder(find_merges),
+    Finder(find_divided_merges),
+    Finder(find_rescalings),
+    Finder(judge_pairs, separations),
+    Finder(find_never_meeting, last=True),
+    Finder(find_rank_twos, common=True, last=True),
+)
+"""In the order in which they are tested; of steps that are equally credible the first is followed first."""
