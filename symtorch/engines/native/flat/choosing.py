@@ -98,36 +98,40 @@ class Table:
         return np.column_stack(columns) if columns else np.empty((len(self.y), 0))
 
 
-def candidates(table: Table, words: Choices, found: Sequence[Expr], stop: Callable[[], bool]) -> Iterator[Expr]:
+def candidates(
+    table: Table, words: Choices, across: Sequence[Expr], between: Sequence[Expr], stop: Callable[[], bool]
+) -> Iterator[Expr]:
     """Normal forms with steps and kinks in the user's operators, fitted by least squares.
 
     Args:
-        found: expressions of the search so far; each may be a direction, and stand beside a step.
+        across: expressions across which there may be steps and kinks, instead of the inputs and their sums.
+        between: expressions that may stand beside them, instead of lines, squares and products.
+        stop: asked now and then; True ends the search.
     """
-    bases = list(_bases(table, found))
-    directions = list(_directions(table, found))
+    bases = list(_found_bases(table, between) if between else _plain_bases(table))
+    directions = _finite(table, across) if across else list(_directions(table))
     for basis in bases:
         if stop():
             return
         if words.steps:
             yield from _sum_of_steps(table, words, basis, directions)
         yield from _sum_of_kinks(table, words, basis, directions)
-        if words.steps:
+        if words.steps and not stop():
             yield from (expr for expr, _ in _pieces(table, words, basis, directions, _LEVELS))
-    if words.steps:
+    if words.steps and not across and not stop():
         yield from _oblique_steps(table, words)
     yield from _oblique_kinks(table, words, bases[-2:], stop)
 
 
-def _bases(table: Table, found: Sequence[Expr]) -> Iterator[list[Term]]:
-    """What may stand beside a step, ever more."""
+def _finite(table: Table, exprs: Sequence[Expr]) -> list[Term]:
+    terms = map(table.term, exprs)
+    return [term for term in terms if np.isfinite(term.values).all() and np.ptp(term.values) > 0.0]
+
+
+def _plain_bases(table: Table) -> Iterator[list[Term]]:
+    """What may stand beside a step: a constant, a line, squares and products."""
     one = table.term(Constant(1.0))
     inputs = [table.term(Variable(i)) for i in range(table.X.shape[1])]
-    if found:
-        known = [term for term in map(table.term, found) if np.isfinite(term.values).all()]
-        yield from ([term, one] for term in known)
-        yield [*known, one]
-        return
     yield [one]
     yield [*inputs, one]
     if len(inputs) <= _PAIRED:
@@ -135,17 +139,22 @@ def _bases(table: Table, found: Sequence[Expr]) -> Iterator[list[Term]]:
         yield [*(table.term(normal.multiply([Variable(i), Variable(j)])) for i, j in pairs), *inputs, one]
 
 
-def _directions(table: Table, found: Sequence[Expr]) -> Iterator[Term]:
+def _found_bases(table: Table, found: Sequence[Expr]) -> Iterator[list[Term]]:
+    """The same of what was found: each by itself, and all with the inputs."""
+    one = table.term(Constant(1.0))
+    known = _finite(table, found)
+    yield from ([term, one] for term in known)
+    yield [*known, *(table.term(Variable(i)) for i in range(table.X.shape[1])), one]
+
+
+def _directions(table: Table) -> Iterator[Term]:
+    """The inputs, and the sums and differences of two."""
     inputs = [Variable(i) for i in range(table.X.shape[1])]
     yield from map(table.term, inputs)
     if len(inputs) <= _PAIRED:
         for a, b in combinations(inputs, 2):
             yield table.term(normal.add([a, normal.multiply([normal.NEGATIVE, b])]))
             yield table.term(normal.add([a, b]))
-    for expr in found:
-        term = table.term(expr)
-        if np.isfinite(term.values).all() and not isinstance(expr, (Constant, Variable)):
-            yield term
 
 
 def _sum_of_steps(table: Table, words: Choices, basis: list[Term], directions: list[Term]) -> Iterator[Expr]:
@@ -218,8 +227,10 @@ def _pieces(
         (f, left_f), (g, left_g) = (side for side in sides if side is not None)
         share = float(np.mean(above))
         left = share * left_f + (1.0 - share) * left_g
-        for write in (*_selections(table, words, f, g, left), partial(words.choice, _from(direction, threshold))):
-            expr = write(f, g) if _is_short(words, f, g) else None
+        if not _is_short(words, f, g):
+            continue
+        ways = [write(f, g) for write in _selections(table, words, f, g, left)]
+        for expr in (*ways, words.choice(_from(direction, threshold), f, g)):
             if expr is not None:
                 out.append((expr, left))
     return sorted(out, key=lambda item: item[1])

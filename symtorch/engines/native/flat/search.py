@@ -20,6 +20,7 @@ from symtorch.engines.native.fitting.archive import EXACT, Archive
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows
 from symtorch.engines.native.fitting.losses import SQUARED, Loss
 from symtorch.engines.native.flat.bank import Bank
+from symtorch.engines.native.flat.choosing import Table, candidates
 from symtorch.engines.native.flat.contexts import first_guesses
 from symtorch.engines.native.flat.pursuit import likely_factors, pursue
 from symtorch.engines.native.flat.refine import refine, with_more_constants
@@ -27,6 +28,7 @@ from symtorch.engines.native.flat.sharing import sums_for
 from symtorch.engines.native.flat.tuning import SearchTuning
 from symtorch.engines.native.flat.watch import Watch
 from symtorch.engines.native.forms import normal
+from symtorch.engines.native.forms.choices import Choices
 from symtorch.engines.native.forms.neighbours import neighbours
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.tuning import current
@@ -88,7 +90,7 @@ class Stage:
     measured: bool = False
 
 
-def schedule(rounds: int, n_outputs: int) -> list[Stage]:
+def schedule(rounds: int, n_outputs: int, choices: bool = False) -> list[Stage]:
     """The stages of a search in their order.
 
     >>> [stage.name for stage in schedule(0, 1)]
@@ -97,12 +99,15 @@ def schedule(rounds: int, n_outputs: int) -> list[Stage]:
     Args:
         rounds: of refinement with the large bank; at 0 only the small bank's first guesses are refined.
         n_outputs: several offer each other what they find.
+        choices: whether the user's operators can write steps or kinks.
     """
     small, large = False, True
     table = [
         Stage("start", lambda s: s._start(), Phase.GUESSED),
+        *([Stage("choices", lambda s: s._choose(), Phase.GUESSED)] if choices else []),
         Stage("contexts", lambda s: s._guess(s.open, small), Phase.GUESSED),
         Stage("constants", lambda s: s._add_constants(), Phase.FITTED, spreads=True),
+        *([Stage("choices 1", lambda s: s._choose_between_found())] if choices else []),
         Stage("refine 1", lambda s: s._refine(small)),
     ]
     if rounds > 0:
@@ -166,6 +171,7 @@ class FlatSearch:
     def __post_init__(self) -> None:
         self.watch = Watch(self.budget.seconds, self.news)
         self.tuning = current(SearchTuning)
+        self.choices = Choices(self.words)
         n = len(self.X)
         order = np.random.default_rng(self.seed).permutation(n)
         self._bank_rows = np.sort(order[: self.tuning.bank_rows])
@@ -198,7 +204,7 @@ class FlatSearch:
         """
         try:
             self._judge(enough, Phase.OFFERED)
-            stages = schedule(self.budget.rounds, len(self.archives))
+            stages = schedule(self.budget.rounds, len(self.archives), self.choices.kinks)
             for number, stage in enumerate(stages, 1):
                 if not self.open or self.watch.checkpoint():
                     break
@@ -285,6 +291,32 @@ class FlatSearch:
             archive.offer(Constant(mean))
             lines = [normal.add([Constant(mean), normal.multiply([Constant(0.5), x])]) for x in inputs]
             archive.consider([*inputs, *lines], self.watch.checkpoint)
+
+    def _choose(self) -> None:
+        """Steps, choices and kinks across the inputs, between what needs no search."""
+        self._consider_choices(lambda archive: ([], []))
+
+    def _choose_between_found(self) -> None:
+        """The same across what the bank has, and between the best equations so far."""
+        bank = self.bank(False)
+        short = [bank.expr(int(i)) for i in bank.order[: self.tuning.chosen_across]]
+
+        def found(archive: Archive) -> tuple[list[Expr], list[Expr]]:
+            best = sorted(archive.front.values(), key=lambda c: c.merit(archive.tuning.price))[
+                : self.tuning.chosen_between
+            ]
+            return short, [c.expr for c in best if not isinstance(c.expr, (Constant, Variable))]
+
+        self._consider_choices(found)
+
+    def _consider_choices(self, found: Callable[[Archive], tuple[list[Expr], list[Expr]]]) -> None:
+        stop = self.watch.checkpoint
+        for k in self.open:
+            archive = self.archives[k]
+            table = Table.of(self.X, archive.rows.y, archive.rows.weights)
+            across, between = found(archive)
+            exprs = candidates(table, self.choices, across, between, lambda k=k: self.done(k) or stop())  # type: ignore[misc]
+            archive.consider(exprs, stop)
 
     def _guess(self, outputs: Sequence[int], large: bool) -> None:
         bank, tuning = self.bank(large), self.tuning

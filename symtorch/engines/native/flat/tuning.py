@@ -22,6 +22,11 @@ class SearchTuning:
     large_level: int = 7
     """Largest level of its expressions; with few operators there are no more below."""
 
+    chosen_across: int = 40
+    """Expressions of the bank, the cheapest, across which steps and kinks are looked for."""
+    chosen_between: int = 3
+    """Equations so far that may be a side of a choice."""
+
     partners: int = 150
     """Expressions of the small bank that may stand beside another one in a first guess, the cheapest."""
     large_partners: int = 400

@@ -111,7 +111,7 @@ class Choices:
         constant, found = normal.terms(u)
         positive = [_times(c, term) for c, term in found if c > 0.0]
         negative = [_times(-c, term) for c, term in found if c < 0.0]
-        sides = [(_minus(u, Constant(constant)), Constant(0.0 - constant))]
+        sides: list[tuple[Expr, Expr]] = [(_minus(u, Constant(constant)), Constant(0.0 - constant))]
         for extra in (positive, negative):
             number = Constant(constant if extra is positive else 0.0 - constant)
             left = normal.add([*positive, number] if extra is positive else positive)
