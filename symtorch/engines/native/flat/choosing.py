@@ -8,7 +8,7 @@ comes from least squares with lines, squares and products, without the terms tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations, combinations_with_replacement
@@ -110,17 +110,36 @@ def candidates(
     """
     bases = list(_found_bases(table, between) if between else _plain_bases(table))
     directions = _finite(table, across) if across else list(_directions(table))
+    sums: list[Rounds] = []
+    pieces: list[Rounds] = []
     for basis in bases:
-        if stop():
-            return
         if words.steps:
-            yield from _sum_of_steps(table, words, basis, directions)
-        yield from _sum_of_kinks(table, words, basis, directions)
-        if words.steps and not stop():
-            yield from (expr for expr, _ in _pieces(table, words, basis, directions, _LEVELS))
-    if words.steps and not across and not stop():
-        yield from _oblique_steps(table, words)
-    yield from _oblique_kinks(table, words, bases[-2:], stop)
+            sums.append(_sums_of_steps(table, words, basis, directions))
+            pieces.append(_choices(table, words, basis, directions))
+        if between or len(basis) > 1:  # a kink without a line beside it is a kink with a line that isn't needed
+            sums.append(_sums_of_kinks(table, words, basis, directions))
+    oblique = [_sums_of_oblique_kinks(table, words, basis, stop) for basis in bases[-2:]]
+    if words.steps and not across:
+        oblique.append(_oblique_steps(table, words))
+    yield from _by_rounds([*sums, *oblique, *pieces], stop)
+
+
+Rounds = Iterator[Iterable[Expr]]
+"""Candidates of one kind, those with one step or kink first, then those with two, ..."""
+
+
+def _by_rounds(kinds: Sequence[Rounds], stop: Callable[[], bool]) -> Iterator[Expr]:
+    """The first round of every kind, then the second of every kind, ...: what is simple comes first."""
+    left = list(kinds)
+    while left:
+        for kind in list(left):
+            if stop():
+                return
+            found = next(kind, None)
+            if found is None:
+                left.remove(kind)
+            else:
+                yield from found
 
 
 def _finite(table: Table, exprs: Sequence[Expr]) -> list[Term]:
@@ -157,7 +176,7 @@ def _directions(table: Table) -> Iterator[Term]:
             yield table.term(normal.add([a, b]))
 
 
-def _sum_of_steps(table: Table, words: Choices, basis: list[Term], directions: list[Term]) -> Iterator[Expr]:
+def _sums_of_steps(table: Table, words: Choices, basis: list[Term], directions: list[Term]) -> Rounds:
     """The basis and steps, one after the other, each where it explains most."""
     terms, left = list(basis), np.inf
     one = [table.term(Constant(1.0))]
@@ -170,13 +189,13 @@ def _sum_of_steps(table: Table, words: Choices, basis: list[Term], directions: l
             return
         terms.append(table.term(indicator))
         expr, now = _fitted(table, terms)
-        yield expr
+        yield [expr]
         if now < _EXACT * table.scale or now > (1.0 - _IN_VAIN) * left:
             return
         left = now
 
 
-def _sum_of_kinks(table: Table, words: Choices, basis: list[Term], directions: list[Term]) -> Iterator[Expr]:
+def _sums_of_kinks(table: Table, words: Choices, basis: list[Term], directions: list[Term]) -> Rounds:
     """The same with kinks; these have a derivative by the threshold, so that the search's own fit goes on."""
     terms, kinks, left = list(basis), [], np.inf
     for _ in range(_ATOMS):
@@ -187,7 +206,7 @@ def _sum_of_kinks(table: Table, words: Choices, basis: list[Term], directions: l
         kinks.append(u)
         terms.append(table.term(_bare_kink(words, u)))
         coefficients, now = _coefficients(table, terms)
-        yield from _written(words, basis, coefficients, kinks)
+        yield _written(words, basis, coefficients, kinks)
         if now < _EXACT * table.scale or now > (1.0 - _IN_VAIN) * left:
             return
         left = now
@@ -209,6 +228,10 @@ def _written(words: Choices, basis: Sequence[Term], coefficients: Array, kinks: 
         write = words.positive_part if c > 0.0 else words.without_positive_part
         ways = [written for way in ways for written in write(scaled, way, most=2)]
     yield from ways
+
+
+def _choices(table: Table, words: Choices, basis: list[Term], directions: list[Term]) -> Rounds:
+    yield [expr for expr, _ in _pieces(table, words, basis, directions, _LEVELS)]
 
 
 def _pieces(
@@ -271,7 +294,7 @@ def _side(
     return expr, left
 
 
-def _oblique_steps(table: Table, words: Choices) -> Iterator[Expr]:
+def _oblique_steps(table: Table, words: Choices) -> Rounds:
     """One step between two constants across any plane."""
     levels = np.quantile(table.y, [0.02, 0.98])
     if levels[0] == levels[1] or table.X.shape[1] < 2:
@@ -288,36 +311,34 @@ def _oblique_steps(table: Table, words: Choices) -> Iterator[Expr]:
     threshold = _split(table, direction, np.arange(len(table.y)), [table.term(Constant(1.0))], [])
     indicator = None if threshold is None else words.gate(_from(direction, threshold), Constant(1.0))
     if indicator is not None:
-        yield _fitted(table, [table.term(indicator), table.term(Constant(1.0))])[0]
+        yield [_fitted(table, [table.term(indicator), table.term(Constant(1.0))])[0]]
 
 
-def _oblique_kinks(
-    table: Table, words: Choices, bases: Sequence[list[Term]], stop: Callable[[], bool]
-) -> Iterator[Expr]:
+def _sums_of_oblique_kinks(table: Table, words: Choices, basis: list[Term], stop: Callable[[], bool]) -> Rounds:
     """Sums of kinks across any planes, the planes of all found together by turns."""
     A = np.column_stack([table.X, np.ones(len(table.y))])
     inputs = [table.term(Variable(i)) for i in range(table.X.shape[1])]
-    starts, y = list(_starts(A)), table.root * table.y
-    for basis in bases:
-        known = {term.expr for term in basis}
-        basis = [*basis, *(term for term in (*inputs, table.term(Constant(1.0))) if term.expr not in known)]
-        common = table.weighted(basis)
-        beams: list[list[Array]] = [[]]
-        left = np.inf
-        for _ in range(_ATOMS):
+    known = {term.expr for term in basis}
+    basis = [*basis, *(term for term in (*inputs, table.term(Constant(1.0))) if term.expr not in known)]
+    common, y, starts = table.weighted(basis), table.root * table.y, list(_starts(A))
+    beams: list[list[Array]] = [[]]
+    left = np.inf
+    for _ in range(_ATOMS):
+        turned = []
+        for beam in beams:
             if stop():
                 return
-            turned = [hinges(A, table.root, y, common, [*beam, start]) for beam in beams for start in starts]
-            ranked = sorted((item for item in turned if item is not None), key=lambda item: item[1])
-            if not ranked or ranked[0][1] > (1.0 - _IN_VAIN) * left:
-                break
-            left = ranked[0][1]
-            beams = _different([planes for planes, _ in ranked])[:_BEAM]
-            exprs = [_linear(w[:-1], float(w[-1])) for w in beams[0]]
-            coefficients, _ = _coefficients(table, [*basis, *(table.term(_bare_kink(words, u)) for u in exprs)])
-            yield from _written(words, basis, coefficients, exprs)
-            if left < _EXACT * table.scale:
-                break
+            turned += [hinges(A, table.root, y, common, [*beam, start]) for start in starts]
+        ranked = sorted((item for item in turned if item is not None), key=lambda item: item[1])
+        if not ranked or ranked[0][1] > (1.0 - _IN_VAIN) * left:
+            return
+        left = ranked[0][1]
+        beams = _different([planes for planes, _ in ranked])[:_BEAM]
+        exprs = [_linear(w[:-1], float(w[-1])) for w in beams[0]]
+        coefficients, _ = _coefficients(table, [*basis, *(table.term(_bare_kink(words, u)) for u in exprs)])
+        yield _written(words, basis, coefficients, exprs)
+        if left < _EXACT * table.scale:
+            return
 
 
 def _different(found: Sequence[list[Array]]) -> list[list[Array]]:

@@ -61,6 +61,20 @@ def idea(op: Operator) -> str | None:
         return next((name for name, known in _MEANINGS[op.arity].items() if np.array_equal(found, known(*x))), None)
 
 
+@lru_cache(maxsize=256)
+def jumps_in(op: Operator) -> tuple[bool, ...]:
+    """For each argument, whether the value doesn't change with it but by jumps; such have no derivative to follow."""
+    x = np.random.default_rng(0).uniform(-2.0, 2.0, (op.arity, 64))
+    out = []
+    with np.errstate(all="ignore"):
+        here = op.numpy(*x)
+        for i in range(op.arity):
+            moved = x.copy()
+            moved[i] += 1e-6
+            out.append(bool(np.mean(op.numpy(*moved) == here) > 0.9))
+    return tuple(out)
+
+
 class Choices:
     """How steps and kinks are written in a vocabulary.
 

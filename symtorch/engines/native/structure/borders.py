@@ -52,6 +52,11 @@ class Border:
     steady: bool
     rounding: float
 
+    @property
+    def blur(self) -> float:
+        """Relative error of the size."""
+        return 0.1 * _closeness(self.rounding)
+
     def u(self, Z: Array) -> Array:
         """Positive on one side, negative on the other."""
         return Z @ np.array(self.normal) - self.offset
@@ -61,7 +66,7 @@ def find_borders(problem: Problem, rng: np.random.Generator) -> list[Border]:
     """Planes across which the function jumps or bends, those that were met most often first."""
     lines = _Lines.between(problem, rng)
     rounding = _rounding(lines.values)
-    chosen = lines.suspicious(rounding)[: tuning().border_lines]
+    chosen = lines.suspicious(rounding, problem.blur)[: tuning().border_lines]
     if len(chosen) == 0:
         return []
     met = _meet(problem, lines.start[chosen], lines.along[chosen], lines.window[chosen], rounding)
@@ -102,9 +107,9 @@ class _Lines:
         usual = np.where((second >= 0.0).all(axis=1), np.median(second, axis=1), np.inf)
         return cls(start, along, values, second.max(axis=1), usual, np.stack([t[k], t[k + 2]], axis=1))
 
-    def suspicious(self, rounding: float) -> Array:
+    def suspicious(self, rounding: float, blur: float) -> Array:
         """Numbers of the lines on which one second difference stands out."""
-        noise = 8.0 * rounding * np.abs(self.values).max(axis=1)
+        noise = 8.0 * (rounding * np.abs(self.values).max(axis=1) + blur)
         return np.flatnonzero(self.bend > tuning().border_outlier * self.usual + noise)
 
 
@@ -193,7 +198,7 @@ def _kinks(problem: Problem, start: Array, along: Array, window: Array, rounding
             at -= float(polynomial.polyval(at, gap)) / (float(polynomial.polyval(at, slope)) or 1e-300)
             at = min(max(at, -1.0), 1.0)
         bend = float(polynomial.polyval(at, slope))
-        noise = 100.0 * rounding * float(np.abs(values[i]).max())
+        noise = 100.0 * rounding * float(np.abs(values[i]).max()) + problem.blur
         if abs(at) < 0.75 and abs(bend) > noise:
             point = start[i] + (middle + at * width[i]) * along[i]
             out.append(_Crossing("kink", point, point, along[i], float(width[i]), bend / width[i]))

@@ -151,7 +151,7 @@ class _Decomposition:
         """Expressions for a problem, a front of them by cost and loss; empty if there are none."""
         if self.stopped():
             return []
-        if not problem.scale > 1e-28 * float(np.nanmean(problem.y**2) + 1e-300):
+        if problem.scale <= max(1e-28 * float(np.nanmean(problem.y**2)), problem.blur**2, 1e-290):
             return [Solution(Constant(float(np.nanmean(problem.y))), 1.0, 0.0)]
         findings = find_steps(problem, hint, self.seed, self.finders)
         floor = findings.floor

@@ -21,6 +21,9 @@ from symtorch.engines.native.structure.tuning import tuning
 from symtorch.equations.expr import Constant, Expr, Variable, evaluate
 from symtorch.equations.operators import OPERATORS
 
+_BLURS = 10.0
+"""Terms smaller than so many times the blur that a border leaves are not there."""
+
 
 @dataclass(frozen=True)
 class TakenOff(Step):
@@ -36,19 +39,26 @@ class TakenOff(Step):
         return tuning().prior_border
 
     def parts(self, problem: Problem) -> list[Problem]:
-        def ask(Z: np.ndarray, replica: int) -> np.ndarray:
+        def share(Z: np.ndarray) -> np.ndarray:
             u = self.border.u(Z)
-            return problem.ask(Z, replica) - self.border.size * (u > 0 if self.border.kind == "jump" else u.clip(0))
+            return self.border.size * (u > 0.0 if self.border.kind == "jump" else u.clip(0.0))
 
-        return [problem.below(problem.Z, ask)]
+        blur = self.border.blur * float(np.abs(share(problem.Z)).max())
+
+        def ask(Z: np.ndarray, replica: int) -> np.ndarray:
+            left = problem.ask(Z, replica) - share(Z)
+            return np.where(np.abs(left) < blur, 0.0, left)  # rounding would be taken for a function
+
+        return [problem.below(problem.Z, ask, blur)]
 
     def join(self, solved: Sequence[Expr]) -> Expr:
-        u, rest, size = _linear(self.border), _rounded(solved[0]), self.border.size
+        u, size = _linear(self.border), self.border.size
+        rest = _rounded(solved[0], _BLURS * self.border.blur * abs(size))
         written: Expr | None
         if self.border.kind == "jump":
-            written = self.words.choice(u, normal.add([rest, Constant(_round(size))]), rest)
+            written = self.words.choice(u, normal.add([rest, Constant(_round(size, 0.0))]), rest)
         else:
-            v = _rounded(normal.multiply([Constant(abs(size)), u]))
+            v = _rounded(normal.multiply([Constant(abs(size)), u]), 0.0)
             ways = self.words.positive_part if size > 0.0 else self.words.without_positive_part
             written = next(iter(ways(v, rest)), None)
         return _unwritten(u, rest) if written is None else written
@@ -121,16 +131,15 @@ def _linear(border: Border) -> Expr:
     return normal.add([*parts, Constant(0.0 - border.offset)])
 
 
-def _rounded(total: Expr) -> Expr:
+def _rounded(total: Expr, least: float) -> Expr:
     """A sum with its coefficients rounded, so that what should cancel does; the fit that follows is exact again."""
     constant, found = normal.terms(total)
-    return normal.add(
-        [*(normal.multiply([Constant(_round(c)), term]) for c, term in found), Constant(_round(constant))]
-    )
+    parts = [normal.multiply([Constant(_round(c, least)), term]) for c, term in found]
+    return normal.add([*parts, Constant(_round(constant, least))])
 
 
-def _round(value: float) -> float:
-    return float(f"{value:.8g}") if abs(value) > 1e-10 else 0.0
+def _round(value: float, least: float) -> float:
+    return float(f"{value:.8g}") if abs(value) > least else 0.0
 
 
 def _unwritten(u: Expr, rest: Expr) -> Expr:

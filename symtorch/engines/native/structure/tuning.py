@@ -137,7 +137,7 @@ class StructureTuning:
     prior_border: float = 1.0
     border_probes: int = 24
     border_steps: int = 32
-    border_lines: int = 8
+    border_lines: int = 12
     border_outlier: float = 4.0
     border_beside: float = 0.02
     border_reach: float = 0.15
