@@ -8,13 +8,15 @@ comes from least squares with lines, squares and products, without the terms tha
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import combinations, combinations_with_replacement
+from itertools import combinations, combinations_with_replacement, product
 
 import numpy as np
 
+from symtorch.engines.native.fitting.levenberg_marquardt import Rows, fit
 from symtorch.engines.native.flat.sweeps import (
     Array,
     Threshold,
@@ -27,7 +29,8 @@ from symtorch.engines.native.flat.sweeps import (
 )
 from symtorch.engines.native.forms import normal
 from symtorch.engines.native.forms.choices import Choices
-from symtorch.equations.expr import Constant, Expr, Variable, evaluate
+from symtorch.equations.expr import Call, Constant, Expr, Variable, evaluate
+from symtorch.equations.operators import OPERATORS
 
 _ROWS = 1000
 """Rows that directions are compared on; the threshold on the best of them is found on all."""
@@ -49,6 +52,10 @@ _LEVELS = 2
 """Choices within each other."""
 _FEWEST = 12
 """Rows that something is fitted to."""
+_RELU = OPERATORS["relu"]
+_FIT_STEPS = 12
+_WAYS = 2
+"""Ways of writing a kink that are followed, the cheapest."""
 _TRIED = 2
 """Directions, the best ones, of which a choice is followed."""
 
@@ -82,6 +89,10 @@ class Table:
 
     def rows(self, chosen: Array) -> Table:
         return Table(self.X[chosen], self.y[chosen], self.root[chosen])
+
+    @property
+    def to_fit(self) -> Rows:
+        return Rows.of(self.X, self.y, self.root**2)
 
     @property
     def scale(self) -> float:
@@ -206,7 +217,7 @@ def _sums_of_kinks(table: Table, words: Choices, basis: list[Term], directions: 
         kinks.append(u)
         terms.append(table.term(_bare_kink(words, u)))
         coefficients, now = _coefficients(table, terms)
-        yield _written(words, basis, coefficients, kinks)
+        yield _written(table, words, basis, coefficients, kinks)
         if now < _EXACT * table.scale or now > (1.0 - _IN_VAIN) * left:
             return
         left = now
@@ -216,18 +227,47 @@ def _bare_kink(words: Choices, u: Expr) -> Expr:
     return words.positive_part(u)[0]
 
 
-def _written(words: Choices, basis: Sequence[Term], coefficients: Array, kinks: Sequence[Expr]) -> Iterator[Expr]:
-    """A sum of basis and kinks in the cheapest ways that the user's operators allow."""
-    rest = _sum(basis, coefficients[: len(basis)])
-    used = [kink for kink, c in zip(kinks, coefficients[len(basis) :], strict=True) if c != 0.0]
-    ways = [rest] if _is_short(words, rest, *used) else []
-    for c, u in zip(coefficients[len(basis) :], kinks, strict=True):
-        if c == 0.0:
-            continue
-        scaled = _rounded(normal.multiply([Constant(abs(float(c))), u]))
-        write = words.positive_part if c > 0.0 else words.without_positive_part
-        ways = [written for way in ways for written in write(scaled, way, most=2)]
-    yield from ways
+def _written(
+    table: Table, words: Choices, basis: Sequence[Term], coefficients: Array, kinks: Sequence[Expr]
+) -> Iterator[Expr]:
+    """A sum of basis and kinks in the cheapest ways that the user's operators allow.
+
+    It is fitted before: what cancels depends on where exactly the kinks are.
+    """
+    sizes = coefficients[len(basis) :].tolist()
+    bare = [normal.multiply([Constant(c), normal.apply(_RELU, [u])]) for c, u in zip(sizes, kinks, strict=True)]
+    total, _ = fit(normal.add([_sum(basis, coefficients[: len(basis)]), *bare]), table.to_fit, steps=_FIT_STEPS)
+    constant, found = normal.terms(normal.normalise(total))
+    parts: list[tuple[float, Expr]] = []
+    rest: list[Expr] = [Constant(_round(constant))]
+    for c, term in found:
+        if isinstance(term, Call) and term.op is _RELU:
+            parts.append((c, _rounded(normal.multiply([Constant(abs(c)), term.args[0]]))))
+        else:
+            rest.append(normal.multiply([Constant(_round(c)), term]))
+    for turned, beside in _orientations(parts, normal.add(rest))[:_WAYS]:
+        ways = [beside] if _is_short(words, beside, *(v for _, v in turned)) else []
+        for c, v in turned:
+            write = words.positive_part if c > 0.0 else words.without_positive_part
+            ways = [written for way in ways for written in write(v, way, most=_WAYS)]
+        yield from ways
+
+
+def _orientations(kinks: Sequence[tuple[float, Expr]], rest: Expr) -> list[tuple[list[tuple[float, Expr]], Expr]]:
+    """The kinks and the rest with some kinks from the other side, max(v, 0) = v + max(-v, 0); fewest terms first."""
+    out = []
+    for flips in product((False, True), repeat=len(kinks)):
+        turned = [
+            (c, normal.multiply([normal.NEGATIVE, v]) if flip else v) for flip, (c, v) in zip(flips, kinks, strict=True)
+        ]
+        moved = [
+            normal.multiplied_out(normal.multiply([Constant(math.copysign(1.0, c)), v]))
+            for flip, (c, v) in zip(flips, kinks, strict=True)
+            if flip
+        ]
+        beside = _rounded(normal.add([rest, *moved]))
+        out.append((turned, beside))
+    return sorted(out, key=lambda item: len(normal.terms(item[1])[1]) + (normal.terms(item[1])[0] != 0.0))
 
 
 def _choices(table: Table, words: Choices, basis: list[Term], directions: list[Term]) -> Rounds:
@@ -336,7 +376,7 @@ def _sums_of_oblique_kinks(table: Table, words: Choices, basis: list[Term], stop
         beams = _different([planes for planes, _ in ranked])[:_BEAM]
         exprs = [_linear(w[:-1], float(w[-1])) for w in beams[0]]
         coefficients, _ = _coefficients(table, [*basis, *(table.term(_bare_kink(words, u)) for u in exprs)])
-        yield _written(words, basis, coefficients, exprs)
+        yield _written(table, words, basis, coefficients, exprs)
         if left < _EXACT * table.scale:
             return
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from symtorch.engines.native.forms import normal
 from symtorch.engines.native.forms.vocabulary import Vocabulary
-from symtorch.equations.expr import Constant, Expr, Variable
+from symtorch.equations.expr import Constant, Expr, Variable, walk
 from symtorch.equations.operators import Operator
 
 _X = Variable(0)
@@ -204,18 +204,21 @@ class Choices:
     # ---- the cheapest
 
     def _sorted(self, ways: Iterable[Expr]) -> list[Expr]:
-        priced: dict[str, tuple[float, Expr]] = {}
+        priced: dict[str, tuple[float, int, Expr]] = {}
         for way in ways:
             tree = self.words.render(way)
             if tree is not None:
-                priced.setdefault(normal.key(way), (self.words.cost(tree), way))
-        return [way for _, way in sorted(priced.values(), key=lambda item: item[0])]
+                constants = sum(isinstance(node, Constant) for node in walk(tree))
+                priced.setdefault(normal.key(way), (self.words.cost(tree), constants, way))
+        return [way for *_, way in sorted(priced.values(), key=lambda item: item[:2])]
 
     def _cheapest(self, ways: Iterable[Expr]) -> Expr | None:
         return next(iter(self._sorted(ways)), None)
 
 
 def _times(c: float, expr: Expr) -> Expr:
+    if isinstance(expr, Constant):
+        return Constant(c * expr.value + 0.0)  # never -0
     return normal.multiply([Constant(c), expr])
 
 
@@ -225,8 +228,14 @@ def _minus(a: Expr, b: Expr) -> Expr:
 
 def _rescaled(u: Expr) -> list[tuple[float, Expr]]:
     """``(size, v)`` with ``u = size*v`` and a positive size: u itself, and with one coefficient of 1 or -1."""
-    sizes = dict.fromkeys([1.0, *(abs(c) for c, _ in normal.terms(u)[1])])
-    return [(size, _times(1.0 / size, u)) for size in sizes if size > 0.0]
+    constant, found = normal.terms(u)
+    sizes = dict.fromkeys([1.0, *(abs(c) for c, _ in found)])
+    # Divided, since c*(1/c) may differ from 1.
+    return [
+        (size, normal.add([*(_times(c / size, term) for c, term in found), Constant(constant / size)]))
+        for size in sizes
+        if size > 0.0
+    ]
 
 
 def _shares(v: Expr, plus: Expr) -> Iterator[tuple[Expr, Expr]]:
