@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from itertools import combinations, combinations_with_replacement, product
+from itertools import combinations, combinations_with_replacement, islice, product
 
 import numpy as np
 
@@ -36,6 +36,8 @@ _ROWS = 1000
 """Rows that directions are compared on; the threshold on the best of them is found on all."""
 _PAIRED = 6
 """Inputs of which sums and differences are directions, and squares and products terms, at most."""
+_SPLIT = 11
+"""Terms of which each side of a choice has its own coefficients, at most."""
 _ATOMS = 3
 """Steps or kinks that are added up."""
 _BEAM = 3
@@ -76,19 +78,22 @@ class Table:
         X: (n, d).
         y: (n,).
         root: (n,) square roots of the weights, with mean square 1.
+        worth: mean square that is left by what is worth writing out, at most.
     """
 
     X: Array
     y: Array
     root: Array
+    worth: float = np.inf
 
     @classmethod
-    def of(cls, X: Array, y: Array, weights: Array | None) -> Table:
+    def of(cls, X: Array, y: Array, weights: Array | None, worth: float = 1.0) -> Table:
         root = np.ones(len(y)) if weights is None else np.sqrt(weights / weights.mean())
-        return cls(X, y, root)
+        table = cls(X, y, root)
+        return replace(table, worth=worth * table.scale)
 
     def rows(self, chosen: Array) -> Table:
-        return Table(self.X[chosen], self.y[chosen], self.root[chosen])
+        return Table(self.X[chosen], self.y[chosen], self.root[chosen], self.worth)
 
     @property
     def to_fit(self) -> Rows:
@@ -110,29 +115,36 @@ class Table:
 
 
 def candidates(
-    table: Table, words: Choices, across: Sequence[Expr], between: Sequence[Expr], stop: Callable[[], bool]
+    table: Table,
+    words: Choices,
+    across: Sequence[Expr],
+    between: Sequence[Expr],
+    stop: Callable[[], bool],
+    rounds: int | None = None,
 ) -> Iterator[Expr]:
     """Normal forms with steps and kinks in the user's operators, fitted by least squares.
 
     Args:
+        rounds: how many steps or kinks are added up, at most; with a limit nothing but lines stands beside them.
         across: expressions across which there may be steps and kinks, instead of the inputs and their sums.
         between: expressions that may stand beside them, instead of lines, squares and products.
         stop: asked now and then; True ends the search.
     """
-    bases = list(_found_bases(table, between) if between else _plain_bases(table))
+    bases = list(_found_bases(table, between) if between else _plain_bases(table, rounds is None))
     directions = _finite(table, across) if across else list(_directions(table))
     sums: list[Rounds] = []
     pieces: list[Rounds] = []
     for basis in bases:
         if words.steps:
             sums.append(_sums_of_steps(table, words, basis, directions))
-            pieces.append(_choices(table, words, basis, directions))
+            if len(basis) <= _SPLIT:
+                pieces.append(_choices(table, words, basis, directions, _LEVELS if rounds is None else 1))
         if between or len(basis) > 1:  # a kink without a line beside it is a kink with a line that isn't needed
             sums.append(_sums_of_kinks(table, words, basis, directions))
     oblique = [_sums_of_oblique_kinks(table, words, basis, stop) for basis in bases[-2:]]
     if words.steps and not across:
         oblique.append(_oblique_steps(table, words))
-    yield from _by_rounds([*sums, *oblique, *pieces], stop)
+    yield from _by_rounds([islice(kind, rounds) for kind in (*sums, *oblique, *pieces)], stop)
 
 
 Rounds = Iterator[Iterable[Expr]]
@@ -158,13 +170,13 @@ def _finite(table: Table, exprs: Sequence[Expr]) -> list[Term]:
     return [term for term in terms if np.isfinite(term.values).all() and np.ptp(term.values) > 0.0]
 
 
-def _plain_bases(table: Table) -> Iterator[list[Term]]:
-    """What may stand beside a step: a constant, a line, squares and products."""
+def _plain_bases(table: Table, products: bool) -> Iterator[list[Term]]:
+    """What may stand beside a step: a constant, a line, and also squares and products."""
     one = table.term(Constant(1.0))
     inputs = [table.term(Variable(i)) for i in range(table.X.shape[1])]
     yield [one]
     yield [*inputs, one]
-    if len(inputs) <= _PAIRED:
+    if products and len(inputs) <= _PAIRED:
         pairs = combinations_with_replacement(range(len(inputs)), 2)
         yield [*(table.term(normal.multiply([Variable(i), Variable(j)])) for i, j in pairs), *inputs, one]
 
@@ -217,7 +229,7 @@ def _sums_of_kinks(table: Table, words: Choices, basis: list[Term], directions: 
         kinks.append(u)
         terms.append(table.term(_bare_kink(words, u)))
         coefficients, now = _coefficients(table, terms)
-        yield _written(table, words, basis, coefficients, kinks)
+        yield _written(table, words, basis, coefficients, kinks) if now <= table.worth else ()
         if now < _EXACT * table.scale or now > (1.0 - _IN_VAIN) * left:
             return
         left = now
@@ -270,8 +282,8 @@ def _orientations(kinks: Sequence[tuple[float, Expr]], rest: Expr) -> list[tuple
     return sorted(out, key=lambda item: len(normal.terms(item[1])[1]) + (normal.terms(item[1])[0] != 0.0))
 
 
-def _choices(table: Table, words: Choices, basis: list[Term], directions: list[Term]) -> Rounds:
-    yield [expr for expr, _ in _pieces(table, words, basis, directions, _LEVELS)]
+def _choices(table: Table, words: Choices, basis: list[Term], directions: list[Term], levels: int) -> Rounds:
+    yield [expr for expr, _ in _pieces(table, words, basis, directions, levels)]
 
 
 def _pieces(
@@ -290,7 +302,7 @@ def _pieces(
         (f, left_f), (g, left_g) = (side for side in sides if side is not None)
         share = float(np.mean(above))
         left = share * left_f + (1.0 - share) * left_g
-        if not _is_short(words, f, g):
+        if left > table.worth or not _is_short(words, f, g):
             continue
         ways = [write(f, g) for write in _selections(table, words, f, g, left)]
         for expr in (*ways, words.choice(_from(direction, threshold), f, g)):
@@ -376,7 +388,7 @@ def _sums_of_oblique_kinks(table: Table, words: Choices, basis: list[Term], stop
         beams = _different([planes for planes, _ in ranked])[:_BEAM]
         exprs = [_linear(w[:-1], float(w[-1])) for w in beams[0]]
         coefficients, _ = _coefficients(table, [*basis, *(table.term(_bare_kink(words, u)) for u in exprs)])
-        yield _written(table, words, basis, coefficients, exprs)
+        yield _written(table, words, basis, coefficients, exprs) if left <= table.worth else ()
         if left < _EXACT * table.scale:
             return
 

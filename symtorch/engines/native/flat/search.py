@@ -25,6 +25,7 @@ from symtorch.engines.native.flat.contexts import first_guesses
 from symtorch.engines.native.flat.pursuit import likely_factors, pursue
 from symtorch.engines.native.flat.refine import refine, with_more_constants
 from symtorch.engines.native.flat.sharing import sums_for
+from symtorch.engines.native.flat.thresholds import with_better_thresholds
 from symtorch.engines.native.flat.tuning import SearchTuning
 from symtorch.engines.native.flat.watch import Watch
 from symtorch.engines.native.forms import normal
@@ -102,13 +103,18 @@ def schedule(rounds: int, n_outputs: int, choices: bool = False) -> list[Stage]:
         choices: whether the user's operators can write steps or kinks.
     """
     small, large = False, True
+    choosing = [
+        Stage("choices 1", lambda s: s._choose(None)),
+        Stage("choices 2", lambda s: s._choose_between_found()),
+        Stage("thresholds 1", lambda s: s._move_thresholds()),
+    ]
     table = [
         Stage("start", lambda s: s._start(), Phase.GUESSED),
-        *([Stage("choices", lambda s: s._choose(), Phase.GUESSED)] if choices else []),
+        *([Stage("choices", lambda s: s._choose(1), Phase.GUESSED)] if choices else []),
         Stage("contexts", lambda s: s._guess(s.open, small), Phase.GUESSED),
         Stage("constants", lambda s: s._add_constants(), Phase.FITTED, spreads=True),
-        *([Stage("choices 1", lambda s: s._choose_between_found())] if choices else []),
         Stage("refine 1", lambda s: s._refine(small)),
+        *(choosing if choices else []),
     ]
     if rounds > 0:
         table += [
@@ -117,6 +123,7 @@ def schedule(rounds: int, n_outputs: int, choices: bool = False) -> list[Stage]:
             Stage("constants 1", lambda s: s._add_constants(), Phase.ROUND, spreads=True),
             Stage("refine 2", lambda s: s._refine(small)),
             Stage("constants 2", lambda s: s._add_constants(), spreads=True),
+            *([Stage("thresholds 2", lambda s: s._move_thresholds())] if choices else []),
             Stage("mutate 2", lambda s: s._mutate(), spreads=True),
         ]
     for i in range(3, rounds + 3):
@@ -292,9 +299,9 @@ class FlatSearch:
             lines = [normal.add([Constant(mean), normal.multiply([Constant(0.5), x])]) for x in inputs]
             archive.consider([*inputs, *lines], self.watch.checkpoint)
 
-    def _choose(self) -> None:
+    def _choose(self, rounds: int | None) -> None:
         """Steps, choices and kinks across the inputs, between what needs no search."""
-        self._consider_choices(lambda archive: ([], []))
+        self._consider_choices(lambda archive: ([], []), rounds)
 
     def _choose_between_found(self) -> None:
         """The same across what the bank has, and between the best equations so far."""
@@ -302,21 +309,35 @@ class FlatSearch:
         short = [bank.expr(int(i)) for i in bank.order[: self.tuning.chosen_across]]
 
         def found(archive: Archive) -> tuple[list[Expr], list[Expr]]:
-            best = sorted(archive.front.values(), key=lambda c: c.merit(archive.tuning.price))[
-                : self.tuning.chosen_between
-            ]
-            return short, [c.expr for c in best if not isinstance(c.expr, (Constant, Variable))]
+            best = sorted(archive.front.values(), key=lambda c: c.merit(archive.tuning.price))
+            exprs = [c.expr for c in best if not isinstance(c.expr, (Constant, Variable))]
+            return short, exprs[: self.tuning.chosen_between]
 
-        self._consider_choices(found)
+        self._consider_choices(found, None)
 
-    def _consider_choices(self, found: Callable[[Archive], tuple[list[Expr], list[Expr]]]) -> None:
+    def _consider_choices(self, found: Callable[[Archive], tuple[list[Expr], list[Expr]]], rounds: int | None) -> None:
         stop = self.watch.checkpoint
         for k in self.open:
             archive = self.archives[k]
-            table = Table.of(self.X, archive.rows.y, archive.rows.weights)
-            across, between = found(archive)
-            exprs = candidates(table, self.choices, across, between, lambda k=k: self.done(k) or stop())  # type: ignore[misc]
-            archive.consider(exprs, stop)
+            worth = 1.0 if rounds is None else self.tuning.chosen_first
+            table = Table.of(self.X, archive.rows.y, archive.rows.weights, worth)
+            enough = lambda k=k: self.done(k) or stop()  # noqa: E731
+            archive.consider(candidates(table, self.choices, *found(archive), enough, rounds), stop)
+
+    def _move_thresholds(self) -> None:
+        """The thresholds of the front in turns with its other constants, which the fit moves."""
+        for k in self.open:
+            archive = self.archives[k]
+            for candidate in list(archive.front.values()):
+                expr, best = candidate.expr, np.inf
+                for _ in range(self.tuning.threshold_turns):
+                    if self.watch.checkpoint():
+                        return
+                    moved = [archive.offer(e) for e in with_better_thresholds(expr, archive.rows, self.loss)]
+                    better = min((c for c in moved if c is not None), key=lambda c: c.loss, default=None)
+                    if better is None or not better.loss < best:
+                        break
+                    expr, best = better.expr, better.loss
 
     def _guess(self, outputs: Sequence[int], large: bool) -> None:
         bank, tuning = self.bank(large), self.tuning

@@ -22,10 +22,16 @@ class SearchTuning:
     large_level: int = 7
     """Largest level of its expressions; with few operators there are no more below."""
 
+    chosen_first: float = 1e-3
+    """Share of the variance that a first guess with a step or a kink may leave: before there is a bank, such are made
+    for laws that are nothing else. A threshold that is off by the gap between two of n rows leaves about 1/n."""
     chosen_across: int = 40
     """Expressions of the bank, the cheapest, across which steps and kinks are looked for."""
     chosen_between: int = 3
     """Equations so far that may be a side of a choice."""
+
+    threshold_turns: int = 4
+    """Turns in which thresholds are moved and the other constants fitted, at most; two or three are enough."""
 
     partners: int = 150
     """Expressions of the small bank that may stand beside another one in a first guess, the cheapest."""

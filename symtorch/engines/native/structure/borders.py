@@ -275,6 +275,7 @@ def _border(problem: Problem, group: Sequence[_Plane], rounding: float) -> list[
     else:
         offset = float(np.median([0.5 * (c.before + c.after) @ normal for c in crossings]))
         offset = _plain(np.array([offset]))[0]
+        offset = 0.0 if abs(offset) < _closeness(rounding) * 1e-3 * float(np.abs(normal * width).max()) else offset
     if offset is None:
         return []
     # Across the plane towards the side where the normal points.
