@@ -319,7 +319,7 @@ class FlatSearch:
         stop = self.watch.checkpoint
         for k in self.open:
             archive = self.archives[k]
-            worth = 1.0 if rounds is None else self.tuning.chosen_first
+            worth = min(1.0, archive.best) if rounds is None else self.tuning.chosen_first
             table = Table.of(self.X, archive.rows.y, archive.rows.weights, worth)
             enough = lambda k=k: self.done(k) or stop()  # noqa: E731
             archive.consider(candidates(table, self.choices, *found(archive), enough, rounds), stop)

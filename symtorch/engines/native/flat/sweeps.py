@@ -152,18 +152,23 @@ def separating(A: Array, labels: Array) -> Array:
         A: (n, d + 1) the inputs, about standardised, and a constant.
         labels: (n,) booleans.
     """
-    z = np.where(labels, 1.0, -1.0)
+    M = A * np.where(labels, 1.0, -1.0)[:, None]
     w = np.zeros(A.shape[1])
     for penalty in _PENALTIES:
+        ridge = np.diag([*[1.0] * (A.shape[1] - 1), 1e-3]) / penalty
+
+        def objective(w: Array, ridge: Array = ridge) -> float:
+            return float(w @ ridge @ w + (np.maximum(1.0 - M @ w, 0.0) ** 2).sum())
+
         for _ in range(_TURNS):
-            inside = z * (A @ w) < 1.0
-            M = A[inside]
-            ridge = np.eye(A.shape[1]) / penalty
-            ridge[-1, -1] *= 1e-3
-            new = np.linalg.solve(M.T @ M + ridge, M.T @ z[inside])
-            if np.allclose(new, w, rtol=1e-10, atol=0.0):
+            inside = M[M @ w < 1.0]
+            step = np.linalg.solve(inside.T @ inside + ridge, inside.sum(axis=0)) - w
+            size = 1.0
+            while size > 1e-6 and objective(w + size * step) > objective(w):
+                size *= 0.5
+            w = w + size * step
+            if np.abs(step).max() < 1e-9 * np.abs(w).max():
                 break
-            w = new
     return w
 
 
