@@ -2,12 +2,15 @@
 
 import signal
 
+import hypothesis
 import pytest
 import torch
 from linear_engine import LinearEngine
 
 # What a shell starts in the background ignores Ctrl-C from birth, and the tests of Ctrl-C would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+hypothesis.settings.register_profile("repeatable", derandomize=True)
+hypothesis.settings.load_profile("repeatable")
 torch.set_num_threads(1)  # everything here is small: more threads only wait for each other
 
 

@@ -338,7 +338,7 @@ def test_compiled_equations_run_eagerly_where_there_is_no_compiler(monkeypatch, 
     source, target = distilled(), fresh()
     source.switch_to_symbolic()
     source._compile = True  # as where it was saved
-    monkeypatch.setattr("symtorch.equations.compiled.compiler", lambda: None)
+    monkeypatch.setattr("symtorch.codegen.torch_function.compiler", lambda: None)
     by_torch(source, target, tmp_path)
     assert "run eagerly here" in caplog.text
     assert target.surrogate.function.compiled is False

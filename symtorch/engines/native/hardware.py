@@ -12,8 +12,8 @@ import torch
 logger = logging.getLogger("symtorch.engines.native")
 
 GPU_ROOM = 1 << 30
-"""Bytes that must be free on a GPU for the search to go there: a large bank of 60,000 expressions has 90 MB, what
-is made of it at once four times that."""
+"""Bytes that must be free on a GPU for the search to go there: the large bank takes a tenth of that, products with
+it several times as much, and the user's model must go on, too."""
 
 
 def device() -> torch.device:

@@ -44,6 +44,7 @@ logger = logging.getLogger("symtorch.engines.native")
 _LARGEST_TEACHER = 1 << 28
 """Bytes of a pickled teacher above which it isn't sent."""
 _COMPARED = 32
+"""Rows on which the answers of a copy are compared with the teacher's."""
 _GRACE = 60.0
 """Seconds after the time limit in which workers that keep it must have started and be back."""
 

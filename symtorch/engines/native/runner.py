@@ -15,14 +15,13 @@ from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.hardware import device
 from symtorch.engines.native.structure.asking import ask_teacher, law_found
 from symtorch.engines.native.structure.decompose import Laws
-from symtorch.engines.native.task import Found, Task
+from symtorch.engines.native.task import Found, Task, TaskTuning
+from symtorch.engines.native.tuning import current
 from symtorch.engines.samples import Samples
 from symtorch.equations.expr import Variable, substitute
 
 FULL_BUDGET = 400
 """``niterations`` that stand for the full budget (the library's default)."""
-
-_FULL_ROUNDS = 24
 
 
 class Runner:
@@ -48,7 +47,7 @@ class Runner:
         options = task.options
         self._loss = parse_loss(options.elementwise_loss)
         budget = Budget(
-            rounds=round(_FULL_ROUNDS * options.niterations / FULL_BUDGET),
+            rounds=round(current(TaskTuning).full_rounds * options.niterations / FULL_BUDGET),
             goal=float(options.early_stop_condition or 0.0),
             seconds=seconds,
         )
@@ -101,7 +100,7 @@ class Runner:
         for archive, y in zip(self._search.archives, samples.Y.T, strict=True):
             data = Rows.of(samples.X, y, samples.weights)
             for complexity, candidate in list(archive.front.items()):
-                expr, found = fit(candidate.expr, data, self._loss, 5)
+                expr, found = fit(candidate.expr, data, self._loss, current(TaskTuning).polish_steps)
                 tree = archive.words.legal(expr)
                 if tree is not None and np.isfinite(found) and archive.words.options.complexity(tree) == complexity:
                     archive.front[complexity] = replace(candidate, expr=expr, tree=tree, loss=found / archive.scale)

@@ -17,6 +17,7 @@ import numpy as np
 
 from symtorch.engines.native.screening import Group
 from symtorch.engines.native.structure.decompose import Laws
+from symtorch.engines.native.tuning import current
 from symtorch.engines.options import SearchOptions
 from symtorch.engines.samples import MIN_SAMPLES, Samples, Teacher
 from symtorch.equations.expr import Expr, Variable, substitute, variables
@@ -24,8 +25,19 @@ from symtorch.errors import OptionError
 
 logger = logging.getLogger("symtorch.engines.native")
 
-_FIT_ROWS = 4096
-_POLISH_ROWS = 65536
+
+@dataclass(frozen=True)
+class TaskTuning:
+    """How many rows a task is searched on, and how long."""
+
+    fit_rows: int = 4096
+    """Rows that the search fits to; a random part where there are more. Twenty constants need no more."""
+    polish_rows: int = 65536
+    """Rows that the fronts are fitted to in the end: four times as exact as on the search's."""
+    polish_steps: int = 5
+    """Steps of that fit, which starts near its end."""
+    full_rounds: int = 24
+    """Rounds of refinement in the full budget. Most searches end before, by themselves."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +168,7 @@ def _renumbered(expr: Expr, columns: Sequence[int]) -> Expr:
 
 def _rows_to_fit(samples: Samples, options: SearchOptions, seed: int) -> np.ndarray:
     """Rows that the search fits to: all where there are few, else a random part; none of weight 0."""
-    limit = _FIT_ROWS
+    limit = current(TaskTuning).fit_rows
     if options.batching is True:
         limit = max(100, options.batch_size or 1000)
     rows = np.arange(samples.n_samples)
@@ -168,6 +180,7 @@ def _rows_to_fit(samples: Samples, options: SearchOptions, seed: int) -> np.ndar
 
 
 def _rows_to_polish(n: int, seed: int) -> np.ndarray:
-    if n <= _POLISH_ROWS:
+    most = current(TaskTuning).polish_rows
+    if n <= most:
         return np.arange(n)
-    return np.sort(np.random.default_rng(seed + 1).choice(n, _POLISH_ROWS, replace=False))
+    return np.sort(np.random.default_rng(seed + 1).choice(n, most, replace=False))

@@ -96,6 +96,7 @@ def _simple_numbers(value: float) -> Iterator[float]:
     within = current(FittingTuning).snap_within
     near = [math.copysign(nice, value) for nice in NICE if abs(abs(value) - nice) <= within * nice]
     yield from near
+    # The fewest digits that leave a hundred times less than the last of them is worth.
     for digits in range(1, 9):
         rounded = float(f"{value:.{digits}g}")
         if rounded != value and abs(rounded - value) <= 10.0 ** (-digits - 2) * abs(value):

@@ -19,6 +19,11 @@ from symtorch.engines.native.fitting.tuning import FittingTuning
 from symtorch.engines.native.tuning import current
 from symtorch.equations.expr import Expr
 
+_LEAST_DAMPING = 1e-12
+"""Lambda is a Gauss-Newton step's rounding below this."""
+_NO_GAIN = 1e-10
+"""Relative gain at which a fit is at its end, even if the last steps were fast."""
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -104,11 +109,11 @@ def _fit(tape: Tape, rows: Rows, loss: Loss, steps: int, enough: float) -> tuple
             break
         gain = (best - found) / best
         c, values, residuals, best = c + step, tried, residuals_tried, found
-        damping = max(damping / tuning.lowered, 1e-12)
+        damping = max(damping / tuning.lowered, _LEAST_DAMPING)
         if best <= enough:
             break
         slow = slow + 1 if gain < tuning.slow else 0
-        if slow > tuning.most_slow or gain < 1e-10:
+        if slow > tuning.most_slow or gain < _NO_GAIN:
             break
     return tape.rebuild(c), best
 

@@ -24,7 +24,7 @@ def forward_selection(
 
     >>> import numpy as np
     >>> A = np.random.default_rng(0).normal(size=(50, 4))
-    >>> list(forward_selection(A, 3 * A[:, 2] - A[:, 1], 4, least_of_left=1e-9))
+    >>> list(forward_selection(A, 3 * A[:, 2] - A[:, 1], 4, least_of_all=1e-9))
     [[2], [2, 1]]
 
     Args:

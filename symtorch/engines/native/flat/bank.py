@@ -39,7 +39,6 @@ class Bank:
 
     Attributes:
         raw: (n, n_rows) float32, their values.
-        level: (n,) sizes, in nodes of the search's own form.
         cost: (n,) about what they add to the complexity in the user's operators.
         order: the expressions by rising cost.
         unit: (n_rows, m) float32, values shifted and scaled to mean 0 and mean square 1, of those
@@ -72,7 +71,6 @@ class Bank:
         self._way = np.zeros(size, np.int32)
         self._a = np.full(size, -1, np.int32)
         self._b = np.full(size, -1, np.int32)
-        self._level = np.zeros(size, np.int16)
         self._cost = np.zeros(size, np.float32)
         self._functions = np.zeros(size, np.int8)
         self.n = 0
@@ -95,7 +93,7 @@ class Bank:
             for small in range(1, (level - 1) // 2 + 1):
                 for binary in of_two:
                     if level <= self._largest_level(binary, max_level):
-                        self._add_binary(binary, small, level - 1 - small, level)
+                        self._add_binary(binary, small, level - 1 - small)
             self._ends[level] = (start, self.n)
             if self.n >= self._size:
                 break
@@ -109,17 +107,16 @@ class Bank:
         for i in range(self.n_inputs):
             leaf = self._leaf(i)
             self._ways.append(_just(leaf))
-            self._keep(self._values[i : i + 1], len(self._ways) - 1, -1, -1, 1, self.words.cost(leaf), 0)
+            self._keep(self._values[i : i + 1], len(self._ways) - 1, -1, -1, self.words.cost(leaf), 0)
         for i, values in enumerate(self._values):
             centre = float(values.mean())
-            if abs(centre) > self.tuning.far * float(
-                values.std()
-            ):  # a small range far from 0: what happens there is relative
+            # In a small range far from 0 what matters is where in the range a value is.
+            if abs(centre) > self.tuning.far * float(values.std()):
                 tree = normal.add([self._leaf(i), Constant(-centre)])
                 written = self.words.render(tree)
                 if written is not None:
                     self._ways.append(_just(tree))
-                    self._keep((values - centre)[None], len(self._ways) - 1, -1, -1, 1, self.words.cost(written), 0)
+                    self._keep((values - centre)[None], len(self._ways) - 1, -1, -1, self.words.cost(written), 0)
         self._ends[1] = (0, self.n)
 
     def _leaf(self, i: int) -> Expr:
@@ -136,9 +133,8 @@ class Bank:
             rows = rows[self._functions[rows] == 0]
         if len(rows) == 0:
             return
-        values = (
-            self._raw[rows[0] : rows[-1] + 1] if len(rows) == rows[-1] - rows[0] + 1 else self._raw[self.indices(rows)]
-        )
+        together = len(rows) == rows[-1] - rows[0] + 1  # then no copy is made
+        values = self._raw[rows[0] : rows[-1] + 1] if together else self._raw[self.indices(rows)]
         if unary.needs_sign:
             signed = ((values > 0).all(1)).cpu().numpy()
             rows, values = rows[signed], values[self.indices(signed)]
@@ -146,9 +142,9 @@ class Bank:
             self._ways.append(unary)
             cost = unary.cost + unary.copies * self._cost[rows]
             functions = self._functions[rows] + unary.is_function
-            self._keep(unary.values(values), len(self._ways) - 1, rows, -1, level, cost, functions)
+            self._keep(unary.values(values), len(self._ways) - 1, rows, -1, cost, functions)
 
-    def _add_binary(self, binary: Binary, level_a: int, level_b: int, level: int) -> None:
+    def _add_binary(self, binary: Binary, level_a: int, level_b: int) -> None:
         a, b = self._level_rows(level_a), self._level_rows(level_b)
         if len(a) == 0 or len(b) == 0 or self.n >= self._size:
             return
@@ -164,7 +160,7 @@ class Bank:
             left_index, right_index = np.repeat(part, len(b)), np.tile(b, len(part))
             cost = binary.cost + self._cost[left_index] + self._cost[right_index]
             functions = np.minimum(self._functions[left_index] + self._functions[right_index], 2)
-            self._keep(values, way, left_index, right_index, level, cost, functions)
+            self._keep(values, way, left_index, right_index, cost, functions)
 
     def _add_grid(self) -> None:
         """Functions of scaled inputs, offset reciprocals, and each of them times an input."""
@@ -179,7 +175,7 @@ class Bank:
         functions = np.array([f for _, _, f in atoms], np.int8)
         ways = first + np.arange(len(atoms), dtype=np.int32)
         first_kept = self.n
-        self._keep(values, ways, -1, -1, self.tuning.grid_level, costs, functions)
+        self._keep(values, ways, -1, -1, costs, functions)
         self.grid = np.arange(first_kept, self.n)
         product = next((b for b in binaries(self.words) if not b.is_sum and not b.is_function), None)
         if product is None:
@@ -190,7 +186,7 @@ class Bank:
             self._ways += [_just(normal.multiply([variable, tree])) for _, tree, _ in atoms]
             more = costs + np.float32(product.cost + self.words.cost(variable))
             ways = first + np.arange(len(atoms), dtype=np.int32)
-            self._keep(values * self._values[i], ways, -1, -1, self.tuning.grid_level, more, functions)
+            self._keep(values * self._values[i], ways, -1, -1, more, functions)
 
     def _grid_of(self, i: int) -> Iterator[tuple[torch.Tensor, Expr, int]]:
         x, leaf = self._values[i], self._leaf(i)
@@ -225,7 +221,6 @@ class Bank:
         way: int | np.ndarray,
         a: int | np.ndarray,
         b: int | np.ndarray,
-        level: int,
         cost: float | np.ndarray,
         functions: int | np.ndarray,
     ) -> None:
@@ -255,7 +250,6 @@ class Bank:
             (self._way, way), (self._a, a), (self._b, b), (self._cost, cost), (self._functions, functions)
         ):  # fmt: skip
             target[into] = source[chosen] if isinstance(source, np.ndarray) else source
-        self._level[into] = level
         self.n += len(chosen)
 
     def _hash(self, values: torch.Tensor) -> np.ndarray:
@@ -272,7 +266,7 @@ class Bank:
 
     def _finish(self) -> None:
         n = self.n
-        self.raw, self.level, self.cost = self._raw[:n], self._level[:n], self._cost[:n]
+        self.raw, self.cost = self._raw[:n], self._cost[:n]
         self.order = np.argsort(self.cost, kind="stable")
         unit = self.raw[self.indices(self.order)]
         unit = unit - unit.mean(1, keepdim=True)

@@ -98,9 +98,8 @@ def _without_one(found: list[dict[Terms, float]], tuning: PursuitTuning) -> list
     for number in promising:
         if least[number] > _NOTHING:
             full = [terms for terms in found[number] if len(terms) == tuning.terms]
-            out[number] = {terms[:i] + terms[i + 1 :] for terms in full for i in range(tuning.terms)} - set(
-                found[number]
-            )
+            fewer = {terms[:i] + terms[i + 1 :] for terms in full for i in range(tuning.terms)}
+            out[number] = fewer - set(found[number])
     return out
 
 
@@ -114,7 +113,7 @@ def _best(known: dict[Terms, float], tuning: PursuitTuning) -> list[tuple[Terms,
 
 
 def _targets(bank: Bank, y: Array, root: Array, factors: list[Expr], values: list[Array]) -> list[_Target]:
-    words, tuning, undoing = bank.words, current(PursuitTuning), current(GuessTuning)
+    words, undoing = bank.words, current(GuessTuning)
     out = []
     for factor, value in [(None, np.ones_like(y)), *zip(factors, values, strict=True)]:
         ratio = y / value
@@ -134,7 +133,7 @@ def _targets(bank: Bank, y: Array, root: Array, factors: list[Expr], values: lis
             slope = np.abs(value) * wrap.slope(r, h) * root
             for D in (slope, _even(slope, h, undoing.extreme)):
                 usable = np.isfinite(h) & np.isfinite(D) & (D > 0.0)
-                if usable.mean() >= tuning.defined:
+                if usable.mean() >= undoing.defined:
                     D, known = np.where(usable, D, 0.0), np.where(usable, h, 0.0)
                     out.append(_Target(factor, wrap, negative, known, D, cost + wrap.cost))
     return out

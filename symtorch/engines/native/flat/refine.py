@@ -123,7 +123,7 @@ def refine(
 
 
 def expandable(archive: Archive) -> list[Candidate]:
-    """The best expressions not expanded yet: all of the front, then those near it and good for their size.
+    """The best expressions not expanded yet: all of the front, then those that are good for their size.
 
     The front comes first as a whole, since a small equation may be one step from the law while the many
     variations of a large one look better.
@@ -137,7 +137,7 @@ def expandable(archive: Archive) -> list[Candidate]:
         ranked.append((behind, candidate.merit(archive.tuning.price), shape, candidate))
     ranked.sort(key=lambda item: item[:3])
     front = [item for item in ranked if item[0] <= 0.0]
-    near = sorted(ranked[len(front) : tuning.near * tuning.beam], key=lambda item: item[1:3])
+    near = sorted(ranked[len(front) :], key=lambda item: item[1:3])
     return [candidate for *_, candidate in [*front, *near][: tuning.beam]]
 
 
@@ -205,20 +205,20 @@ def _replacements(
     expr: Expr, path: Path, wanted: Array, weight: Array, usable: list[Wrap], cost: float
 ) -> Iterator[Hole]:
     """Holes ``g(a*phi + b)`` in the place of a node that should have the values ``wanted``."""
-    tuning, agree = current(RefineTuning), current(GuessTuning).agree
+    tuning = current(GuessTuning)
     known = np.isfinite(wanted) & np.isfinite(weight)
     if known.mean() < tuning.defined:
         return
     positive = float((wanted[known] > 0.0).mean())
     for wrap in usable:
-        if wrap.positive and 1.0 - agree < positive < agree:
+        if wrap.positive and 1.0 - tuning.agree < positive < tuning.agree:
             continue
         negative = wrap.positive and positive <= 0.5
         target = np.where(known, -wanted if negative else wanted, np.nan)
         h = wrap.inverse(target)
         D = weight * wrap.slope(target, h)
         defined = np.isfinite(h) & np.isfinite(D)
-        if defined.mean() < tuning.undone:
+        if defined.mean() < tuning.defined:
             continue
         D, h = np.where(defined, D, 0.0), np.where(defined, h, 0.0)
         norm = float(np.linalg.norm(D))

@@ -7,13 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from symtorch.engines.native.forms.normal import POWER, is_power, meaning, normalise
+from symtorch.engines.native.forms.tuning import FormsTuning
+from symtorch.engines.native.tuning import current
 from symtorch.equations.expr import Call, Constant, Expr, Variable
 from symtorch.equations.operators import OPERATORS, Operator
-
-_LONGEST_PRODUCT = 6.0
-"""The highest power that is written as a product of lower ones; beyond it nobody reads them."""
-_DEPTH = 3
-"""Operators that may be put into one another for one power: ``square(square(square(u)))`` is u^8."""
 
 _ONE = Constant(1.0)
 _A, _B = Variable(0), Variable(1)
@@ -71,8 +68,9 @@ class Arithmetic:
                 rest.append(op)
         return cls(**named, powers=powers, rest=tuple(rest))
 
-    def ways_to_raise(self, exponent: float, depth: int = _DEPTH) -> Iterator[Way]:
-        """Every way of writing ``u^exponent``, over operators that are put into one another at most so deep."""
+    def ways_to_raise(self, exponent: float, depth: int | None = None) -> Iterator[Way]:
+        """Every way of writing ``u^exponent``, by operators that are put into one another at most so deep."""
+        depth = current(FormsTuning).power_depth if depth is None else depth
         if exponent == 1.0:
             yield lambda base: base
             return
@@ -85,7 +83,7 @@ class Arithmetic:
             yield from self._composed(exponent, depth - 1)
             if exponent == -1.0 and self.divide is not None:
                 yield _one_over(self.divide, lambda base: base)
-            if self.times is not None and 1.0 < exponent <= _LONGEST_PRODUCT:
+            if self.times is not None and 1.0 < exponent <= current(FormsTuning).longest_product:
                 yield from self._multiplied(self.times, exponent, depth - 1)
             if exponent < 0.0 and exponent != -1.0:
                 yield from self._inverted(exponent, depth - 1)

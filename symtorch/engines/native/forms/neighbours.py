@@ -35,9 +35,8 @@ def neighbours(expr: Expr, words: Vocabulary) -> Iterator[Expr]:
 def _instead_of(node: Expr, words: Vocabulary, exponents: list[float]) -> Iterator[Expr]:
     if isinstance(node, Constant):
         return
-    functions = [
-        op for op in words.functions[: current(FormsTuning).functions] if not (isinstance(node, Call) and op is node.op)
-    ]
+    tried = words.functions[: current(FormsTuning).functions]
+    functions = [op for op in tried if not (isinstance(node, Call) and op is node.op)]
     if not isinstance(node, Call):
         powers = [normal.power(node, e) for e in exponents if e in (-1.0, 2.0, 3.0)]
         yield from powers

@@ -24,6 +24,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from symtorch.engines.native.forms.tuning import FormsTuning
+from symtorch.engines.native.tuning import current
 from symtorch.equations.expr import Call, Constant, Expr, Variable
 from symtorch.equations.operators import OPERATORS, Operator
 
@@ -341,36 +343,32 @@ def parity(op: Operator) -> int:
     return -1 if np.allclose(forth, -np.asarray(back), rtol=1e-12) else 0
 
 
-def multiplied_out(expr: Expr, most: int = 12) -> Expr:
-    """The form with products and small whole powers of sums as sums, so that like terms meet.
-
-    Args:
-        most: products of more terms than this stay as they are.
-    """
+def multiplied_out(expr: Expr) -> Expr:
+    """The form with products and small whole powers of sums as sums, so that like terms meet."""
     if not isinstance(expr, Call):
         return expr
     if is_product(expr) or is_power(expr):
-        return _product_out(*factors(expr), most)
+        return _product_out(*factors(expr))
     if not is_sum(expr):
-        return apply(expr.op, [multiplied_out(arg, most) for arg in expr.args])
+        return apply(expr.op, [multiplied_out(arg) for arg in expr.args])
     parts: list[Expr] = []
     for addend in _addends(expr):
         c, term = coefficient(addend)
-        parts += [multiply([Constant(c), inner]) for inner in _addends(multiplied_out(term, most))]
+        parts += [multiply([Constant(c), inner]) for inner in _addends(multiplied_out(term))]
     return add(parts)
 
 
-def _product_out(value: float, found: list[tuple[Expr, float]], most: int) -> Expr:
+def _product_out(value: float, found: list[tuple[Expr, float]]) -> Expr:
     kept: list[Expr] = [Constant(value)]
     sums: list[Expr] = []
     for base, exponent in found:
-        base = multiplied_out(base, most)
+        base = multiplied_out(base)
         if is_sum(base) and exponent in (1.0, 2.0, 3.0):
             sums += [base] * int(exponent)
         else:
             kept.append(power(base, exponent))
     choices = [_addends(base) for base in sums]
-    if math.prod(len(addends) for addends in choices) > most:
+    if math.prod(len(addends) for addends in choices) > current(FormsTuning).multiplied_out:
         return multiply([*kept, *sums])
     return add([multiply([*kept, *choice]) for choice in itertools.product(*choices)])
 

@@ -15,11 +15,10 @@ from symtorch.engines.native.forms.normal import (
     is_sum,
     terms,
 )
+from symtorch.engines.native.forms.tuning import FormsTuning
+from symtorch.engines.native.tuning import current
 from symtorch.equations.expr import Call, Constant, Expr, Variable, variables
 from symtorch.equations.operators import Operator
-
-_REPEATED = 4.0
-"""The largest whole number of times that a term is added to itself where nothing multiplies."""
 
 
 class Renderer:
@@ -185,9 +184,8 @@ class Renderer:
             return self._chain(ops.times, whole)
         if ops.divide is not None:
             return self._divided(ops.divide, whole)
-        if ops.plus is not None and len(parts) == 1 and 1.0 < c <= _REPEATED and c == round(c):
-            return self._chain(ops.plus, parts * round(c))
-        return None
+        repeats = 1.0 < c <= current(FormsTuning).most_repeats and c == round(c)
+        return self._chain(ops.plus, parts * round(c)) if repeats and ops.plus and len(parts) == 1 else None
 
     def _divided(self, divide: Operator, parts: list[Expr]) -> Expr | None:
         """``a*b`` without an operator that multiplies: ``b/(1/a)``."""

@@ -7,8 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class FormsTuning:
-    """Of algebra and of mutation."""
+    """Of writing powers and products, of algebra, and of mutation."""
 
+    power_depth: int = 3
+    """Operators that may be put into one another to write one power: ``square(square(square(u)))`` is u^8."""
+    longest_product: float = 6.0
+    """The highest power that is written as a product of lower ones; longer products nobody reads."""
+    most_repeats: float = 4.0
+    """The largest whole number by which a term is multiplied by adding it to itself, where nothing multiplies."""
     forms: int = 250
     """Forms of one expression that algebra looks at."""
     detour: float = 6.0

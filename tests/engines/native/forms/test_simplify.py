@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from symtorch.engines.native.forms.normal import add, apply, multiply, normalise, power
 from symtorch.engines.native.forms.simplify import RULES, rewritten, same_values, shortest
+from symtorch.engines.native.forms.tuning import FormsTuning
 from symtorch.engines.native.forms.vocabulary import Vocabulary
+from symtorch.engines.native.tuning import tuned
 from symtorch.engines.options import SearchOptions
 from symtorch.equations.expr import Constant, Expr, Variable, evaluate
 from symtorch.equations.operators import OPERATORS
@@ -124,7 +126,8 @@ def test_every_rewritten_form_has_the_same_values_where_all_is_positive(expr: Ex
         both = np.isfinite(values) & np.isfinite(found) & (np.abs(values) < 1e8)
         if not both.any():
             continue
-        short = shortest(form, Vocabulary(RICH), X[:40], forms=1)
+        with tuned(FormsTuning(forms=1)):
+            short = shortest(form, Vocabulary(RICH), X[:40])
         assert same_values(evaluate(short, X[:40]), found)
 
 
@@ -133,7 +136,8 @@ def test_every_rewritten_form_has_the_same_values_where_all_is_positive(expr: Ex
 def test_the_shortest_form_is_the_same_law_and_no_longer(expr: Expr) -> None:
     expr, words = normalise(expr), Vocabulary(RICH)
     tree = words.legal(expr)
-    short = shortest(expr, words, X, forms=60)
+    with tuned(FormsTuning(forms=60)):
+        short = shortest(expr, words, X)
     assert same_values(evaluate(short, X), evaluate(expr, X)) or not np.isfinite(evaluate(expr, X)).all()
     if tree is not None:
         written = words.legal(short)
