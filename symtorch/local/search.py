@@ -22,6 +22,9 @@ SEARCH_ROWS = 400
 SEARCH_COLUMNS = 5
 """Columns that the engine searches: those that the polynomials use first."""
 
+COLUMN_TERMS = 12
+"""Terms that are looked at for those columns, also where fewer terms are wanted as equations."""
+
 TOLERANCE = 0.05
 """A simpler equation may have this share of error more than the best."""
 
@@ -37,9 +40,10 @@ def local_front(
     y, weights = sample.Y[:, 0], sample.weights
     assert weights is not None
     found: Front | None = None
-    exprs: list[Expr] = [Constant(float(np.average(y, weights=weights)))]
+    # Of a flat model the mean is its value, without the rounding of sums.
+    exprs: list[Expr] = [Constant(float(np.clip(np.average(y, weights=weights), y.min(), y.max())))]
     if np.ptp(y) > 1e-12 * np.abs(y).max():
-        fits = sparse_polynomials(sample.X, y, weights)
+        fits = sparse_polynomials(sample.X, y, weights, max(max_terms, COLUMN_TERMS))
         if {"+", "*"} <= options.operators.keys():
             exprs += [polynomial(terms, c) for terms, c in fits[: max_terms + 1]]
         used = dict.fromkeys(column for term in fits[-1][0] for column in term)

@@ -233,7 +233,7 @@ def test_a_model_may_be_a_function_and_a_block_without_model_any_callable():
 
 @pytest.mark.parametrize("kind", [lambda x: x, lambda x: x.numpy()])
 @pytest.mark.parametrize(
-    "function", [lambda x: torch.sin(x).sum(-1), lambda x: np.sin(np.asarray(x, copy=True)).sum(-1), lambda x: x * 2]
+    "function", [lambda x: torch.sin(x).sum(-1), lambda x: np.sin(np.array(x)).sum(-1), lambda x: x * 2]
 )
 def test_plain_callables_take_tensors_or_arrays(function, kind):
     x = torch.randn(40, 3)

@@ -14,7 +14,7 @@ import numpy as np
 from symtorch.engines.native.fitting.archive import Archive
 from symtorch.engines.native.flat.search import Enough, FlatSearch, Phase
 from symtorch.engines.native.structure.decompose import Laws, find_laws
-from symtorch.engines.native.structure.solutions import Solution, convincing
+from symtorch.engines.native.structure.solutions import Solution, convincing, explained
 from symtorch.engines.native.structure.tuning import is_formula, tuning
 from symtorch.engines.options import SearchOptions
 from symtorch.engines.samples import Samples
@@ -79,6 +79,6 @@ def law_found(found: Sequence[Laws | None]) -> Enough:
         if phase is not Phase.ROUND or is_formula(laws.floor):
             return False
         front = [Solution(c.expr, c.complexity, c.loss) for c in archive.pareto()]
-        return convincing(front, laws.floor, tuning().visible_late)
+        return convincing(front, laws.floor, explained(laws.error, laws.floor, late=True))
 
     return enough

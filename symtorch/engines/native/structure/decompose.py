@@ -22,6 +22,7 @@ from symtorch.engines.native.flat.search import Budget, FlatSearch, Phase
 from symtorch.engines.native.forms.normal import add, normalise
 from symtorch.engines.native.forms.simplify import shortest
 from symtorch.engines.native.forms.vocabulary import Vocabulary
+from symtorch.engines.native.structure.disagreement import disagreement
 from symtorch.engines.native.structure.finders import finders_for
 from symtorch.engines.native.structure.hypotheses import find_steps
 from symtorch.engines.native.structure.one_input import one_input_forms
@@ -57,6 +58,7 @@ class Laws:
         solved: whether one of them is a law: exact, or as good as the teacher is for its size.
         loss: 1 - R² of that law on the points that it was fitted to.
         floor: relative squared error of the teacher, as far as the tests of its structure see it.
+        error: the same, as far as the steps see it that led to the law; 0 if there were none.
         rows_asked: rows that the teacher was asked for.
     """
 
@@ -65,6 +67,7 @@ class Laws:
     loss: float
     floor: float
     rows_asked: int
+    error: float = 0.0
 
 
 def find_laws(
@@ -99,8 +102,14 @@ def find_laws(
     likely = [law.expr for law in laws[: tuning().shortened]]
     exprs = [c.expr for c in front if c.expr not in likely]
     exprs += [shortest(expr, words, X[: tuning().piece_rows]) for expr in likely]
-    logger.debug("floor %.1e, %d rows asked, solved: %s", floor, search.count.rows, solved)
-    return Laws(exprs, solved, laws[0].loss if laws else np.inf, floor, search.count.rows)
+    loss, error = (laws[0].loss, _error(laws[0], front)) if laws else (np.inf, 0.0)
+    logger.debug("floor %.1e, error %.1e, loss %.1e, solved: %s", floor, error, loss, solved)
+    return Laws(exprs, solved, loss, floor, search.count.rows, error)
+
+
+def _error(law: Solution, front: Sequence[Solution]) -> float:
+    """What the steps say of the teacher's error: those that led to the law, else those that say least."""
+    return law.error or min((c.error for c in front if c.error > 0), default=0.0)
 
 
 def piece_solver(options: SearchOptions, seed: int, stopped: Callable[[], bool] = lambda: False) -> FlatSolver:
@@ -178,8 +187,8 @@ class _Decomposition:
         return found
 
     def _follow(self, step: Step, problem: Problem, floor: float, points: Points) -> list[Solution]:
-        solved = []
-        for part in step.parts(problem):
+        solved, parts = [], step.parts(problem)
+        for part in parts:
             if np.isfinite(part.y).mean() < tuning().answered:
                 return []
             answers = self.solve(part, floor)
@@ -187,7 +196,10 @@ class _Decomposition:
                 return []
             solved.append(likeliest(answers))
         joined = [normalise(step.join([part.expr for part in chosen])) for chosen in combinations(solved)]
-        return points.fitted(joined, self.words, is_formula(floor))
+        if is_formula(floor):
+            return points.fitted(joined, self.words, True)
+        errors = [chosen[0].error for chosen in solved]
+        return points.fitted(joined, self.words, False, disagreement(step, problem, parts).with_parts(errors))
 
     def _undivided(self, points: Points, floor: float) -> list[Solution]:
         exact, numbers = is_formula(floor), tuning()
@@ -205,7 +217,7 @@ class _Decomposition:
         level = max(points.noise, numbers.level_floor * floor)
 
         def enough(front: Sequence[Solution], late: bool) -> bool:
-            return convincing(front, level, np.inf if late and not exact else numbers.visible_piece)
+            return convincing(front, level, np.inf if late and not exact else numbers.visible_piece * level)
 
         exprs = self.flat(points.Z, points.y, max(goal, 1e-13), enough)
         found = front_of(found + points.fitted(exprs, self.words, exact))

@@ -54,6 +54,11 @@ class Step(ABC):
         return False
 
     @property
+    def sees_most(self) -> bool:
+        """Whether the step would see most of an error that the teacher's answers have (:mod:`.disagreement`)."""
+        return True
+
+    @property
     def mark(self) -> object:
         """Of the steps with one mark only the most credible is followed."""
         return self
