@@ -16,6 +16,7 @@ from symtorch import display
 from symtorch.capture import Captured, call_plain, capture, fingerprint
 from symtorch.distillation.formulas import Formulas
 from symtorch.distillation.plan import Plan
+from symtorch.distillation.plan import distill as plan_distill
 from symtorch.engines.base import Engine, ProgressCallback
 from symtorch.engines.options import DEFAULT_SR_PARAMS
 from symtorch.equations.front import Equation, Front
@@ -197,10 +198,11 @@ class SymbolicModel(LegacyNames, Formulas, Trainable, Prunable, Persistent):
         show = plan.options.progress and plan.options.verbosity > 0 if progress is None else progress is True
         with display.progress_bar(self.block_name, show) as bar:
             active = self._active_outputs(samples.n_outputs)
-            journal = plan.journal(
+            engine = plan.journalled(
                 self._own_name if name is None else name, interface, "" if around is None else "_local"
             )
-            fronts = plan.run(samples, progress if callable(progress) else bar, active, held_out, journal)
+            report = progress if callable(progress) else bar
+            fronts = plan_distill(plan, samples, engine, report, active, held_out)
         self._keep_trained()
         stale = found.add(fronts, interface, samples)
         found.options = write_options(plan.options.given)
@@ -423,10 +425,10 @@ class SymbolicModel(LegacyNames, Formulas, Trainable, Prunable, Persistent):
         return "\n".join([f"{self.block_name!r}, uses its {mode}", *display.text_lines(self.equations)])
 
     def _repr_html_(self) -> str:
-        return display.html_table(self.block_name, self.equations)
+        return display.picks_html(self.equations, self.block_name)
 
     def _repr_latex_(self) -> str | None:
-        return display.latex(self.equations) if self.fronts else None
+        return display.picks_latex(self.equations) if self.fronts else None
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_cache": None}  # captured data is no part of a copy or a file

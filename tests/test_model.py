@@ -50,6 +50,15 @@ def test_output_dim_runs_that_output_alone_also_for_zero(linear, engine, output)
     assert engine.searches[0].n_outputs == 1
 
 
+def test_what_distill_returns_shows_the_picks(linear, engine):
+    found = SymbolicModel(linear, "f").distill(torch.rand(50, 3), engine=engine)
+    assert isinstance(found, dict)
+    lines = repr(found).splitlines()
+    assert [line.split(" = ")[0] for line in lines[:-1]] == [f"y{i}" for i in found]
+    assert "Call(" not in repr(found) + repr(found[0]) + repr(found[0].best)
+    assert found._repr_html_().count("<tr>") == 1 + len(found)
+
+
 def test_outputs_distilled_one_by_one_add_up(linear, engine):
     block = SymbolicModel(linear)
     block.distill(data(200, 3), output_dim=1, engine=engine)
@@ -405,7 +414,7 @@ def test_the_printed_model_shows_equations_with_their_figures(distilled):
     assert "y1 = " in text
     assert "complexity 5" in text
     assert "held-out R² 1" in text
-    assert "<table>" in distilled._repr_html_()
+    assert "<table" in distilled._repr_html_()
     assert "aligned" in distilled._repr_latex_()
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from symtorch.capture.rows import Captured
+from symtorch.codegen.export import check_form, export
 from symtorch.equations import Equation, Front, parse
 from symtorch.equations.expr import Expr, evaluate, size, to_text
 from symtorch.equations.operators import Operator
@@ -21,8 +22,6 @@ from symtorch.state import Node, read_expr
 from symtorch.surrogate.constants import refit
 from symtorch.surrogate.findings import Findings
 from symtorch.surrogate.module import Surrogate
-
-FORMATS = ("sympy", "latex", "numpy", "jax", "torch source", "numpy source", "jax source", "c", "onnx", "torch.export")
 
 
 class Formulas:
@@ -118,35 +117,14 @@ class Formulas:
         Raises:
             InputError: another form; or a variable is made by a Python function, which can't be written out.
         """
-        from symtorch.codegen import export
-
-        if form not in FORMATS:
-            raise InputError(f"form is {form!r}; expected one of {', '.join(map(repr, FORMATS))}.")
+        check_form(form, path)
         found = self._findings(False)
         found.require()
         if outputs is not None and (not isinstance(outputs, Sequence) or not outputs):
             raise InputError(f"outputs is {outputs!r}; expected a list of at least one output, or None for all.")
         chosen = list(found.fronts if outputs is None else outputs)
         equations = [found.in_block_inputs(found.equation(i)) for i in chosen]
-        exprs, names = [eq.expr for eq in equations], equations[0].variable_names
-        if form == "onnx":
-            if path is None:
-                raise InputError("ONNX goes to a file; pass path.")
-            return export.onnx(exprs, names, path)
-        if form.endswith("source") or form == "c":
-            text = export.c_source(exprs, names) if form == "c" else export.python_source(exprs, names, form.split()[0])
-            if path is None:
-                return text
-            Path(path).write_text(text, encoding="utf-8")
-            return Path(path)
-        make = {
-            "sympy": export.sympy_expressions,
-            "latex": export.latex,
-            "numpy": export.numpy_function,
-            "jax": export.jax_function,
-            "torch.export": export.exported_program,
-        }
-        return make[form](exprs, names)
+        return export(form, [eq.expr for eq in equations], equations[0].variable_names, path)
 
     def _data(self, found: Findings) -> tuple[np.ndarray, np.ndarray]:
         """Variables and outputs of the last distillation."""

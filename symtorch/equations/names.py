@@ -7,13 +7,15 @@ import re
 from collections.abc import Sequence
 
 from symtorch.equations.operators import ALIASES, OPERATORS
-from symtorch.errors import InputError
+from symtorch.errors import InputError, listed
 
 
 def check_names(names: Sequence[str], n_inputs: int) -> None:
     """Raise unless these are usable names for ``n_inputs`` input columns."""
     if len(names) != n_inputs:
-        raise InputError(f"{len(names)} variable names {list(names)} for {n_inputs} inputs; give one name per input.")
+        raise InputError(
+            f"{len(names)} variable names ({listed(names)}) for {n_inputs} inputs; give one name per input."
+        )
     for name in names:
         if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
             raise InputError(f"variable name {name!r} is not an identifier; use letters, digits and '_'.")
@@ -21,7 +23,7 @@ def check_names(names: Sequence[str], n_inputs: int) -> None:
             raise InputError(f"variable name {name!r} clashes with the function or number of that name; rename it.")
     if len(set(names)) != len(names):
         twice = sorted({name for name in names if list(names).count(name) > 1})
-        raise InputError(f"variable names must differ, but {twice} came more than once.")
+        raise InputError(f"variable names must differ, but {listed(twice)} came more than once.")
 
 
 def identifiers(names: Sequence[str]) -> list[str]:

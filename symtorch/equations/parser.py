@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 
 from symtorch.equations.expr import Call, Constant, Expr, Variable
 from symtorch.equations.operators import ALIASES, OPERATORS, Operator
-from symtorch.errors import ParseError
+from symtorch.errors import ParseError, listed
 
 MAX_LENGTH = 100_000
 """Longest text that is read, in characters."""
@@ -27,7 +27,6 @@ _INFIX: dict[type, str] = {
     ast.And: "logical_and", ast.Or: "logical_or",
 }  # fmt: skip
 _NUMBERS = {"pi": math.pi, "E": math.e, "inf": math.inf, "nan": math.nan}
-_VARIADIC = ("max", "min")
 
 
 def parse(text: str, names: Sequence[str], operators: Iterable[Operator] = ()) -> Expr:
@@ -125,7 +124,7 @@ class _Reader:
             return Variable(self.index[name])
         if name in _NUMBERS:
             return Constant(_NUMBERS[name])
-        raise ParseError(f"name {name!r} in {self.text!r} is not one of the variables {self.names}.")
+        raise ParseError(f"name {name!r} in {self.text!r} is not one of the variables {listed(self.names)}.")
 
     def chain(self, node: ast.expr, level: int) -> Expr:
         """Infix operators from the left, without a level per term: a + b + c + ..."""
@@ -144,7 +143,7 @@ class _Reader:
         op = self.operators.get(name) or self.operators.get(ALIASES.get(name, name))
         if op is None:
             raise ParseError(f"function {name!r} in {self.text!r} is not known.")
-        if op.name in _VARIADIC and len(args) > 2:
+        if op.row is not None and op.row.variadic and len(args) > 2:
             return self.fold(op.name, args)
         if len(args) != op.arity:
             raise ParseError(f"{name!r} takes {op.arity} argument(s), got {len(args)} in {self.text!r}.")

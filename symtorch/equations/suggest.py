@@ -15,13 +15,14 @@ from symtorch.equations.expr import Call, Constant, Expr, Variable, evaluate, to
 from symtorch.equations.operators import OPERATORS
 from symtorch.errors import InputError
 
-FORMS = tuple(
-    """
-    neg square cube inv sqrt cbrt abs exp log sin tan asin atan sinh cosh tanh asinh acosh atanh erf sigmoid
-    softplus silu gelu relu sign gamma
-    """.split()
-)
-"""Functions that are tried. A straight line is "neg"; a cosine is a sine that is moved."""
+
+def forms() -> tuple[str, ...]:
+    """Functions that are tried, the simpler first. A straight line is "neg"; a cosine is a sine that is moved."""
+    return tuple(name for name, op in OPERATORS.items() if op.row is not None and op.row.suggested)
+
+
+FORMS = forms()
+"""Those of the library."""
 
 _GRID = 31
 _ZOOMS = 6
@@ -51,7 +52,7 @@ class Suggestion:
 
 
 def suggest(
-    X: np.ndarray, y: np.ndarray, names: Sequence[str], functions: Sequence[str] = FORMS, top: int | None = 5
+    X: np.ndarray, y: np.ndarray, names: Sequence[str], functions: Sequence[str] | None = None, top: int | None = 5
 ) -> list[Suggestion]:
     """The forms a*f(b*x + c) + d that fit best, over all variables and functions.
 
@@ -63,7 +64,7 @@ def suggest(
         X: (n_samples, n_inputs).
         y: (n_samples,).
         names: name of each variable.
-        functions: names of operators with one argument, the simpler first.
+        functions: names of operators with one argument, the simpler first; None for :func:`forms`.
         top: how many to return; None for all.
 
     Raises:
@@ -72,6 +73,7 @@ def suggest(
     X, y = np.asarray(X, dtype=np.float64), np.asarray(y, dtype=np.float64)
     if X.ndim != 2 or y.shape != (len(X),) or len(names) != X.shape[1]:
         raise InputError(f"X has shape {X.shape}, y {y.shape}, and there are {len(names)} names; they don't fit.")
+    functions = forms() if functions is None else functions
     for name in functions:
         if name not in OPERATORS or OPERATORS[name].arity != 1:
             raise InputError(f"function {name!r} is not an operator of one argument.")

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from symtorch.engines.base import Progress, ProgressCallback
+from symtorch.engines.base import Engine, Progress, ProgressCallback
 from symtorch.engines.native.fitting.losses import Loss, parse_loss
 from symtorch.engines.native.forms.normal import normalise
 from symtorch.engines.native.hardware import one_thread
 from symtorch.engines.native.runner import Runner
 from symtorch.engines.native.screening import Group, group
 from symtorch.engines.native.task import Found, Task
-from symtorch.engines.options import ENGINE_PARAMETERS, SearchOptions
+from symtorch.engines.options import SearchOptions
 from symtorch.engines.samples import Samples
 from symtorch.equations.expr import Constant, Expr, Variable, evaluate
 from symtorch.equations.front import Equation, Front
@@ -47,10 +47,9 @@ _PYSR_MACHINERY = frozenset(
     input_stream
     """.split()
 )
-assert _PYSR_MACHINERY <= ENGINE_PARAMETERS
 
 
-class NativeEngine:
+class NativeEngine(Engine):
     """Bank, contexts by matrix product, Levenberg-Marquardt, refinement, cleaning: see :mod:`.flat.search`.
 
     >>> import numpy as np
@@ -62,7 +61,12 @@ class NativeEngine:
     """
 
     name = "native"
-    takes_guesses = True  # an interrupted search goes on from what it had
+    takes_guesses = True
+    parameters = _PYSR_MACHINERY
+
+    def check(self, options: SearchOptions) -> None:
+        """Raise OptionError for what only another engine can honour; it names both."""
+        check_options(options)
 
     def search(self, samples: Samples, options: SearchOptions, progress: ProgressCallback | None = None) -> list[Front]:
         """One front per output; see :class:`symtorch.engines.base.Engine`.
@@ -85,6 +89,8 @@ class _Course:
         self.started = time.monotonic()
         self.samples, self.options, self.progress = samples, options, progress
         self.loss = check_options(options)
+        if options.extra:
+            logger.info("options %s have no effect: how PySR goes about its search", sorted(options.extra))
         guesses = _guesses(samples, options)
         seed = options.random_state if options.random_state is not None else secrets.randbits(32)
         self.varying = [k for k in range(samples.n_outputs) if _varies(samples.Y[:, k])]
@@ -170,7 +176,7 @@ class _Course:
         losses = tuple(min(best.get(k, np.nan), 1.0) for k in range(self.samples.n_outputs))
         finished = tuple(sorted(k for part in self.found.values() for k in part.done))
         done, total = len(self.found) * total + done, len(self.tasks) * total
-        self.progress(Progress(stage, None, done, total, losses, self.fronts, finished))
+        self.progress(Progress(stage, done, total, losses, self.fronts, finished))
 
 
 def _n_workers() -> int:
@@ -189,9 +195,6 @@ def check_options(options: SearchOptions) -> Loss:
     for name in options.extra:
         if name not in _PYSR_MACHINERY:
             raise OptionError(f'the native engine can\'t honour search option {name!r}; engine="pysr" can.')
-    ignored = sorted(options.extra)
-    if ignored:
-        logger.info("options %s speak of PySR's way of searching and have no effect on the native engine", ignored)
     if isinstance(options.early_stop_condition, str):
         raise OptionError(
             f"early_stop_condition is {options.early_stop_condition!r}; the native engine takes a number. "

@@ -158,7 +158,8 @@ def _restricted(samples: Samples, columns: Sequence[int], outputs: Sequence[int]
     X = samples.X if len(columns) == samples.n_inputs else samples.X[:, list(columns)]
     Y = samples.Y if len(outputs) == samples.n_outputs else samples.Y[:, list(outputs)]
     names = tuple(samples.variable_names[i] for i in columns)
-    return replace(samples, X=X, Y=Y, variable_names=names, teacher=teacher)
+    indices = tuple(samples.output_indices[k] for k in outputs)
+    return replace(samples, X=X, Y=Y, variable_names=names, teacher=teacher, output_indices=indices)
 
 
 def _renumbered(expr: Expr, columns: Sequence[int]) -> Expr:
