@@ -27,39 +27,14 @@ from symtorch.engines.native.flat.sweeps import (
     orthonormal,
     separating,
 )
+from symtorch.engines.native.flat.tuning import ChoosingTuning
 from symtorch.engines.native.forms import normal
 from symtorch.engines.native.forms.choices import Choices
+from symtorch.engines.native.tuning import current
 from symtorch.equations.expr import Call, Constant, Expr, Variable, evaluate
 from symtorch.equations.operators import OPERATORS
 
-_ROWS = 1000
-"""Rows that directions are compared on; the threshold on the best of them is found on all."""
-_PAIRED = 6
-"""Inputs of which sums and differences are directions, and squares and products terms, at most."""
-_SPLIT = 11
-"""Terms of which each side of a choice has its own coefficients, at most."""
-_ATOMS = 3
-"""Steps or kinks that are added up."""
-_BEAM = 3
-"""Sets of planes that are continued by one more."""
-_EXACT = 1e-20
-"""Share of the variance under which all is explained."""
-_ZERO = 1e-11
-"""Coefficients below this are rounding, in units of the law's own numbers."""
-_CANCELS = 2.0
-"""How much longer than allowed the parts of an expression may be: terms of one may cancel those of another."""
-_IN_VAIN = 0.02
-"""A step or kink that explains less of what was left than this isn't worth the next one."""
-_LEVELS = 2
-"""Choices within each other."""
-_FEWEST = 12
-"""Rows that something is fitted to."""
 _RELU = OPERATORS["relu"]
-_FIT_STEPS = 12
-_WAYS = 2
-"""Ways of writing a kink that are followed, the cheapest."""
-_TRIED = 2
-"""Directions, the best ones, of which a choice is followed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,14 +112,18 @@ def candidates(
     for basis in bases:
         if words.steps:
             sums.append(_sums_of_steps(table, words, basis, directions))
-            if len(basis) <= _SPLIT:
-                pieces.append(_choices(table, words, basis, directions, _LEVELS if rounds is None else 1))
+            if len(basis) <= _tuning().split:
+                pieces.append(_choices(table, words, basis, directions, _tuning().levels if rounds is None else 1))
         if between or len(basis) > 1:  # a kink without a line beside it is a kink with a line that isn't needed
             sums.append(_sums_of_kinks(table, words, basis, directions))
     oblique = [_sums_of_oblique_kinks(table, words, basis, stop) for basis in bases[-2:]]
     if words.steps and not across:
         oblique.append(_oblique_steps(table, words))
     yield from _by_rounds([islice(kind, rounds) for kind in (*sums, *oblique, *pieces)], stop)
+
+
+def _tuning() -> ChoosingTuning:
+    return current(ChoosingTuning)
 
 
 Rounds = Iterator[Iterable[Expr]]
@@ -176,7 +155,7 @@ def _plain_bases(table: Table, products: bool) -> Iterator[list[Term]]:
     inputs = [table.term(Variable(i)) for i in range(table.X.shape[1])]
     yield [one]
     yield [*inputs, one]
-    if products and len(inputs) <= _PAIRED:
+    if products and len(inputs) <= _tuning().paired:
         pairs = combinations_with_replacement(range(len(inputs)), 2)
         yield [*(table.term(normal.multiply([Variable(i), Variable(j)])) for i, j in pairs), *inputs, one]
 
@@ -193,7 +172,7 @@ def _directions(table: Table) -> Iterator[Term]:
     """The inputs, and the sums and differences of two."""
     inputs = [Variable(i) for i in range(table.X.shape[1])]
     yield from map(table.term, inputs)
-    if len(inputs) <= _PAIRED:
+    if len(inputs) <= _tuning().paired:
         for a, b in combinations(inputs, 2):
             yield table.term(normal.add([a, normal.multiply([normal.NEGATIVE, b])]))
             yield table.term(normal.add([a, b]))
@@ -203,7 +182,7 @@ def _sums_of_steps(table: Table, words: Choices, basis: list[Term], directions: 
     """The basis and steps, one after the other, each where it explains most."""
     terms, left = list(basis), np.inf
     one = [table.term(Constant(1.0))]
-    for _ in range(_ATOMS):
+    for _ in range(_tuning().added):
         places = _ranked(table, directions, partial(_split, both=one, common=terms))
         if not places:
             return
@@ -213,7 +192,7 @@ def _sums_of_steps(table: Table, words: Choices, basis: list[Term], directions: 
         terms.append(table.term(indicator))
         expr, now = _fitted(table, terms)
         yield [expr]
-        if now < _EXACT * table.scale or now > (1.0 - _IN_VAIN) * left:
+        if now < _tuning().exact * table.scale or now > (1.0 - _tuning().in_vain) * left:
             return
         left = now
 
@@ -221,7 +200,7 @@ def _sums_of_steps(table: Table, words: Choices, basis: list[Term], directions: 
 def _sums_of_kinks(table: Table, words: Choices, basis: list[Term], directions: list[Term]) -> Rounds:
     """The same with kinks; these have a derivative by the threshold, so that the search's own fit goes on."""
     terms, kinks, left = list(basis), [], np.inf
-    for _ in range(_ATOMS):
+    for _ in range(_tuning().added):
         places = _ranked(table, directions, partial(_kink, common=terms))
         if not places:
             return
@@ -230,7 +209,7 @@ def _sums_of_kinks(table: Table, words: Choices, basis: list[Term], directions: 
         terms.append(table.term(_bare_kink(words, u)))
         coefficients, now = _coefficients(table, terms)
         yield _written(table, words, basis, coefficients, kinks) if now <= table.worth else ()
-        if now < _EXACT * table.scale or now > (1.0 - _IN_VAIN) * left:
+        if now < _tuning().exact * table.scale or now > (1.0 - _tuning().in_vain) * left:
             return
         left = now
 
@@ -248,7 +227,9 @@ def _written(
     """
     sizes = coefficients[len(basis) :].tolist()
     bare = [normal.multiply([Constant(c), normal.apply(_RELU, [u])]) for c, u in zip(sizes, kinks, strict=True)]
-    total, _ = fit(normal.add([_sum(basis, coefficients[: len(basis)]), *bare]), table.to_fit, steps=_FIT_STEPS)
+    total, _ = fit(
+        normal.add([_sum(basis, coefficients[: len(basis)]), *bare]), table.to_fit, steps=_tuning().fit_steps
+    )
     constant, found = normal.terms(normal.normalise(total))
     parts: list[tuple[float, Expr]] = []
     rest: list[Expr] = [Constant(_round(constant))]
@@ -257,11 +238,11 @@ def _written(
             parts.append((c, _rounded(normal.multiply([Constant(abs(c)), term.args[0]]))))
         else:
             rest.append(normal.multiply([Constant(_round(c)), term]))
-    for turned, beside in _orientations(parts, normal.add(rest))[:_WAYS]:
+    for turned, beside in _orientations(parts, normal.add(rest))[: _tuning().ways]:
         ways = [beside] if _is_short(words, beside, *(v for _, v in turned)) else []
         for c, v in turned:
             write = words.positive_part if c > 0.0 else words.without_positive_part
-            ways = [written for way in ways for written in write(v, way, most=_WAYS)]
+            ways = [written for way in ways for written in write(v, way, most=_tuning().ways)]
         yield from ways
 
 
@@ -290,9 +271,9 @@ def _pieces(
     table: Table, words: Choices, basis: list[Term], directions: list[Term], levels: int
 ) -> list[tuple[Expr, float]]:
     """Choices between sums of the basis, those that explain most first, with the mean square left over."""
-    if len(table.y) < max(_FEWEST, 3 * len(basis)):
+    if len(table.y) < max(_tuning().fewest, 3 * len(basis)):
         return []
-    places = _ranked(table, directions, partial(_split, both=basis, common=[]))[:_TRIED]
+    places = _ranked(table, directions, partial(_split, both=basis, common=[]))[: _tuning().tried]
     out = []
     for direction, threshold in places:
         above = direction.values > threshold.value
@@ -318,7 +299,7 @@ def _selections(
     first, second = table.term(f).values, table.term(g).values
     for of_two, write in ((np.maximum, words.larger), (np.minimum, words.smaller)):
         errors = table.root * (of_two(first, second) - table.y)
-        if float(np.mean(errors**2)) <= 1.1 * left + _EXACT * table.scale:
+        if float(np.mean(errors**2)) <= 1.1 * left + _tuning().exact * table.scale:
             yield write
 
 
@@ -326,7 +307,7 @@ def _is_short(words: Choices, *exprs: Expr) -> bool:
     """Whether these can be parts of an expression that the user allows at all."""
     trees = [words.words.render(expr) for expr in exprs]
     cost = sum(words.words.cost(tree) for tree in trees if tree is not None)
-    return None not in trees and cost <= _CANCELS * words.words.options.maxsize
+    return None not in trees and cost <= _tuning().cancels * words.words.options.maxsize
 
 
 def _side(
@@ -375,21 +356,21 @@ def _sums_of_oblique_kinks(table: Table, words: Choices, basis: list[Term], stop
     common, y, starts = table.weighted(basis), table.root * table.y, list(_starts(A))
     beams: list[list[Array]] = [[]]
     left = np.inf
-    for _ in range(_ATOMS):
+    for _ in range(_tuning().added):
         turned = []
         for beam in beams:
             if stop():
                 return
             turned += [hinges(A, table.root, y, common, [*beam, start]) for start in starts]
         ranked = sorted((item for item in turned if item is not None), key=lambda item: item[1])
-        if not ranked or ranked[0][1] > (1.0 - _IN_VAIN) * left:
+        if not ranked or ranked[0][1] > (1.0 - _tuning().in_vain) * left:
             return
         left = ranked[0][1]
-        beams = _different([planes for planes, _ in ranked])[:_BEAM]
+        beams = _different([planes for planes, _ in ranked])[: _tuning().beam]
         exprs = [_linear(w[:-1], float(w[-1])) for w in beams[0]]
         coefficients, _ = _coefficients(table, [*basis, *(table.term(_bare_kink(words, u)) for u in exprs)])
         yield _written(table, words, basis, coefficients, exprs) if left <= table.worth else ()
-        if left < _EXACT * table.scale:
+        if left < _tuning().exact * table.scale:
             return
 
 
@@ -406,7 +387,7 @@ def _starts(A: Array) -> Iterator[Array]:
     """Planes through the middle of the data, across every input and every pair of inputs."""
     middle, width, d = np.median(A, axis=0), np.maximum(A.std(axis=0), 1e-300), A.shape[1] - 1
     across: list[dict[int, float]] = [{i: 1.0} for i in range(d)]
-    across += [{i: 1.0, j: sign} for i, j in combinations(range(min(d, _PAIRED)), 2) for sign in (1.0, -1.0)]
+    across += [{i: 1.0, j: sign} for i, j in combinations(range(min(d, _tuning().paired)), 2) for sign in (1.0, -1.0)]
     for signs in across:
         w = np.zeros(d + 1)
         for i, sign in signs.items():
@@ -423,12 +404,16 @@ def _ranked(
 ) -> list[tuple[Term, Threshold]]:
     """The best threshold of every direction, those that explain most first; of most only about."""
     every = np.arange(len(table.y))
-    few = every if len(every) <= _ROWS else np.sort(np.random.default_rng(0).permutation(every)[:_ROWS])
+    few = (
+        every
+        if len(every) <= _tuning().rows
+        else np.sort(np.random.default_rng(0).permutation(every)[: _tuning().rows])
+    )
     places = [(u, place) for u in directions if (place := sweep(table, u, few)) is not None]
     places.sort(key=lambda item: -item[1].gain)
     if few is every:
         return places
-    return [(u, sweep(table, u, every) or place) for u, place in places[:_TRIED]]
+    return [(u, sweep(table, u, every) or place) for u, place in places[: _tuning().tried]]
 
 
 def _split(table: Table, u: Term, rows: Array, both: Sequence[Term], common: Sequence[Term]) -> Threshold | None:
@@ -469,10 +454,10 @@ def _rounded(total: Expr) -> Expr:
 
 def _round(value: float) -> float:
     """Without what rounding has added, so that what should cancel does; the fit that follows is exact again."""
-    return float(f"{value:.9g}") if abs(value) > _ZERO else 0.0
+    return float(f"{value:.9g}") if abs(value) > _tuning().zero else 0.0
 
 
 def _linear(slopes: Array, constant: float = 0.0) -> Expr:
-    least = _ZERO * float(np.abs(slopes).max())
+    least = _tuning().zero * float(np.abs(slopes).max())
     parts = [normal.multiply([Constant(float(c)), Variable(i)]) for i, c in enumerate(slopes) if abs(c) > least]
     return normal.add([*parts, Constant(constant)])

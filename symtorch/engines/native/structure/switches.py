@@ -6,6 +6,7 @@ without it; so a sum of several is taken apart one by one. Else each side is a p
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -53,12 +54,13 @@ class TakenOff(Step):
 
     def join(self, solved: Sequence[Expr]) -> Expr:
         u, size = _linear(self.border), self.border.size
-        rest = _rounded(solved[0], _BLURS * self.border.blur * abs(size))
+        digits, least = int(-math.log10(self.border.blur)) - 1, _BLURS * self.border.blur * abs(size)
+        rest = _rounded(solved[0], least, digits)
         written: Expr | None
         if self.border.kind == "jump":
-            written = self.words.choice(u, normal.add([rest, Constant(_round(size, 0.0))]), rest)
+            written = self.words.choice(u, normal.add([rest, Constant(_round(size, 0.0, digits))]), rest)
         else:
-            v = _rounded(normal.multiply([Constant(abs(size)), u]), 0.0)
+            v = _rounded(normal.multiply([Constant(abs(size)), u]), 0.0, digits)
             ways = self.words.positive_part if size > 0.0 else self.words.without_positive_part
             written = next(iter(ways(v, rest)), None)
         return _unwritten(u, rest) if written is None else written
@@ -117,7 +119,7 @@ def switch_finder(words: Choices) -> Finder:
         for border in find_borders(problem, np.random.default_rng(len(problem.Z))):
             if border.kind == "jump" and not words.steps:
                 continue
-            error = border.rounding**2
+            error = border.rounding**2 / 12  # of an even spread
             if border.steady:
                 yield TakenOff(border, words, error, error)
             yield Sides(border, words, problem.Z, error, error)
@@ -131,15 +133,15 @@ def _linear(border: Border) -> Expr:
     return normal.add([*parts, Constant(0.0 - border.offset)])
 
 
-def _rounded(total: Expr, least: float) -> Expr:
+def _rounded(total: Expr, least: float, digits: int) -> Expr:
     """A sum with its coefficients rounded, so that what should cancel does; the fit that follows is exact again."""
     constant, found = normal.terms(total)
-    parts = [normal.multiply([Constant(_round(c, least)), term]) for c, term in found]
-    return normal.add([*parts, Constant(_round(constant, least))])
+    parts = [normal.multiply([Constant(_round(c, least, digits)), term]) for c, term in found]
+    return normal.add([*parts, Constant(_round(constant, least, digits))])
 
 
-def _round(value: float, least: float) -> float:
-    return float(f"{value:.8g}") if abs(value) > least else 0.0
+def _round(value: float, least: float, digits: int) -> float:
+    return float(f"{value:.{digits}g}") if abs(value) > least else 0.0
 
 
 def _unwritten(u: Expr, rest: Expr) -> Expr:

@@ -45,7 +45,7 @@ def test_planes_of_kinks_in_any_direction(seed: int) -> None:
     found = borders(law, seed)
     assert found
     for border in found:
-        offset, size = known[tuple(np.round(border.normal, 6))]  # type: ignore[index]
+        offset, size = known[tuple(np.round(border.normal, 6))]
         assert border.kind == "kink"
         assert border.steady
         assert border.offset == pytest.approx(offset, abs=1e-8)
