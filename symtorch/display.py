@@ -6,7 +6,7 @@ Equations and fronts know how they look themselves: :mod:`symtorch.equations.sho
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tqdm.auto import tqdm
@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from symtorch.engines.base import Progress, ProgressCallback
 from symtorch.equations.show import figures, picks_html, picks_latex, text_lines
 
-__all__ = ["figures", "indices", "picks_html", "picks_latex", "progress_bar", "text_lines"]
+__all__ = ["figures", "picks_html", "picks_latex", "progress_bar", "text_lines"]
 
 
 @contextmanager
@@ -34,10 +34,3 @@ def progress_bar(title: str, show: bool) -> Iterator[ProgressCallback]:
         yield report
     finally:
         bar.close()
-
-
-def indices(what: int | Sequence[int] | None, default: Sequence[int]) -> list[int]:
-    """The outputs that a user means by None (all of them), a number or a list."""
-    if what is None:
-        return list(default)
-    return [what] if isinstance(what, int) else list(what)

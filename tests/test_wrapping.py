@@ -1,14 +1,15 @@
-"""Wrapping by dotted name: in place, everywhere the module sits, and back again."""
+"""Wrapping by dotted name: in place, everywhere the module sits, back again, and several distilled at once."""
 
 from __future__ import annotations
 
 import pytest
 import torch
+from linear_engine import LinearEngine
 from torch import nn
 
 from symtorch.errors import InputError
 from symtorch.model import SymbolicModel
-from symtorch.wrapping import unwrap, wrap
+from symtorch.wrapping import distill, unwrap, wrap
 
 
 class Layer(nn.Module):
@@ -111,3 +112,24 @@ def test_unwrapping_what_is_not_wrapped() -> None:
     wrap(model, "head")
     with pytest.raises(InputError, match=r"it has \['head'\]"):
         unwrap(model, SymbolicModel(nn.Linear(2, 2)))
+
+
+# ---- several at once
+
+
+def test_several_blocks_are_captured_in_one_pass(engine: LinearEngine) -> None:
+    model = nn.Sequential(nn.Linear(3, 3), nn.Tanh(), nn.Linear(3, 2))
+    calls: list[int] = []
+    model[1].register_forward_hook(lambda *_: calls.append(1))
+    for name in ("0", "2"):
+        wrap(model, name)
+    found = distill(model, torch.randn(200, 3), engine=engine)
+    assert {name: list(fronts) for name, fronts in found.items()} == {"0": [0, 1, 2], "2": [0, 1]}
+    assert len(calls) == 1
+    x = torch.randn(5, 3)
+    expected = model(x)
+    for name in ("0", "2"):
+        model.get_submodule(name).switch_to_symbolic()
+    torch.testing.assert_close(model(x), expected, rtol=1e-4, atol=1e-5)
+    with pytest.raises(InputError, match="nope"):
+        distill(model, x, blocks=["nope"], engine=engine)

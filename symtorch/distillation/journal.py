@@ -147,7 +147,7 @@ class Journalled(Engine):
             if root["key"].text() != self._keys[output]:
                 logger.info("%s is of other data or options; output %d is searched anew", path, output)
                 return None
-            interface = read_interface(root["interface"], self.interface)
+            interface = read_interface(root["interface"], self.interface.encoding.functions)
             found = read_front(root["front"], interface.variable_names), root["finished"].flag()
         except FileNotFoundError:
             return None

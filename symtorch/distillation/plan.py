@@ -22,22 +22,22 @@ from symtorch.equations.expr import Constant
 from symtorch.equations.front import Equation, Front, Fronts
 from symtorch.errors import InputError
 from symtorch.local.neighbourhood import Neighbourhood
+from symtorch.surrogate.encodings import Encoding, Fit, Identity, Transform, Transforms, check_transforms
 from symtorch.surrogate.fidelity import judged
 from symtorch.surrogate.interface import Interface
-from symtorch.surrogate.transforms import Transform, Transforms, check_transforms
 
 
 @dataclass(frozen=True)
 class Plan:
     """A checked request: what to search for, on what variables, with which engine.
 
-    Its fields are the arguments of :meth:`symtorch.SymbolicModel.distill`.
+    Its fields are the arguments of :meth:`symtorch.SymbolicModel.distill`; ``encoding`` makes one for the data.
     """
 
     options: SearchOptions
     engine: Engine
     output_dim: int | None
-    transforms: Sequence[Transform] | Mapping[str, Transform] | None
+    encoding: Fit
     variable_names: tuple[str, ...] | None
     weights: np.ndarray | None
     held_out: float
@@ -56,6 +56,7 @@ class Plan:
         held_out: float = 0.2,
         save_path: str | Path | None = None,
         resume: bool = False,
+        encoding: Encoding | Fit | None = None,
     ) -> Plan:
         """Check everything that can be checked without data."""
         chosen = resolve(engine)
@@ -68,8 +69,7 @@ class Plan:
         chosen.check(options)
         if isinstance(variable_transforms, Mapping) and names is not None:
             raise InputError("variable_transforms given by name and variable_names too; give the names once.")
-        if variable_transforms is not None:
-            check_transforms(variable_transforms, names)
+        fit_encoding = _encoding_of(variable_transforms, names, encoding)
         if not 0 <= held_out < 1:
             raise InputError(f"held_out is {held_out}; expected a share of the rows, at least 0 and under 1.")
         if output_dim is not None and (isinstance(output_dim, bool) or not isinstance(output_dim, int)):
@@ -78,7 +78,7 @@ class Plan:
             options,
             chosen,
             output_dim,
-            variable_transforms,
+            fit_encoding,
             None if names is None else tuple(names),
             None if weights is None else _numpy(weights),
             held_out,
@@ -93,19 +93,15 @@ class Plan:
 
     def samples(self, captured: Captured, block: Any) -> tuple[Samples, Interface]:
         """The captured rows as the engine's samples, and what their columns mean."""
-        layout, X = captured.layout, captured.X
-        transforms = None
-        if self.transforms is None:
-            names = self.variable_names or tuple(f"x{i}" for i in range(layout.n_inputs))
-            teacher = captured.teacher(block)
-        else:
-            transforms = Transforms.make(self.transforms, layout.n_inputs, self.variable_names)
-            # Torch modules have torch transforms, as everything around them; plain callables NumPy's.
-            rows = torch.from_numpy(X) if isinstance(block, nn.Module) else X
-            X, names, teacher = _numpy(transforms(rows)), transforms.names, None
+        n_inputs, X, Y = captured.layout.n_inputs, captured.X, captured.Y
+        encoding = self.encoding(X, Y)
+        # Torch modules have torch transforms, as everything around them; plain callables NumPy's.
+        variables = _numpy(encoding.encode(torch.from_numpy(X) if isinstance(block, nn.Module) else X))
+        names = self.variable_names or encoding.variable_names(n_inputs)
+        teacher = encoding.teacher(lambda: captured.teacher(block))
         weights = None if self.weights is None else captured.rows_of(self.weights)
-        samples = Samples(X, captured.Y, weights, names, teacher)
-        return samples, Interface(layout, samples.n_outputs, samples.variable_names, transforms)
+        samples = Samples(variables, encoding.targets(Y, X), weights, names, teacher)
+        return samples, Interface(captured.layout, Y.shape[1], samples.variable_names, encoding)
 
     def local_samples(
         self, captured: Captured, block: Any, around: Neighbourhood
@@ -120,6 +116,7 @@ class Plan:
                 "chance, or on arguments that are no tensors. Distill it without a point x."
             )
         rng = np.random.default_rng(self.seed)
+        encoding = self.encoding(captured.X, captured.Y)
         near = around.near(captured.X)
         var = around.variance(captured.X[near])
 
@@ -130,11 +127,12 @@ class Plan:
             weights = np.concatenate([np.full(len(real), around.real_weighting), around.weights(new, var)])
             return replace(captured, X=X, Y=Y, rows=np.arange(len(X)), n_seen=len(X)), weights
 
+        here = replace(self, encoding=lambda X, Y: encoding)
         local, weights = around_x(near)
-        train, interface = replace(self, weights=weights).samples(local, block)
+        train, interface = replace(here, weights=weights).samples(local, block)
         local, weights = around_x(near[:0])
         # In very many dimensions every new point is so far away that its weight is zero.
-        held_out = replace(self, weights=weights).samples(local, block)[0] if weights.any() else None
+        held_out = replace(here, weights=weights).samples(local, block)[0] if weights.any() else None
         return train, held_out, interface
 
     def outputs(self, n_outputs: int, active: Sequence[int] | None = None) -> list[int]:
@@ -189,6 +187,25 @@ def distill(
     found = Fronts({i: judged(fronts[i], held_out, i) for i in wanted})
     engine.keep(found)
     return found
+
+
+def _encoding_of(
+    variable_transforms: Sequence[Transform] | Mapping[str, Transform] | None,
+    names: Sequence[str] | None,
+    encoding: Encoding | Fit | None,
+) -> Fit:
+    """The encoding that the user asks for, as a function of the data."""
+    if isinstance(encoding, Encoding):
+        return _encoding_of(variable_transforms, names, lambda X, Y: encoding)
+    if encoding is not None and not callable(encoding):
+        raise InputError(f"encoding is a {type(encoding).__name__}; expected an Encoding or a function (X, Y) to one.")
+    match variable_transforms:
+        case None:
+            return encoding or (lambda X, Y: Identity())
+        case transforms if encoding is None:
+            check_transforms(transforms, names)
+            return lambda X, Y: Transforms.make(transforms, X.shape[1], names)
+    raise InputError("variable_transforms and encoding were given; the transforms are an encoding, leave one out.")
 
 
 def _usable(save_path: str | Path | None, resume: bool) -> Path | None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from symtorch.equations.expr import Call, Constant, Expr, Variable, evaluate, to_text
 from symtorch.equations.operators import OPERATORS
+from symtorch.equations.r2 import r2
 from symtorch.errors import InputError
 
 
@@ -85,9 +86,9 @@ def suggest(
             if fitted is None:
                 continue
             expr = _tree(name, j, *fitted)
-            r2 = _r2(expr, X, y)
-            if np.isfinite(r2):
-                found.append(Suggestion(r2, name, j, expr, to_text(expr, names, digits=5)))
+            explained = r2(y, evaluate(expr, X))
+            if np.isfinite(explained):
+                found.append(Suggestion(explained, name, j, expr, to_text(expr, names, digits=5)))
     found.sort(key=lambda s: (-round(s.r2, 6), list(functions).index(s.function)))  # of equals, the simpler
     return found[:top]
 
@@ -136,7 +137,3 @@ def _tree(name: str, variable: int, a: float, b: float, c: float, d: float) -> E
     times, plus = OPERATORS["*"], OPERATORS["+"]
     inner = Call(plus, (Call(times, (Constant(b), Variable(variable))), Constant(c)))
     return Call(plus, (Call(times, (Constant(a), Call(OPERATORS[name], (inner,)))), Constant(d)))
-
-
-def _r2(expr: Expr, X: np.ndarray, y: np.ndarray) -> float:
-    return 1.0 - float(np.sum((evaluate(expr, X) - y) ** 2) / np.sum((y - y.mean()) ** 2))

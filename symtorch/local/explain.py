@@ -23,10 +23,11 @@ from symtorch.engines.options import SearchOptions
 from symtorch.engines.samples import MIN_SAMPLES, Samples
 from symtorch.equations.expr import to_text
 from symtorch.equations.front import Equation, Front
+from symtorch.equations.r2 import r2
 from symtorch.errors import InputError
 from symtorch.local.frame import Frame
 from symtorch.local.neighbourhood import Metric
-from symtorch.local.search import choose, local_front, path_attributions, r2
+from symtorch.local.search import choose, local_front, path_attributions
 from symtorch.surrogate.fidelity import judged
 
 DEFAULT_LOCAL_PARAMS: dict[str, Any] = {
@@ -198,6 +199,10 @@ def explain(
     sample, validation, held_out = drawn(near), drawn(near[:0]), drawn(near[:0])
     front = judged(local_front(sample, options, chosen_engine, max_terms, rng), held_out, 0)
     equation = choose(front, validation)
+
+    def explained(rows: Samples) -> float:
+        return r2(rows.Y[:, 0], equation.predict(rows.X), rows.weights)
+
     base_row, start = _base(frame, near, base)
     end = frame.variables(frame.point[None])[0]
     shares = path_attributions(equation.expr, start, end)
@@ -210,8 +215,8 @@ def explain(
         equation=equation,
         prediction=prediction,
         model_prediction=float((_log_odds(at_point) if logit else at_point)[0, output]),
-        r2=r2(equation, sample),
-        r2_held_out=r2(equation, held_out),
+        r2=explained(sample),
+        r2_held_out=explained(held_out),
         attributions=dict(zip(_names(data, X, names), shares.tolist(), strict=True)),
         base=base_row,
         base_value=base_value,

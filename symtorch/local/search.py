@@ -92,16 +92,6 @@ def choose(front: Front, validation: Samples) -> Equation:
     return next((eq for eq, error in zip(front, errors, strict=True) if error <= limit), front[-1])
 
 
-def r2(equation: Equation, samples: Samples) -> float:
-    """Weighted R² of an equation; where the output does not vary, 1 for an exact one and else NaN."""
-    y, weights = samples.Y[:, 0], samples.weights
-    total = float(np.average((y - np.average(y, weights=weights)) ** 2, weights=weights))
-    error = _error(equation, samples)
-    if total <= 1e-24 * max(float((y**2).max()), 1e-300):
-        return 1.0 if error <= 1e-24 * max(float((y**2).max()), 1e-300) else float("nan")
-    return 1 - error / total
-
-
 def _error(equation: Equation, samples: Samples) -> float:
     error = (equation.predict(samples.X) - samples.Y[:, 0]) ** 2
     mean = float(np.average(error, weights=samples.weights))

@@ -5,30 +5,36 @@ from __future__ import annotations
 import math
 import re
 import sys
+from collections.abc import Mapping
 from dataclasses import is_dataclass
 from typing import Any
 
 import torch
 
 from symtorch.capture.calls import Argument, Layout, Result
-from symtorch.equations.expr import Expr
 from symtorch.equations.names import check_names
 from symtorch.errors import InputError, StateError
-from symtorch.state.fronts import read_expr
+from symtorch.state.encodings import Around, read_encoding
 from symtorch.state.node import Node
 from symtorch.surrogate.interface import Interface
-from symtorch.surrogate.transforms import Transforms
 
 MAX_OUTPUTS = 1 << 16
 
 
 def write_interface(interface: Interface) -> dict[str, Any]:
-    """An interface as plain values; of transforms only formulas."""
-    layout, transforms = interface.layout, interface.transforms
-    result = layout.result
+    """An interface as plain values; of its encoding what is no Python function."""
     return {
         "n_outputs": interface.n_outputs,
         "variables": list(interface.variable_names),
+        **write_layout(interface.layout),
+        "transforms": interface.encoding.write(),
+    }
+
+
+def write_layout(layout: Layout) -> dict[str, Any]:
+    """How a block's call makes rows, as plain values."""
+    result = layout.result
+    return {
         "arguments": [
             {
                 "key": a.key,
@@ -50,28 +56,32 @@ def write_interface(interface: Interface) -> dict[str, Any]:
             "index": result.index,
             "cls": None if result.cls is None else f"{result.cls.__module__}:{result.cls.__qualname__}",
         },
-        "transforms": None if transforms is None else {"formulas": list(transforms.formulas)},
     }
 
 
-def read_interface(node: Node, known: Interface | None = None) -> Interface:
-    """An interface; ``known`` is one whose Python functions serve for transforms of the same names."""
+def read_interface(node: Node, functions: Mapping[str, Any] | None = None) -> Interface:
+    """An interface; ``functions`` are Python functions that serve for variables of the same names."""
+    layout = read_layout(node)
+    names = tuple(name.text() for name in node["variables"])
+    encoding = read_encoding(node.optional("transforms"), Around(names, layout.n_inputs, functions or {}))
+    try:
+        check_names(names, len(encoding.variable_names(layout.n_inputs)))
+    except InputError as error:
+        raise StateError(f"{node.path}.variables: {error}") from None
+    return Interface(layout, node["n_outputs"].integer(1, MAX_OUTPUTS), names, encoding)
+
+
+def read_layout(node: Node) -> Layout:
+    """How a block's call makes rows."""
     layout = Layout(
         tuple(_read_argument(a) for a in node["arguments"]),
         dict(_read_pair(pair) for pair in node["constants"]),
         node["complete"].flag(),
         _read_result(node["result"]),
     )
-    names = tuple(name.text() for name in node["variables"])
     if not layout.arguments:
         raise node["arguments"].fail("at least one argument")
-    formulas = node.optional("transforms")
-    transforms = None if formulas is None else _read_transforms(formulas["formulas"], names, layout.n_inputs, known)
-    try:
-        check_names(names, layout.n_inputs if transforms is None else len(transforms.items))
-    except InputError as error:
-        raise StateError(f"{node.path}.variables: {error}") from None
-    return Interface(layout, node["n_outputs"].integer(1, MAX_OUTPUTS), names, transforms)
+    return layout
 
 
 def _read_argument(node: Node) -> Argument:
@@ -168,39 +178,3 @@ def _read_device(node: Node) -> torch.device:
         return torch.device(node.text())
     except RuntimeError:
         raise node.fail("a device of torch's") from None
-
-
-def _read_transforms(node: Node, names: tuple[str, ...], n_inputs: int, known: Interface | None) -> Transforms:
-    given = known.transforms if known is not None else None
-    functions = {} if given is None else dict(zip(given.names, given.items, strict=True))
-    inputs = tuple(f"x{i}" for i in range(n_inputs))
-    formulas = list(node)
-    if not formulas or len(formulas) != len(names):
-        raise node.fail(f"one formula for each of {len(names)} variables")
-    items: list[Any] = []
-    for name, formula in zip(names, formulas, strict=True):
-        if formula.value is not None:
-            items.append(read_expr(formula, inputs))
-        else:
-            function = functions.get(name)
-            items.append(MissingTransform(name) if function is None or isinstance(function, Expr) else function)
-    return Transforms(names, tuple(items), n_inputs)
-
-
-class MissingTransform:
-    """Stands where a variable was made by a Python function, which a state_dict does not hold."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __call__(self, X: Any) -> Any:
-        raise InputError(
-            f"variable {self.name!r} was made by a Python function, which a state_dict does not hold. Write it as a "
-            f"formula, use SymbolicModel.save, or load the state into a block that was distilled with that function."
-        )
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, MissingTransform) and self.name == other.name
-
-    def __hash__(self) -> int:
-        return hash(self.name)

@@ -34,22 +34,33 @@ MAX_VALUES = 1_000_000
 # ---- the document as a whole
 
 
-def dumps(document: Mapping[str, Any], kind: str) -> bytes:
-    """The document as UTF-8 JSON, with its kind, schema and the versions that wrote it."""
+def dumps(document: Mapping[str, Any], kind: str, trusted: bool = False) -> bytes:
+    """The document as UTF-8 JSON, with its kind, schema and the versions that wrote it.
+
+    Args:
+        document: plain values.
+        kind: of document.
+        trusted: it will be read as such, however large it is.
+    """
     head = {"format": f"symtorch.{kind}", "schema": SCHEMA, "versions": versions()}
     data = json.dumps({**head, **document}, allow_nan=False, separators=(",", ":")).encode()
-    if reason := _too_large(data):
+    if not trusted and (reason := _too_large(data)):
         logger.warning("%s; it can be written, but is not read back as it is. Save the object with save().", reason)
     return data
 
 
-def loads(data: bytes, kind: str) -> Node:
+def loads(data: bytes, kind: str, trusted: bool = False) -> Node:
     """The document, where it is one of this kind and of a schema that we know.
+
+    Args:
+        data: of it.
+        kind: of document.
+        trusted: read it however large it is.
 
     Raises:
         StateError: says what is wrong with it.
     """
-    if reason := _too_large(data):
+    if not trusted and (reason := _too_large(data)):
         raise StateError(f"{reason}; that much is not read.")
     try:
         value = json.loads(data, parse_constant=_refuse)
@@ -152,6 +163,14 @@ class Node:
     def key(self) -> int | str:
         """The position or the name of an argument."""
         return self.text() if isinstance(self.value, str) else self.integer()
+
+
+def pair(node: Node) -> tuple[Node, Node]:
+    """The two members of a list of two."""
+    members = list(node)
+    if len(members) != 2:
+        raise node.fail("a pair")
+    return members[0], members[1]
 
 
 def _is_finite(value: float) -> bool:

@@ -17,8 +17,9 @@ from symtorch.engines.options import SearchOptions
 from symtorch.engines.pysr.pool import Run
 from symtorch.engines.pysr.results import Row, parse_equation
 from symtorch.engines.samples import Samples
-from symtorch.equations.expr import Constant, Expr
+from symtorch.equations.expr import Constant, Expr, evaluate
 from symtorch.equations.front import Equation, Front
+from symtorch.equations.r2 import unexplained
 from symtorch.errors import EngineError, ParseError
 
 logger = logging.getLogger("symtorch.engines.pysr")
@@ -72,12 +73,8 @@ class Judge:
         return self._losses[key]
 
     def _one_minus_r2(self, expr: Expr, output: int) -> float:
-        y, w = self._samples.Y[:, output], self._samples.weights
-        error = self._constant(output).predict(self._samples.X) - y
-        total = float(np.average(error**2, weights=w))
-        names = self._samples.variable_names
-        residual = Equation(expr, names, 1, 0.0).predict(self._samples.X) - y
-        return float(np.average(residual**2, weights=w)) / total if total > 0 else 0.0
+        predicted = evaluate(expr, self._samples.X)
+        return unexplained(self._samples.Y[:, output], predicted, self._samples.weights)
 
     def _constant(self, output: int) -> Equation:
         """The best constant: what there is before anything has been found."""
