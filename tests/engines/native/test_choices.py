@@ -130,3 +130,11 @@ def test_asked_laws_in_which_a_choice_is_only_a_part(law: Law) -> None:
     front = found(law, draw(0), True, 0, unary_operators=["relu", "square", "exp", "sin"])
     assert front.stop_reason == "exact"
     assert errors(front, law, draw(100, 4000)).max() < 1e-9
+
+
+@pytest.mark.parametrize("asked", [True, False], ids=["asked", "data"])
+@pytest.mark.parametrize("operator", ["max", "greater", "cond"])
+def test_a_choice_without_any_arithmetic(operator: str, asked: bool) -> None:
+    law = LAWS["kink"][0]  # out of reach: what comes is a front of approximations, not an error
+    front = found(law, draw(0, 200), asked, 0, binary_operators=[operator], unary_operators=["square"])
+    assert len(front) > 0

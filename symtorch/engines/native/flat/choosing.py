@@ -206,16 +206,12 @@ def _sums_of_kinks(table: Table, words: Choices, basis: list[Term], directions: 
             return
         u = _from(*places[0])
         kinks.append(u)
-        terms.append(table.term(_bare_kink(words, u)))
+        terms.append(table.term(normal.apply(_RELU, [u])))
         coefficients, now = _coefficients(table, terms)
         yield _written(table, words, basis, coefficients, kinks) if now <= table.worth else ()
         if now < _tuning().exact * table.scale or now > (1.0 - _tuning().in_vain) * left:
             return
         left = now
-
-
-def _bare_kink(words: Choices, u: Expr) -> Expr:
-    return words.positive_part(u)[0]
 
 
 def _written(
@@ -264,6 +260,7 @@ def _orientations(kinks: Sequence[tuple[float, Expr]], rest: Expr) -> list[tuple
 
 
 def _choices(table: Table, words: Choices, basis: list[Term], directions: list[Term], levels: int) -> Rounds:
+    """One round: choices between sums of the basis."""
     yield [expr for expr, _ in _pieces(table, words, basis, directions, levels)]
 
 
@@ -368,7 +365,7 @@ def _sums_of_oblique_kinks(table: Table, words: Choices, basis: list[Term], stop
         left = ranked[0][1]
         beams = _different([planes for planes, _ in ranked])[: _tuning().beam]
         exprs = [_linear(w[:-1], float(w[-1])) for w in beams[0]]
-        coefficients, _ = _coefficients(table, [*basis, *(table.term(_bare_kink(words, u)) for u in exprs)])
+        coefficients, _ = _coefficients(table, [*basis, *(table.term(normal.apply(_RELU, [u])) for u in exprs)])
         yield _written(table, words, basis, coefficients, exprs) if left <= table.worth else ()
         if left < _tuning().exact * table.scale:
             return
