@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -129,6 +129,13 @@ class Workbench:
 
     # ---- what the stages share
 
+    def _in_turn(self, outputs: Sequence[int]) -> Iterator[tuple[int, Callable[[], bool]]]:
+        """The outputs, each with a checkpoint for its share of the time that is left."""
+        for i, k in enumerate(outputs):
+            if self.watch.checkpoint():
+                return
+            yield k, self.watch.share(len(outputs) - i)
+
     def bank(self, large: bool) -> Bank:
         """The building blocks, made when they are first wanted."""
         if large not in self._banks:
@@ -171,11 +178,12 @@ class Workbench:
     def start(self) -> None:
         """What needs no search: a constant, the inputs, lines through them."""
         inputs = [Variable(i) for i in range(self.X.shape[1])]
-        for archive in self.archives:
+        for k, stop in self._in_turn(range(len(self.archives))):
+            archive = self.archives[k]
             mean = float(np.mean(archive.rows.y))
             archive.offer(Constant(mean))
             lines = [normal.add([Constant(mean), normal.multiply([Constant(0.5), x])]) for x in inputs]
-            archive.consider([*inputs, *lines], self.watch.checkpoint)
+            archive.consider([*inputs, *lines], stop)
 
     def guess(self, large: bool) -> None:
         """One or two expressions of the bank in an outermost function."""
@@ -191,14 +199,11 @@ class Workbench:
         self._guess(imperfect, self.bank(False), tuning.sketch_partners, tuning.sketch_size, tuning.sketch_guesses)
 
     def _guess(self, outputs: Sequence[int], bank: Bank, n_partners: int, limit: int, most: int) -> None:
-        stop = self.watch.checkpoint
-        for k in outputs:
+        for k, stop in self._in_turn(outputs):
             archive = self.archives[k]
             y, weights = self._at_bank(archive.rows.y), self._scan_weights(archive)
             guesses = first_guesses(bank, y, weights, n_partners, limit, stop, self.tuning.guesses_per_size, most)
             archive.consider(guesses, stop)
-            if stop():
-                return
 
     def choose(self, rounds: int | None) -> None:
         """Steps, choices and kinks across the inputs, between what needs no search.
@@ -248,31 +253,31 @@ class Workbench:
     def pursue(self) -> None:
         """Several terms under one function, behind a factor."""
         bank = self.bank(False)
-        for k in self.open:
+        for k, stop in self._in_turn(self.open):
             archive = self.archives[k]
             factors = likely_factors(bank, self.X, archive.rows.y, self._bank_rows)
             values = [evaluate(factor, self._at_bank(self.X)) for factor in factors]
             y, weights = self._at_bank(archive.rows.y), self._scan_weights(archive)
-            found = pursue(bank, y, weights, factors, values, bank.n_unit, self.watch.checkpoint)
-            archive.consider(found, self.watch.checkpoint)
+            found = pursue(bank, y, weights, factors, values, bank.n_unit, stop)
+            archive.consider(found, stop)
 
     def refine(self, large: bool) -> None:
         """Something put in or instead, at every place of the best expressions."""
         bank = self.bank(large)
-        for k in self.open:
+        for k, stop in self._in_turn(self.open):
             archive = self.archives[k]
             columns = tuple(self._at_bank(column) for column in archive.rows.columns)
             y, weights = self._at_bank(archive.rows.y), self._scan_weights(archive)
-            found = refine(archive, bank, columns, y, weights, bank.n_unit, self.watch.checkpoint)
-            archive.consider(found, self.watch.checkpoint)
+            found = refine(archive, bank, columns, y, weights, bank.n_unit, stop)
+            archive.consider(found, stop)
 
     def add_constants(self) -> None:
         """One more constant at every place of the most accurate expressions."""
-        for k in self.open:
+        for k, stop in self._in_turn(self.open):
             archive = self.archives[k]
             best = sorted(archive.front.values(), key=lambda c: c.loss)[: self.tuning.enlarged]
             found = [more for candidate in best for more in with_more_constants(candidate.expr)]
-            archive.consider(found, self.watch.checkpoint, self.tuning.enlarged_steps)
+            archive.consider(found, stop, self.tuning.enlarged_steps)
 
     def exchange(self) -> None:
         """Sums of the terms that all outputs have found."""
@@ -281,16 +286,16 @@ class Workbench:
 
     def mutate(self) -> None:
         """One operator, exponent or node of a few good expressions changed."""
-        for k in self.open:
+        for k, stop in self._in_turn(self.open):
             archive = self.archives[k]
             for turn in range(self.tuning.mutated):
-                if self.done(k) or self.watch.checkpoint():
+                if self.done(k) or stop():
                     break
                 shape = self._to_mutate(archive, large=turn % 3 == 2)
                 if shape is not None:
                     archive.mutated.add(shape)
                     found = neighbours(archive.found[shape].expr, self.words)
-                    archive.consider(found, self.watch.checkpoint, self.tuning.mutated_steps)
+                    archive.consider(found, stop, self.tuning.mutated_steps)
 
     def _to_mutate(self, archive: Archive, large: bool) -> str | None:
         """The shape of the best expression that has not been mutated yet.

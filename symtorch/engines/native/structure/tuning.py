@@ -65,8 +65,8 @@ class StructureTuning:
         visible: the loss of a law may exceed the floor by this factor: an error that keeps the structure
             doesn't show in tests of the structure.
         seen: the loss of a law may exceed by this factor what the steps that led to it see of the teacher's error.
-            Behind networks that have learned the twenty held-out laws of ``benchmarks/problems.py`` these see 0.5 to
-            2 times the error in nineteen cases, and the loss of the right law is 0.9 to 1.8 times the error.
+            Behind networks that have learned twenty-two laws of ``benchmarks/problems.py`` these see 0.5 to 2.3 times
+            the error in eighteen cases, and the loss of the right law is 0.9 to 1.8 times the error.
         visible_piece: as ``visible``, early in the flat search for a piece.
         slow: fall of log(loss) per unit of complexity that fitting a teacher's error brings, at most.
         slow_start: fall of log(loss) that is never enough to doubt a law: two losses within a factor of two.
@@ -77,6 +77,7 @@ class StructureTuning:
         price_per_input: pieces that a piece of several inputs counts as, per input, if it remains without a law. It
             is as dear as the flat search of the whole, and other plans mostly end at the same piece.
         answered: share of the points of a piece that must have an answer.
+        visible_late: as ``visible``, once the flat search on the samples themselves has found nothing better.
         seen_late: as ``seen``, once the flat search on the samples themselves has found nothing better: an error of
             functions of one input is what no identity sees.
         kept: a law counts as kept by the user's operators if it loses at most this many times more on the samples.
@@ -155,6 +156,7 @@ class StructureTuning:
     combinations: int = 24
     most_noise: float = 3e-2
     visible: float = 60.0
+    visible_late: float = 600.0
     seen: float = 2.0
     visible_piece: float = 10.0
     slow: float = 0.2
