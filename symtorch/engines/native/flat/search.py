@@ -93,7 +93,7 @@ class FlatSearch:
         """
         try:
             self._judge(enough, Phase.OFFERED)
-            stages = schedule(self.budget.rounds, len(self.archives))
+            stages = schedule(self.budget.rounds, len(self.archives), self._bench.choices.kinks)
             for number, stage in enumerate(stages, 1):
                 if not self.open or self.watch.checkpoint():
                     break
