@@ -66,7 +66,8 @@ def own_equation(
             expr = refit(expr, X, y)
         error = float(np.mean((evaluate(expr, X) - y) ** 2))
         loss = error if math.isfinite(error) else math.inf
-    return Equation(expr, names, size(expr) if complexity is None else complexity, loss)
+    own = Equation(expr, names, size(expr) if complexity is None else complexity, loss)
+    return own.with_errors(X, y) if data is not None and refit_constants else own
 
 
 def check_output(output: int, n_outputs: int) -> None:

@@ -23,7 +23,7 @@ from symtorch.equations.front import Equation, Front, Fronts
 from symtorch.errors import InputError
 from symtorch.local.neighbourhood import Neighbourhood
 from symtorch.surrogate.encodings import Encoding, Fit, Identity, Transform, Transforms, check_transforms
-from symtorch.surrogate.fidelity import judged
+from symtorch.surrogate.fidelity import judged, with_errors
 from symtorch.surrogate.interface import Interface
 
 
@@ -185,6 +185,8 @@ def distill(
     if to_search:
         fronts |= zip(to_search, engine.search(train.outputs(to_search), plan.options, progress), strict=True)
     found = Fronts({i: judged(fronts[i], held_out, i) for i in wanted})
+    if plan.options.squared_error:
+        found = Fronts({i: with_errors(front, train, i) for i, front in found.items()})
     engine.keep(found)
     return found
 

@@ -153,6 +153,11 @@ class SearchOptions:
         found += [operator(spec, 1, self.extra_sympy_mappings) for spec in self.unary_operators]
         return {op.name: op for op in found}
 
+    @property
+    def squared_error(self) -> bool:
+        """Whether the loss is the squared error."""
+        return self.elementwise_loss is None or self.elementwise_loss.strip() in ("L2DistLoss()", "L2DistLoss")
+
     def for_inputs(self, columns: Sequence[int], n_inputs: int) -> SearchOptions:
         """The same search space over these columns only, of so many inputs, numbered anew."""
         costs = self.complexity_of_variables

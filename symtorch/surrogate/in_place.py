@@ -115,7 +115,7 @@ class InPlace(Surrogate):
         mine = [now[k] for k in self.own[output]]
         if mine == constants(equation.expr) or not all(map(math.isfinite, mine)):
             return equation
-        return replace(equation, expr=with_constants(equation.expr, mine), source="")
+        return replace(equation, expr=with_constants(equation.expr, mine), source="", standard_errors=None)
 
     def trained(self) -> list[Expr] | None:
         """The trees of all outputs, where training has changed a constant of any; None where it has not."""

@@ -1,0 +1,54 @@
+"""What a request makes of what the engine has found."""
+
+import numpy as np
+import pytest
+
+from symtorch import SymbolicModel
+
+X = np.random.default_rng(0).uniform(1.0, 3.0, size=(400, 2))
+NOISE = 0.02 * np.random.default_rng(1).normal(size=400)
+
+
+def noisy(x):
+    """Of the very rows of X, noise and all."""
+    return 1.974 * x[:, 0] * x[:, 1] + NOISE[: len(x)]
+
+
+def distilled(**options):
+    block = SymbolicModel(noisy, "noisy")
+    params = {"random_state": 0, "maxsize": 9, "niterations": 1, **options}
+    block.distill(X, sr_params=params, engine="native", held_out=0.0)
+    return block
+
+
+def test_the_pick_has_error_bars_from_the_rows_that_were_searched():
+    block = distilled()
+    picked, expected = block.equation(0), block.equation(0).with_errors(X, noisy(X))
+    assert picked == expected
+    (factor,) = [c for c in picked.constants if c.standard_error is not None]
+    assert abs(factor.value - 1.974) < 3 * factor.standard_error
+    assert factor.standard_error == pytest.approx(0.02 / np.linalg.norm(X[:, 0] * X[:, 1]), rel=0.1)
+
+
+def test_errors_are_saved_and_go_when_constants_are_trained():
+    block = distilled()
+    other = SymbolicModel(noisy, "noisy")
+    other.load_state_dict(block.state_dict())
+    assert other.equation(0).constants == block.equation(0).constants
+    block.switch_to_symbolic()
+    assert block.equation(0).constants == other.equation(0).constants
+    block.trainable_constants()[0].data.mul_(1.1)
+    assert {c.standard_error for c in block.equation(0).constants} == {None}
+
+
+def test_other_losses_than_the_squared_one_have_no_errors_of_least_squares():
+    assert distilled(elementwise_loss="HuberLoss(0.1)").equation(0).standard_errors is None
+
+
+def test_a_formula_that_is_refitted_has_errors():
+    block = SymbolicModel(lambda x: 1.974 * x[:, 0] * x[:, 1], "exact")
+    block.distill(X, sr_params={"random_state": 0, "maxsize": 5, "niterations": 1}, engine="native")
+    (factor,) = block.set_equation(0, "1.5*x0*x1", refit_constants=True).constants
+    assert abs(factor.value - 1.974) < 1e-6
+    assert 0.0 < factor.standard_error < 1e-6
+    assert block.set_equation(0, "1.51*x0*x1").standard_errors is None
