@@ -57,7 +57,8 @@ class SearchOptions:
         timeout_in_seconds: a ceiling on the time, wall clock; the front found by then is returned.
         early_stop_condition: stop once the loss is below this.
         parsimony: added to the loss per unit of complexity when candidates are compared.
-        elementwise_loss: None or "L2DistLoss()" for squared errors, or another of PySR's losses.
+        elementwise_loss: None or "L2DistLoss()" for squared errors, or another of PySR's losses; for the native engine
+            also a function (prediction, target) of tensors (n,) to the loss of each row, (n,).
         model_selection: which equation of the front is the default pick.
         random_state: seed; None for a fresh one.
         verbosity: 0 for silence.
@@ -84,7 +85,7 @@ class SearchOptions:
     timeout_in_seconds: float | None = None
     early_stop_condition: float | str | None = None
     parsimony: float = 0.0
-    elementwise_loss: str | None = None
+    elementwise_loss: str | Callable[[Any, Any], Any] | None = None
     model_selection: str = "law"
     random_state: int | None = None
     verbosity: int = 1
@@ -156,7 +157,8 @@ class SearchOptions:
     @property
     def squared_error(self) -> bool:
         """Whether the loss is the squared error."""
-        return self.elementwise_loss is None or self.elementwise_loss.strip() in ("L2DistLoss()", "L2DistLoss")
+        loss = self.elementwise_loss
+        return loss is None or (isinstance(loss, str) and loss.strip() in ("L2DistLoss()", "L2DistLoss"))
 
     def for_inputs(self, columns: Sequence[int], n_inputs: int) -> SearchOptions:
         """The same search space over these columns only, of so many inputs, numbered anew."""
@@ -299,6 +301,12 @@ def _batching(key: str, value: Any) -> bool | str:
     return value
 
 
+def _loss(key: str, value: Any) -> Any:
+    if value is not None and not isinstance(value, str) and not callable(value):
+        raise _fail(key, value, "the name or the Julia text of a loss, a function (prediction, target), or None")
+    return value
+
+
 def _guesses(key: str, value: Any) -> tuple[Any, ...] | None:
     if value is None:
         return None
@@ -324,7 +332,7 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "timeout_in_seconds": _number(float, 0, "seconds, or None", optional=True),
     "early_stop_condition": _instance((int, float, str), "a loss to stop at, or None"),
     "parsimony": _number(float, 0, "a number of at least 0"),
-    "elementwise_loss": _instance(str, "the name or the Julia text of a loss, or None"),
+    "elementwise_loss": _loss,
     "model_selection": _selection,
     "random_state": _number(int, 0, "a seed: an integer of at least 0, or None", optional=True),
     "verbosity": _number(int, 0, "an integer of at least 0"),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from symtorch import SymbolicModel
+from symtorch import OptionError, SymbolicModel
 
 X = np.random.default_rng(0).uniform(1.0, 3.0, size=(400, 2))
 NOISE = 0.02 * np.random.default_rng(1).normal(size=400)
@@ -52,3 +52,22 @@ def test_a_formula_that_is_refitted_has_errors():
     assert abs(factor.value - 1.974) < 1e-6
     assert 0.0 < factor.standard_error < 1e-6
     assert block.set_equation(0, "1.51*x0*x1").standard_errors is None
+
+
+def absolute(prediction, target):
+    return (prediction - target).abs()
+
+
+def test_a_loss_in_python_finds_what_its_name_finds_and_is_saved_by_name():
+    own, named = distilled(elementwise_loss=absolute), distilled(elementwise_loss="L1DistLoss()")
+    assert own.equation(0).loss == pytest.approx(named.equation(0).loss, rel=1e-3)
+    assert own.equation(0).standard_errors is None
+    state = bytes(own.state_dict()["_extra_state"].tolist()).decode()
+    assert "<function absolute>" in state
+
+
+def test_a_loss_that_is_none_is_refused_before_any_data_is_moved():
+    with pytest.raises(OptionError, match="not least where"):
+        distilled(elementwise_loss=lambda prediction, target: target - prediction)
+    with pytest.raises(OptionError, match="elementwise_loss"):
+        distilled(elementwise_loss=3)
