@@ -136,7 +136,7 @@ def weigh(document: Any, n_bytes: int) -> tuple[Budget, str]:
 
 def _objects(document: Any) -> Iterator[Mapping[str, Any] | None]:
     """Every object of a document, the outer ones first; None where it is nested too deep."""
-    level = [document] if isinstance(document, (dict, list)) else []
+    level: list[Any] = [document] if isinstance(document, (dict, list)) else []
     for _ in range(MAX_LEVELS):
         below: list[Any] = []
         for value in level:

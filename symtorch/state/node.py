@@ -91,7 +91,7 @@ def versions() -> dict[str, str]:
 class Node:
     """A value of the document and the way to it; reading it as what it must be, or a StateError."""
 
-    __slots__ = ("budget", "value", "_key", "_parent")
+    __slots__ = ("_key", "_parent", "budget", "value")
 
     def __init__(self, value: Any, key: str, parent: Node | None = None, budget: Budget | None = None) -> None:
         self.value = value

@@ -162,7 +162,7 @@ def sums(*n_terms: int, of: str = "a") -> str:
 
 
 ARGUMENT = DOCUMENT["global"]["interface"]["arguments"][0]
-DEEP = {"a": [1]}
+DEEP: Any = {"a": [1]}
 for _ in range(400):
     DEEP = {"a": [DEEP]}
 
