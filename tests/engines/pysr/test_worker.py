@@ -345,7 +345,7 @@ def test_a_hall_of_fame_of_endless_lines_is_refused(tmp_path):
 
 
 def test_an_output_whose_hall_of_fame_is_refused_takes_no_other_with_it():
-    with pytest.raises(EngineError, match="output 0: hall_of_fame.csv") as caught:
+    with pytest.raises(EngineError, match=r"output 0: hall_of_fame\.csv") as caught:
         engine("flood_of_two").search(samples(2), options())
     assert [front is None for front in caught.value.fronts] == [True, False]
 
