@@ -19,6 +19,7 @@ from symtorch.capture import Captured, call_plain, capture, fingerprint
 from symtorch.codegen.export import check_form, export
 from symtorch.distillation import formulas
 from symtorch.distillation.plan import Plan
+from symtorch.distillation.plan import distill as plan_distill
 from symtorch.engines.base import Engine, ProgressCallback
 from symtorch.engines.options import DEFAULT_SR_PARAMS
 from symtorch.equations.front import Equation, Front
@@ -221,10 +222,11 @@ class SymbolicModel(LegacyNames, nn.Module):
         show = plan.options.progress and plan.options.verbosity > 0 if progress is None else progress is True
         with display.progress_bar(self.block_name, show) as bar:
             active = interface.encoding.needed(self._kept_outputs(interface.n_outputs))
-            journal = plan.journal(
+            engine = plan.journalled(
                 self._own_name if name is None else name, interface, "" if around is None else "_local"
             )
-            fronts = plan.run(samples, progress if callable(progress) else bar, active, held_out, journal)
+            report = progress if callable(progress) else bar
+            fronts = plan_distill(plan, samples, engine, report, active, held_out)
         kind = _kind(around is not None)
         before = self._findings(kind)
         found = before.with_fronts(fronts, interface, samples, write_options(plan.options.given))

@@ -6,13 +6,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from symtorch.capture import Captured
+from symtorch.distillation.journal import Journalled
 from symtorch.engines.base import Engine, ProgressCallback
 from symtorch.engines.options import SearchOptions
 from symtorch.engines.registry import resolve
@@ -24,11 +25,6 @@ from symtorch.local.neighbourhood import Neighbourhood
 from symtorch.surrogate.encodings import Encoding, Fit, Identity, Transform, Transforms, check_transforms
 from symtorch.surrogate.fidelity import judged
 from symtorch.surrogate.interface import Interface
-
-if TYPE_CHECKING:
-    from symtorch.distillation.journal import Journal
-
-FIT_PARAMS = ("variable_names", "weights")
 
 
 @dataclass(frozen=True)
@@ -56,21 +52,21 @@ class Plan:
         variable_transforms: Sequence[Transform] | Mapping[str, Transform] | None = None,
         sr_params: Mapping[str, Any] | None = None,
         fit_params: Mapping[str, Any] | None = None,
-        engine: str | Engine = "auto",
+        engine: str | Engine | Any = "auto",
         held_out: float = 0.2,
         save_path: str | Path | None = None,
         resume: bool = False,
         encoding: Encoding | Fit | None = None,
     ) -> Plan:
         """Check everything that can be checked without data."""
-        options = SearchOptions.from_params(sr_params)
+        chosen = resolve(engine)
+        options = SearchOptions.from_params(sr_params, chosen.parameters)
         fit = dict(fit_params or {})
         names = fit.pop("variable_names", None)
         weights = fit.pop("weights", None)
-        chosen = _with_fit_params(resolve(engine), fit)
-        check = getattr(chosen, "check", None)
-        if check is not None:
-            check(options)
+        if fit:  # what the engine alone understands
+            chosen = chosen.bind(fit_params=fit)
+        chosen.check(options)
         if isinstance(variable_transforms, Mapping) and names is not None:
             raise InputError("variable_transforms given by name and variable_names too; give the names once.")
         fit_encoding = _encoding_of(variable_transforms, names, encoding)
@@ -149,46 +145,48 @@ class Plan:
             raise InputError(f"output_dim {self.output_dim} has been pruned and is zero; there are {list(active)}.")
         return [self.output_dim]
 
-    def journal(self, name: str, interface: Interface, suffix: str = "") -> Journal | None:
-        """Where the fronts of the block of this name are kept while they improve."""
-        from symtorch.distillation.journal import Journal
-
-        if self.save_path is None:
-            return None
-        folder = self.save_path / re.sub(r"[^\w.-]+", "_", name).strip(".")
-        return Journal(folder, interface, suffix, self.resume)
-
-    def run(
-        self,
-        samples: Samples,
-        progress: ProgressCallback | None,
-        active: Sequence[int] | None = None,
-        held_out: Samples | None = None,
-        journal: Journal | None = None,
-    ) -> dict[int, Front]:
-        """Search, and judge what was found on rows that were held out.
+    def journalled(self, name: str, interface: Interface, suffix: str = "") -> Engine:
+        """The engine, keeping the fronts of the block of this name in ``save_path``, if there is one.
 
         Args:
-            active: outputs that pruning has kept; None for all.
-            held_out: the rows to judge by; None to take a part of the samples.
-            journal: keeps the fronts on disk while they improve; None for nowhere.
+            interface: what the fronts' variables are.
+            suffix: tells apart kinds of distillation of one block.
         """
-        wanted = self.outputs(samples.n_outputs, active)
-        train = samples
-        if held_out is None and self.held_out:
-            train, held_out = samples.split(self.held_out, seed=self.seed)
-        fronts = {i: _constant_front(train, i, self.options) for i in wanted if _is_constant(train.Y[:, i])}
-        to_search = [i for i in wanted if i not in fronts]
-        if to_search and journal is not None:
-            fronts |= journal.search(self.engine, train, self.options, to_search, progress)
-        elif to_search:
-            found = self.engine.search(train.outputs(to_search), self.options, progress)
-            fronts |= dict(zip(to_search, found, strict=True))
-        fronts = Fronts({i: judged(fronts[i], held_out, i) for i in wanted})
-        if journal is not None:
-            for i, front in fronts.items():
-                journal.write(i, front, journal.is_final(front))
-        return fronts
+        if self.save_path is None:
+            return self.engine
+        folder = self.save_path / re.sub(r"[^\w.-]+", "_", name).strip(".")
+        return Journalled(self.engine, folder, interface, suffix, self.resume)
+
+
+def distill(
+    plan: Plan,
+    samples: Samples,
+    engine: Engine,
+    progress: ProgressCallback | None = None,
+    active: Sequence[int] | None = None,
+    held_out: Samples | None = None,
+) -> dict[int, Front]:
+    """Search, and judge what was found on rows that were held out.
+
+    Args:
+        engine: that of the plan, or one around it.
+        active: outputs that pruning has kept; None for all.
+        held_out: the rows to judge by; None to take a part of the samples.
+
+    Returns:
+        {output: Front} of the outputs that the plan asks for.
+    """
+    wanted = plan.outputs(samples.n_outputs, active)
+    train = samples
+    if held_out is None and plan.held_out:
+        train, held_out = samples.split(plan.held_out, seed=plan.seed)
+    fronts = {i: _constant_front(train, i, plan.options) for i in wanted if _is_constant(train.Y[:, i])}
+    to_search = [i for i in wanted if i not in fronts]
+    if to_search:
+        fronts |= zip(to_search, engine.search(train.outputs(to_search), plan.options, progress), strict=True)
+    found = Fronts({i: judged(fronts[i], held_out, i) for i in wanted})
+    engine.keep(found)
+    return found
 
 
 def _encoding_of(
@@ -222,19 +220,6 @@ def _usable(save_path: str | Path | None, resume: bool) -> Path | None:
     except OSError as error:
         raise InputError(f"save_path {str(save_path)!r} can't be made a folder: {error}.") from error
     return folder
-
-
-def _with_fit_params(engine: Engine, fit_params: Mapping[str, Any]) -> Engine:
-    """The engine with what it alone understands of the fit parameters (PySR: X_units, y_units, ...)."""
-    if not fit_params:
-        return engine
-    bind = getattr(engine, "bind", None)
-    if bind is None:
-        raise InputError(
-            f"fit_params {list(fit_params)} are not known to engine {engine.name!r}; expected "
-            f"{' and '.join(map(repr, FIT_PARAMS))}. engine='pysr' takes all of PySR's."
-        )
-    return bind(fit_params=fit_params)
 
 
 def _is_constant(y: np.ndarray) -> bool:

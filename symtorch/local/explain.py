@@ -169,8 +169,9 @@ def explain(
     Raises:
         InputError: arguments that can't be used.
     """
-    options = SearchOptions.from_params({**DEFAULT_LOCAL_PARAMS, "random_state": seed, **(sr_params or {})})
     chosen_engine = None if engine is None else resolve(engine)
+    params = {**DEFAULT_LOCAL_PARAMS, "random_state": seed, **(sr_params or {})}
+    options = SearchOptions.from_params(params, () if chosen_engine is None else chosen_engine.parameters)
     if n_neighbors < 2:
         raise InputError(f"n_neighbors is {n_neighbors!r}; expected an integer of at least 2.")
     if isinstance(max_terms, bool) or not isinstance(max_terms, (int, np.integer)) or max_terms < 0:

@@ -6,6 +6,7 @@ from itertools import combinations_with_replacement
 
 import numpy as np
 
+from symtorch.engines.native.fitting.selection import forward_selection
 from symtorch.equations.expr import Call, Constant, Expr, Variable
 from symtorch.equations.operators import OPERATORS
 
@@ -21,8 +22,7 @@ def sparse_polynomials(
 ) -> list[tuple[tuple[Term, ...], np.ndarray]]:
     """Weighted least-squares fits of 0, 1, 2, ... terms, each the last one plus the term that explains most.
 
-    Orthogonal least squares (Chen, Billings & Luo, Int. J. Control 50, 1989) over the columns of X and
-    the products of two of them.
+    Over the columns of X and the products of two of them.
 
     Args:
         X: (n_rows, n_inputs).
@@ -43,21 +43,9 @@ def sparse_polynomials(
     center = root**2 @ columns
     A = (columns - center) * root[:, None]
     target = (y - root**2 @ y) * root
-    chosen: list[int] = []
     fits: list[tuple[tuple[Term, ...], np.ndarray]] = [((), np.array([root**2 @ y]))]
-    Q, residual = A.copy(), target.copy()
-    norms = np.maximum((A**2).sum(axis=0), 1e-300)
-    for _ in range(min(max_terms, len(terms), len(y) // 4)):
-        power = (Q**2).sum(axis=0)
-        # What is left of a column that the chosen ones explain is rounding error.
-        gain = np.where(power > 1e-8 * norms, (residual @ Q) ** 2 / np.maximum(power, 1e-300), 0.0)
-        best = int(gain.argmax())
-        if gain[best] <= 1e-9 * max(target @ target, 1e-300):
-            break
-        chosen.append(best)
-        q = Q[:, best] / np.sqrt(power[best])
-        residual = residual - q * (q @ residual)
-        Q = Q - np.outer(q, q @ Q)
+    most = min(max_terms, len(y) // 4)
+    for chosen in forward_selection(A, target, most, least_of_all=1e-9, independent=1e-4):
         picked = tuple(terms[i] for i in chosen)
         factors = np.array([np.prod(scale[list(term)]) for term in picked])
         c = np.linalg.lstsq(A[:, chosen], target, rcond=None)[0]

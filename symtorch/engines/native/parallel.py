@@ -1,13 +1,13 @@
-"""Parts of a search in other processes, by joblib: on the cores of this machine, or on a cluster.
+"""Tasks of a search in other processes, by joblib: on the cores of this machine, or on a cluster.
 
     with joblib.parallel_config("loky", n_jobs=8):    # or "dask", within a dask.distributed.Client
         block.distill(...)
 
-What is sent is data: the rows that a part fits to, the search space as text, the seed. The teacher, the
+What is sent is data: the rows that a task is fitted to, the search space as text, the seed. The teacher, the
 user's network with whatever hangs on it, goes along as a copy on the CPU if there is one that answers as
-the original does; else this process asks it, before the parts are sent off, and sends the laws.
+the original does; else this process asks it, before the tasks are sent off, and sends the laws.
 
-What comes back is the front of every output. While they work, parts on this machine leave what they have
+What comes back is the front of every output. While they work, workers on this machine leave what they have
 in a folder (:class:`Mailbox`), so that nothing is lost when the user interrupts the search or a worker
 dies: what a lost worker had not finished is searched in this process, from what it had.
 """
@@ -32,7 +32,9 @@ import joblib
 import numpy as np
 import torch
 
-from symtorch.engines.native.task import Found, Part, Share, Task, one_thread
+from symtorch.engines.native.hardware import one_thread
+from symtorch.engines.native.runner import Runner
+from symtorch.engines.native.task import Found, Task, TeacherView
 from symtorch.engines.options import SearchOptions
 from symtorch.engines.samples import Samples, Teacher
 from symtorch.equations.expr import Call, Expr, to_text, transform
@@ -42,10 +44,9 @@ logger = logging.getLogger("symtorch.engines.native")
 _LARGEST_TEACHER = 1 << 28
 """Bytes of a pickled teacher above which it isn't sent."""
 _COMPARED = 32
+"""Rows on which the answers of a copy are compared with the teacher's."""
 _GRACE = 60.0
 """Seconds after the time limit in which workers that keep it must have started and be back."""
-_PULSE = 1.0
-"""Seconds between two looks into the mailbox."""
 
 
 def search_in_workers(
@@ -90,7 +91,7 @@ def _collect(packets: Sequence[Packet], returned: Callable[[int, Found], None], 
     """Have the packets searched; ends early, with a warning in the log, if a worker is lost.
 
     Args:
-        patience: seconds after which a part is given up, or None.
+        patience: seconds after which a task is given up, or None.
     """
     calls = [joblib.delayed(_search)(packet) for packet in packets]
     settings: dict[str, Any] = {"batch_size": 1, "pre_dispatch": "all", "max_nbytes": None, "timeout": patience}
@@ -144,7 +145,7 @@ class Packet:
 
     number: int
     task: Task
-    view: Share | None
+    view: TeacherView | None
     teacher: bytes | None
     limit: Limit | None
     box: Mailbox
@@ -159,10 +160,10 @@ def _search(packet: Packet) -> tuple[int, Found | str]:
             teacher = replace(view, whole=pickle.loads(packet.teacher))
             task = replace(task, fitted=replace(task.fitted, teacher=teacher))
         seconds = None if packet.limit is None else packet.limit.seconds_left()
-        part = Part(task, seconds)
+        runner = Runner(task, seconds, news=packet.box.slot(packet.number))
         with one_thread():
-            part.run(packet.box.pulse(packet.number, part))
-        return packet.number, part.found()
+            runner.run()
+        return packet.number, runner.found()
     except Exception as error:  # it must not take the other workers along
         return packet.number, _named(error)
 
@@ -179,7 +180,7 @@ def _packed(
     for number, task in enumerate(tasks):
         view = None
         if teacher is not None:
-            assert isinstance(task.fitted.teacher, Share)
+            assert isinstance(task.fitted.teacher, TeacherView)
             view = replace(task.fitted.teacher, whole=_nobody)
         plain = replace(task, fitted=replace(task.fitted, teacher=None), options=_plain(task.options))
         packets.append(Packet(number, plain, view, teacher, limit, box))
@@ -189,11 +190,11 @@ def _packed(
 def _asked_here(number: int, task: Task, left: Callable[[], float | None], n_tasks: int, box: Mailbox) -> Task:
     """The task with the laws that asking its teacher brings."""
     total = left()
-    part = Part(task, None if total is None else total / (n_tasks - number))
+    runner = Runner(task, None if total is None else total / (n_tasks - number))
     try:
-        return replace(task, laws=part.ask())
+        return replace(task, laws=runner.ask())
     finally:
-        box.post(number, part.found())
+        box.post(number, runner.found())
 
 
 def _nobody(X: np.ndarray) -> np.ndarray:
@@ -271,7 +272,7 @@ def _dumps(teacher: Teacher) -> bytes:
     return file.getvalue()
 
 
-# ---- time, and news from parts under way
+# ---- time, and news from tasks under way
 
 
 @dataclass(frozen=True)
@@ -279,7 +280,7 @@ class Limit:
     """A time limit that also another process can keep.
 
     Attributes:
-        seconds: for one part.
+        seconds: for one task.
         end: of the whole search, by the clock of ``machine``; elsewhere clocks may differ.
     """
 
@@ -289,11 +290,11 @@ class Limit:
 
     @classmethod
     def now(cls, seconds: float, n_in_turn: int) -> Limit:
-        """A limit for parts of which each worker does ``n_in_turn``."""
+        """A limit for tasks of which each worker does ``n_in_turn``."""
         return cls(seconds / n_in_turn, time.time() + seconds, platform.node())
 
     def seconds_left(self) -> float:
-        """What a part that starts now may take."""
+        """What a task that starts now may take."""
         if platform.node() != self.machine:
             return self.seconds
         return max(0.0, min(self.seconds, self.end - time.time()))
@@ -301,7 +302,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class Mailbox:
-    """A folder where parts on this machine leave what they have; once it is gone they end.
+    """A folder where workers on this machine leave what they have; once it is gone they end.
 
     On other machines there is no such folder: they send nothing and work to the end.
     """
@@ -340,23 +341,16 @@ class Mailbox:
             return None
         return found
 
-    def pulse(self, number: int, part: Part) -> Callable[[], None] | None:
-        """For :class:`.Part`: leaves what the part has, and interrupts it once the mailbox is closed."""
-        if not self.folder.exists():
-            return None
-        last = time.monotonic()
+    def slot(self, number: int) -> Callable[[Found], None] | None:
+        """Takes what a task has found so far, and interrupts it once the mailbox is closed; None elsewhere."""
 
-        def beat() -> None:
-            nonlocal last
-            if time.monotonic() - last < _PULSE:
-                return
+        def put(found: Found) -> None:
             try:
-                self.post(number, part.found())
+                self.post(number, found)
             except FileNotFoundError:
                 raise KeyboardInterrupt from None
-            last = time.monotonic()
 
-        return beat
+        return put if self.folder.exists() else None
 
     def _path(self, number: int) -> Path:
         return self.folder / str(number)

@@ -105,7 +105,7 @@ class Judge:
             snapshot = list(runs)
             finished = tuple(i for i, run in enumerate(runs) if run.reason in ("budget", "converged"))
             done = round(1000 * sum(shares))
-            progress(Progress("pysr", None, done, total, losses, lambda: self._so_far(snapshot), finished))
+            progress(Progress("pysr", done, total, losses, lambda: self._so_far(snapshot), finished))
 
         return report
 

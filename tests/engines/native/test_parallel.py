@@ -26,7 +26,8 @@ from symtorch import SymbolicModel
 from symtorch.engines.base import Progress
 from symtorch.engines.native import NativeEngine
 from symtorch.engines.native.parallel import Limit, Mailbox, _dumps, portable
-from symtorch.engines.native.task import Found, Part, one_thread
+from symtorch.engines.native.runner import Runner
+from symtorch.engines.native.task import Found
 from symtorch.engines.options import SearchOptions
 from symtorch.engines.samples import Samples, Teacher
 from symtorch.equations.expr import Variable, variables
@@ -319,14 +320,14 @@ def test_what_a_lost_worker_had_to_do_is_done_here(
 def test_what_fails_here_too_does_not_take_the_others_along(
     alone: list[Front], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = Part.run
+    run = Runner.run
 
-    def broken(self: Part, pulse: Any = None) -> None:
+    def broken(self: Runner) -> None:
         if 1 in self.task.outputs:
             raise FloatingPointError("no number")
-        run(self, pulse)
+        run(self)
 
-    monkeypatch.setattr(Part, "run", broken)
+    monkeypatch.setattr(Runner, "run", broken)
     with in_two("threading"), pytest.raises(EngineError, match=r"outputs \[1\].*no number") as raised:
         search(teacher=laws)
     fronts = raised.value.fronts
@@ -410,26 +411,3 @@ def test_a_closed_mailbox_takes_nothing_and_leaves_nothing() -> None:
     with pytest.raises(FileNotFoundError):
         box.post(0, found)
     assert not box.folder.parent.exists()
-
-
-def test_one_thread_puts_back_what_was_there_before_the_first() -> None:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        inside, leave = threading.Event(), threading.Event()
-
-        def other() -> None:
-            with one_thread():
-                inside.set()
-                leave.wait(10)
-
-        with one_thread():
-            thread = threading.Thread(target=other)
-            thread.start()
-            inside.wait(10)
-            assert torch.get_num_threads() == 1
-        leave.set()
-        thread.join()
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)

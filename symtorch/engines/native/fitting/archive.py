@@ -11,9 +11,12 @@ import numpy as np
 from symtorch.engines.native.fitting.clean import Judge, clean
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows, fit, loss_of
 from symtorch.engines.native.fitting.losses import Loss
+from symtorch.engines.native.fitting.tuning import FittingTuning
 from symtorch.engines.native.forms import normal
 from symtorch.engines.native.forms.vocabulary import Vocabulary
+from symtorch.engines.native.tuning import current
 from symtorch.equations.expr import Expr
+from symtorch.equations.selection import pareto
 
 EXACT = 1e-13
 """Relative loss under which an equation counts as exact: the square of float32's rounding, and some."""
@@ -22,9 +25,21 @@ ROUNDING = 1e-20
 """Relative loss under which equations differ by float64's rounding only."""
 
 _LEAST = 1e-14
-_FIRST_STEPS = 4
-_HOPELESS = 1e3
-"""A candidate that is so many times worse than the front after the first steps isn't fitted further."""
+"""Added to a loss before its logarithm is taken: what is exact is all the same."""
+
+_CLOSE = 1e-9
+"""Relative loss on few rows that is close enough to exact for a fit on all rows, whatever the front has."""
+
+_CLOSE_TO_EXACT = 1e-10
+"""Relative loss under which a front doesn't make others look hopeless: a few steps may not get there."""
+
+_FITTED = 1e-28
+"""Relative loss at which a fit is at its end: the square of float64's rounding, and some."""
+
+
+def depth(loss: float) -> float:
+    """log(loss), bounded where all is rounding."""
+    return math.log(loss + _LEAST)
 
 
 @dataclass(frozen=True)
@@ -43,13 +58,17 @@ class Candidate:
     complexity: int
     loss: float
 
-    def merit(self, price: float = 0.12) -> float:
+    @property
+    def depth(self) -> float:
+        return depth(self.loss)
+
+    def merit(self, price: float) -> float:
         """How good it is for its size; less is better.
 
         Args:
-            price: what a node costs, in decades of e of the loss.
+            price: what a unit of complexity costs, in units of log(loss).
         """
-        return math.log(self.loss + 1e-14) + price * self.complexity
+        return self.depth + price * self.complexity
 
 
 @dataclass
@@ -63,9 +82,10 @@ class Archive:
         loss: what is minimised.
         scale: loss of the best constant, on ``rows``.
         parsimony: added to the relative loss per unit of complexity when candidates compete.
-        goal: relative loss at which the search for this output is done.
         found: by shape, the best of every shape that was worth keeping.
         front: by complexity, the best of each.
+        tried: shapes that were fitted, or can't be written.
+        expanded, mutated: shapes that refinement and mutation have started from.
     """
 
     words: Vocabulary
@@ -74,9 +94,9 @@ class Archive:
     loss: Loss
     scale: float
     parsimony: float = 0.0
-    goal: float = EXACT
     found: dict[str, Candidate] = field(default_factory=dict)
     front: dict[int, Candidate] = field(default_factory=dict)
+    tuning: FittingTuning = field(default_factory=lambda: current(FittingTuning))
     tried: set[str] = field(default_factory=set)
     expanded: set[str] = field(default_factory=set)
     mutated: set[str] = field(default_factory=set)
@@ -92,53 +112,66 @@ class Archive:
 
     def pareto(self) -> list[Candidate]:
         """The front without what a simpler one matches."""
-        kept: list[Candidate] = []
-        for complexity in sorted(self.front):
-            candidate = self.front[complexity]
-            if not kept or (candidate.loss < 0.999 * kept[-1].loss and kept[-1].loss > ROUNDING):
-                kept.append(candidate)
-        return kept
+        sizes = sorted(self.front)
+        kept = pareto(sizes, [self.front[n].loss for n in sizes], self.tuning.parsimony_gain, ROUNDING)
+        return [self.front[sizes[position]] for position in kept]
 
-    def consider(self, exprs: Iterable[Expr], stop: Callable[[], bool], per_size: int = 4, steps: int = 12) -> int:
-        """Fit candidates: all on few rows, the most promising of every size on all. Number fitted."""
-        sized: dict[int, list[tuple[float, str, Expr]]] = {}
-        n_fitted = 0
-        exact = self.exact_from  # what is no simpler than an exact equation can't improve on it
+    # ---- taking in
+
+    def consider(self, exprs: Iterable[Expr], stop: Callable[[], bool], steps: int | None = None) -> None:
+        """Fit candidates: all on few rows, the most promising of every size on all.
+
+        Args:
+            exprs: those of a shape that was tried before are passed over.
+            stop: asked between two candidates; True ends it with what there is.
+            steps: of the fit on few rows, at most; None for the usual number.
+        """
+        steps = self.tuning.quick_steps if steps is None else steps
+        fitted: dict[int, list[tuple[float, str, Expr]]] = {}
         for expr in exprs:
             if stop():
                 break
             expr = normal.normalise(expr)
             shape = normal.key(expr)
-            if shape in self.tried:
+            complexity = self._untried(expr, shape)
+            if complexity is None:
                 continue
-            self.tried.add(shape)
-            tree = self.words.legal(expr)
-            if tree is None:
-                continue
-            n_fitted += 1
-            complexity = self.words.complexity(tree)
-            if complexity >= exact:
-                continue
-            fitted, loss = fit(expr, self.few, self.loss, _FIRST_STEPS)
-            if loss <= _HOPELESS * self.scale * max(self.level(complexity), 1e-10):
-                fitted, loss = fit(fitted, self.few, self.loss, steps - _FIRST_STEPS)
-                if loss < EXACT * self.scale:
-                    self.offer(fitted)
-                    exact = self.exact_from
-                else:
-                    sized.setdefault(complexity, []).append((loss / self.scale, shape, fitted))
-        for complexity in sorted(sized):
-            ranked = sorted(sized[complexity], key=lambda item: item[0])
-            for loss, shape, expr in ranked[:per_size]:
-                if loss > 4.0 * self.level(complexity) and loss > 1e-9:
+            expr, loss = self._first_fit(expr, complexity, steps)
+            if loss < EXACT:
+                self.offer(expr)
+            elif math.isfinite(loss):
+                fitted.setdefault(complexity, []).append((loss, shape, expr))
+        for complexity in sorted(fitted):
+            for loss, shape, expr in sorted(fitted[complexity], key=lambda item: item[0])[: self.tuning.per_size]:
+                if loss > max(self.tuning.far * self.level(complexity), _CLOSE):
                     self._remember(expr, shape, loss)
                 elif not stop():
                     self.offer(expr)
-        return n_fitted
 
-    def offer(self, expr: Expr, steps: int = 12) -> Candidate | None:
+    def _untried(self, expr: Expr, shape: str) -> int | None:
+        """Complexity of a form that is worth a fit: new, allowed, and simpler than every exact equation."""
+        if shape in self.tried:
+            return None
+        self.tried.add(shape)
+        tree = self.words.legal(expr)
+        if tree is None:
+            return None
+        complexity = self.words.complexity(tree)
+        return complexity if complexity < self.exact_from else None
+
+    def _first_fit(self, expr: Expr, complexity: int, steps: int) -> tuple[Expr, float]:
+        """Fit on few rows, and the relative loss there; infinite if the first steps show that it is hopeless."""
+        first = self.tuning.first_steps
+        expr, loss = fit(expr, self.few, self.loss, first)
+        if loss > self.tuning.hopeless * self.scale * max(self.level(complexity), _CLOSE_TO_EXACT):
+            return expr, math.inf
+        expr, loss = fit(expr, self.few, self.loss, steps - first)
+        return expr, loss / self.scale
+
+    def offer(self, expr: Expr, steps: int | None = None) -> Candidate | None:
         """Fit one expression on all rows, clean it where it is new to the front, keep it."""
-        expr, loss = fit(expr, self.rows, self.loss, steps, enough=1e-28 * self.scale)
+        steps = self.tuning.quick_steps if steps is None else steps
+        expr, loss = fit(expr, self.rows, self.loss, steps, enough=_FITTED * self.scale)
         candidate = self._remember(normal.normalise(expr), None, loss / self.scale)
         if candidate is None or not self._improves(candidate):
             return candidate
@@ -157,7 +190,7 @@ class Archive:
         return candidate
 
     def _refit(self, expr: Expr) -> tuple[Expr, float]:
-        return fit(expr, self.rows, self.loss, 10, enough=1e-28 * self.scale)
+        return fit(expr, self.rows, self.loss, self.tuning.clean_steps, enough=_FITTED * self.scale)
 
     def _remember(self, expr: Expr, shape: str | None, loss: float) -> Candidate | None:
         tree = self.words.legal(expr)
@@ -171,14 +204,18 @@ class Archive:
         return candidate
 
     def _improves(self, candidate: Candidate) -> bool:
+        """Whether it is better than all that is no larger, complexity counted in as the user wants it."""
         rival = min(
             (c.loss + self.parsimony * c.complexity for size, c in self.front.items() if size <= candidate.complexity),
             default=np.inf,
         )
-        return max(candidate.loss, _LEAST * 1e-6) + self.parsimony * candidate.complexity < 0.999 * rival
+        own = max(candidate.loss, ROUNDING) + self.parsimony * candidate.complexity
+        return own < self.tuning.parsimony_gain * rival
 
     def _place(self, candidate: Candidate) -> None:
         self.front[candidate.complexity] = candidate
+
+    # ---- where it stands
 
     @property
     def is_exact(self) -> bool:

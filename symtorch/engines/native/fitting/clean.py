@@ -12,16 +12,12 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from symtorch.engines.native.fitting.tuning import FittingTuning
 from symtorch.engines.native.forms import normal
-from symtorch.engines.native.forms.places import places, put
+from symtorch.engines.native.forms.choices import jumps_in
+from symtorch.engines.native.forms.places import at, places, put
+from symtorch.engines.native.tuning import current
 from symtorch.equations.expr import Call, Constant, Expr
-
-_SLACK = 1.02
-"""A constant that improves the loss by less than this factor isn't worth its place."""
-
-_MAX_FITS = 60
-_HUGE = 1e3
-"""A coefficient beside which a term without one may be negligible."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +36,7 @@ class Judge:
     scale: float
     n_rows: int
 
-    def as_good(self, found: float, loss: float, slack: float = _SLACK) -> bool:
+    def as_good(self, found: float, loss: float, slack: float) -> bool:
         """Whether a loss is no worse; below 1e-20 of the scale all is rounding."""
         return found <= max(slack * loss, 1e-20 * self.scale)
 
@@ -52,7 +48,8 @@ def clean(expr: Expr, loss: float, judge: Judge) -> Iterator[tuple[Expr, float]]
         expr: a fitted normal form.
         loss: its mean loss.
     """
-    budget = _MAX_FITS
+    tuning = current(FittingTuning)
+    budget = tuning.most_refits
     improved = True
     while improved and budget > 0:
         improved = False
@@ -60,7 +57,7 @@ def clean(expr: Expr, loss: float, judge: Judge) -> Iterator[tuple[Expr, float]]
             budget -= 1
             tried, found = judge.refit(simpler)
             tried = normal.normalise(tried)
-            if judge.as_good(found, loss):
+            if judge.as_good(found, loss, tuning.slack):
                 expr, loss, improved = tried, found, True
                 yield expr, loss
                 break
@@ -72,9 +69,12 @@ def clean(expr: Expr, loss: float, judge: Judge) -> Iterator[tuple[Expr, float]]
 
 
 def snap(expr: Expr, loss: float, judge: Judge) -> tuple[Expr, float]:
-    """Constants replaced by simple numbers one after the other, where the data can't tell the difference."""
+    """Constants replaced by simple numbers one after the other, where the data can't tell the difference.
+
+    Thresholds stay: between two rows the data can't tell anything, and whoever found them knew more.
+    """
     for path, node in list(places(expr)):
-        if not isinstance(node, Constant) or node.value == -1.0:
+        if not isinstance(node, Constant) or node.value == -1.0 or _is_threshold(expr, path):
             continue
         for value in _simple_numbers(node.value):
             tried = put(expr, path, Constant(value))
@@ -85,10 +85,18 @@ def snap(expr: Expr, loss: float, judge: Judge) -> tuple[Expr, float]:
     return expr, loss
 
 
+def _is_threshold(expr: Expr, path: tuple[int, ...]) -> bool:
+    """Whether the place is in an argument in which a function changes by jumps only."""
+    above = ((at(expr, path[:k]), path[k]) for k in range(len(path)))
+    return any(isinstance(node, Call) and jumps_in(node.op)[i] for node, i in above)
+
+
 def _simple_numbers(value: float) -> Iterator[float]:
     """Numbers that ``value`` may stand for, the simplest first."""
-    near = [math.copysign(nice, value) for nice in NICE if abs(abs(value) - nice) <= 2e-3 * nice]
+    within = current(FittingTuning).snap_within
+    near = [math.copysign(nice, value) for nice in NICE if abs(abs(value) - nice) <= within * nice]
     yield from near
+    # The fewest digits that leave a hundred times less than the last of them is worth.
     for digits in range(1, 9):
         rounded = float(f"{value:.{digits}g}")
         if rounded != value and abs(rounded - value) <= 10.0 ** (-digits - 2) * abs(value):
@@ -130,7 +138,7 @@ def _without_negligible(node: Expr) -> Iterator[Expr]:
     if not (isinstance(node, Call) and node.op is normal.PLUS):
         return
     constant, found = normal.terms(node)
-    if max(abs(c) for c, _ in found) < _HUGE:
+    if max(abs(c) for c, _ in found) < current(FittingTuning).huge:
         return
     for i, (c, _) in enumerate(found):
         if abs(c) == 1.0:
@@ -138,6 +146,7 @@ def _without_negligible(node: Expr) -> Iterator[Expr]:
             yield normal.add([*others, Constant(constant)])
 
 
+# Halves to tenths, whole numbers to a dozen, and the constants of textbooks.
 _FRACTIONS = [float(n) for n in range(1, 13)] + [n / d for d in (2, 3, 4, 5, 8, 10) for n in range(1, 10)]
 NICE = sorted({*_FRACTIONS, math.pi, 2 * math.pi, math.pi / 2, math.e, math.sqrt(2.0)})
 """Numbers that a constant is taken to be when it can't be told from them."""

@@ -15,10 +15,14 @@ import numpy as np
 
 from symtorch.engines.native.fitting.losses import SQUARED, Loss
 from symtorch.engines.native.fitting.tape import Tape
+from symtorch.engines.native.fitting.tuning import FittingTuning
+from symtorch.engines.native.tuning import current
 from symtorch.equations.expr import Expr
 
-_MAX_RAISES = 6
-"""How often lambda is raised within one step before the fit is taken to be at its end."""
+_LEAST_DAMPING = 1e-12
+"""Lambda is a Gauss-Newton step's rounding below this."""
+_NO_GAIN = 1e-10
+"""Relative gain at which a fit is at its end, even if the last steps were fast."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,8 @@ def _fit(tape: Tape, rows: Rows, loss: Loss, steps: int, enough: float) -> tuple
     best = loss.mean(-residuals, rows.weights)
     if not math.isfinite(best) or len(c) == 0:
         return tape.expr, best
-    damping, slow = 1e-3, 0
+    tuning = current(FittingTuning)
+    damping, slow = tuning.damping, 0
     J = np.empty((len(c), len(rows)))
     for _ in range(steps):
         _jacobian(tape, values, J)
@@ -87,28 +92,28 @@ def _fit(tape: Tape, rows: Rows, loss: Loss, steps: int, enough: float) -> tuple
         A /= size[:, None]
         g = (J @ r) / size
         diagonal = A.diagonal().copy()
-        for _ in range(_MAX_RAISES):
+        for _ in range(tuning.most_raises):
             np.fill_diagonal(A, diagonal + damping)
             try:
                 step = np.linalg.solve(A, g) / size
             except np.linalg.LinAlgError:
-                damping *= 10.0
+                damping *= tuning.raised
                 continue
             tried = tape.forward(rows.columns, c + step, values)
             residuals_tried = rows.y - tried[-1]
             found = loss.mean(-residuals_tried, rows.weights)
             if found < best:
                 break
-            damping *= 8.0
+            damping *= tuning.raised
         else:
             break
         gain = (best - found) / best
         c, values, residuals, best = c + step, tried, residuals_tried, found
-        damping = max(damping / 10.0, 1e-12)
+        damping = max(damping / tuning.lowered, _LEAST_DAMPING)
         if best <= enough:
             break
-        slow = slow + 1 if gain < 1e-4 else 0
-        if slow > 2 or gain < 1e-10:
+        slow = slow + 1 if gain < tuning.slow else 0
+        if slow > tuning.most_slow or gain < _NO_GAIN:
             break
     return tape.rebuild(c), best
 

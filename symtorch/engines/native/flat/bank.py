@@ -18,23 +18,22 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
+from symtorch.engines.native.flat.tuning import BankTuning
 from symtorch.engines.native.forms import normal
 from symtorch.engines.native.forms.productions import Binary, Unary, binaries, unaries
 from symtorch.engines.native.forms.vocabulary import Vocabulary
+from symtorch.engines.native.tuning import current
 from symtorch.equations.expr import Constant, Expr, Variable
 from symtorch.equations.table import Row
 
-# In units of one over the standard deviation of the input; steps within reach of the fit.
-_RATES = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0)
-_FREQUENCIES = (0.3, 0.6, 0.9, 1.2, 1.5, 1.8, 2.1, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 7.0, 8.0)
-_OFFSETS = (0.02, 0.1, 0.3, 0.6, 1.2)
-_FAR = 5.0
-"""An input whose mean is so many standard deviations from 0 is offered centred, too."""
-_MAX_GRID_INPUTS = 16
 _UNKNOWN = Row("", 1, "", "", "", "")
 """What is known of a user's own operator: nothing."""
 _CHUNK = 4_000_000
-"""Values (rows times expressions) that are made at once."""
+"""Values (rows times expressions) that are made at once: 16 MB of float32, which caches nearly hold."""
+_LARGEST = 1e6
+"""Values above this, or all below its inverse, are not kept: their squares and cubes must fit into float32."""
+_FLAT = 1e-5
+"""Variation, relative to the largest value, below which float32 sees a constant."""
 
 
 class Bank:
@@ -42,7 +41,6 @@ class Bank:
 
     Attributes:
         raw: (n, n_rows) float32, their values.
-        level: (n,) sizes, in nodes of the search's own form.
         cost: (n,) about what they add to the complexity in the user's operators.
         order: the expressions by rising cost.
         unit: (n_rows, m) float32, values shifted and scaled to mean 0 and mean square 1, of those
@@ -55,6 +53,7 @@ class Bank:
         self, X: np.ndarray, words: Vocabulary, size: int, max_level: int, device: torch.device, seed: int = 0
     ) -> None:
         self.words = words
+        self.tuning = current(BankTuning)
         self.device = device
         # Inputs far from 1 enter in units of a power of ten, so that float32 holds what is made of them.
         self._units = [_unit_of(column) for column in X.T]
@@ -74,7 +73,6 @@ class Bank:
         self._way = np.zeros(size, np.int32)
         self._a = np.full(size, -1, np.int32)
         self._b = np.full(size, -1, np.int32)
-        self._level = np.zeros(size, np.int16)
         self._cost = np.zeros(size, np.float32)
         self._functions = np.zeros(size, np.int8)
         self.n = 0
@@ -92,29 +90,35 @@ class Bank:
             start = self.n
             for unary in of_one:
                 self._add_unary(unary, level)
-            if level == 4:
+            if level == self.tuning.grid_level:
                 self._add_grid()
             for small in range(1, (level - 1) // 2 + 1):
                 for binary in of_two:
-                    if not (binary.is_sum and level > 5) and not (binary.is_function and level > 3):
-                        self._add_binary(binary, small, level - 1 - small, level)
+                    if level <= self._largest_level(binary, max_level):
+                        self._add_binary(binary, small, level - 1 - small)
             self._ends[level] = (start, self.n)
             if self.n >= self._size:
                 break
+
+    def _largest_level(self, binary: Binary, otherwise: int) -> int:
+        if binary.is_sum:
+            return self.tuning.sum_level
+        return self.tuning.function_level if binary.is_function else otherwise
 
     def _add_leaves(self) -> None:
         for i in range(self.n_inputs):
             leaf = self._leaf(i)
             self._ways.append(_just(leaf))
-            self._keep(self._values[i : i + 1], len(self._ways) - 1, -1, -1, 1, self.words.cost(leaf), 0)
+            self._keep(self._values[i : i + 1], len(self._ways) - 1, -1, -1, self.words.cost(leaf), 0)
         for i, values in enumerate(self._values):
             centre = float(values.mean())
-            if abs(centre) > _FAR * float(values.std()):  # a small range far from 0: what happens there is relative
+            # In a small range far from 0 what matters is where in the range a value is.
+            if abs(centre) > self.tuning.far * float(values.std()):
                 tree = normal.add([self._leaf(i), Constant(-centre)])
                 written = self.words.render(tree)
                 if written is not None:
                     self._ways.append(_just(tree))
-                    self._keep((values - centre)[None], len(self._ways) - 1, -1, -1, 1, self.words.cost(written), 0)
+                    self._keep((values - centre)[None], len(self._ways) - 1, -1, -1, self.words.cost(written), 0)
         self._ends[1] = (0, self.n)
 
     def _leaf(self, i: int) -> Expr:
@@ -125,23 +129,24 @@ class Bank:
 
     def _add_unary(self, unary: Unary, level: int) -> None:
         rows = self._level_rows(level - unary.size)
-        if unary.size > 1 and level > 4:
+        if unary.size > 1 and level > self.tuning.cube_level:
             return
         if unary.is_function:
             rows = rows[self._functions[rows] == 0]
         if len(rows) == 0:
             return
-        values = self._raw[rows[0] : rows[-1] + 1] if len(rows) == rows[-1] - rows[0] + 1 else self._raw[self._t(rows)]
+        together = len(rows) == rows[-1] - rows[0] + 1  # then no copy is made
+        values = self._raw[rows[0] : rows[-1] + 1] if together else self._raw[self.indices(rows)]
         if unary.needs_sign:
             signed = ((values > 0).all(1)).cpu().numpy()
-            rows, values = rows[signed], values[self._t(signed)]
+            rows, values = rows[signed], values[self.indices(signed)]
         if len(rows):
             self._ways.append(unary)
             cost = unary.cost + unary.copies * self._cost[rows]
             functions = self._functions[rows] + unary.is_function
-            self._keep(unary.values(values), len(self._ways) - 1, rows, -1, level, cost, functions)
+            self._keep(unary.values(values), len(self._ways) - 1, rows, -1, cost, functions)
 
-    def _add_binary(self, binary: Binary, level_a: int, level_b: int, level: int) -> None:
+    def _add_binary(self, binary: Binary, level_a: int, level_b: int) -> None:
         a, b = self._level_rows(level_a), self._level_rows(level_b)
         if len(a) == 0 or len(b) == 0 or self.n >= self._size:
             return
@@ -157,11 +162,11 @@ class Bank:
             left_index, right_index = np.repeat(part, len(b)), np.tile(b, len(part))
             cost = binary.cost + self._cost[left_index] + self._cost[right_index]
             functions = np.minimum(self._functions[left_index] + self._functions[right_index], 2)
-            self._keep(values, way, left_index, right_index, level, cost, functions)
+            self._keep(values, way, left_index, right_index, cost, functions)
 
     def _add_grid(self) -> None:
         """Functions of scaled inputs, offset reciprocals, and each of them times an input."""
-        inputs = range(min(self.n_inputs, _MAX_GRID_INPUTS))
+        inputs = range(min(self.n_inputs, self.tuning.grid_inputs))
         atoms = [atom for i in inputs for atom in self._grid_of(i) if self.words.render(atom[1]) is not None]
         if not atoms:
             return
@@ -172,7 +177,7 @@ class Bank:
         functions = np.array([f for _, _, f in atoms], np.int8)
         ways = first + np.arange(len(atoms), dtype=np.int32)
         first_kept = self.n
-        self._keep(values, ways, -1, -1, 4, costs, functions)
+        self._keep(values, ways, -1, -1, costs, functions)
         self.grid = np.arange(first_kept, self.n)
         product = next((b for b in binaries(self.words) if not b.is_sum and not b.is_function), None)
         if product is None:
@@ -182,9 +187,8 @@ class Bank:
             first = len(self._ways)
             self._ways += [_just(normal.multiply([variable, tree])) for _, tree, _ in atoms]
             more = costs + np.float32(product.cost + self.words.cost(variable))
-            self._keep(
-                values * self._values[i], first + np.arange(len(atoms), dtype=np.int32), -1, -1, 4, more, functions
-            )
+            ways = first + np.arange(len(atoms), dtype=np.int32)
+            self._keep(values * self._values[i], ways, -1, -1, more, functions)
 
     def _grid_of(self, i: int) -> Iterator[tuple[torch.Tensor, Expr, int]]:
         x, leaf = self._values[i], self._leaf(i)
@@ -196,7 +200,7 @@ class Bank:
         for op in self.words.functions:
             row = op.row or _UNKNOWN
             quarter = row.period / 4 if row.cofunction and row.cofunction not in self.words.options.operators else 0.0
-            for rate in _FREQUENCIES if row.period else _RATES:
+            for rate in self.tuning.frequencies if row.period else self.tuning.rates:
                 for sign in (1, -1) if normal.parity(op) == 0 else (1,):
                     c = sign * rate / spread
                     tree = normal.apply(op, [normal.multiply([Constant(c), leaf])])
@@ -205,10 +209,10 @@ class Bank:
                         shifted = normal.add([normal.multiply([Constant(c), leaf]), Constant(quarter)])
                         yield op.torch(c * x + quarter), normal.apply(op, [shifted]), 1
             if row.bell and self.words.render(normal.power(leaf, 2.0)) is not None:
-                for rate in _OFFSETS[2:]:
+                for rate in self.tuning.offsets[2:]:
                     tree = normal.apply(op, [normal.multiply([Constant(-rate / mean), normal.power(leaf, 2.0)])])
                     yield op.torch(-rate / mean * square), tree, 1
-        for offset in _OFFSETS:
+        for offset in self.tuning.offsets:
             c = offset * mean
             tree = normal.power(normal.add([normal.power(leaf, 2.0), Constant(c)]), -1.0)
             if self.words.render(tree) is None:
@@ -221,13 +225,12 @@ class Bank:
         way: int | np.ndarray,
         a: int | np.ndarray,
         b: int | np.ndarray,
-        level: int,
         cost: float | np.ndarray,
         functions: int | np.ndarray,
     ) -> None:
         """Add those rows of values that are finite, of a usable size, and not there yet."""
         largest = values.abs().amax(1)
-        usable = (largest < 1e6) & (largest > 1e-6) & (values.std(1) > 1e-5 * largest)  # False for NaN
+        usable = (largest < _LARGEST) & (largest > 1.0 / _LARGEST) & (values.std(1) > _FLAT * largest)  # False for NaN
         rows = torch.nonzero(usable)[:, 0]
         if len(rows) == 0:
             return
@@ -246,12 +249,11 @@ class Bank:
         self._seen = np.sort(np.concatenate([self._seen, codes[new]]))
         chosen = rows.cpu().numpy()[new]
         into = slice(self.n, self.n + len(chosen))
-        self._raw[into] = values[self._t(chosen)]
+        self._raw[into] = values[self.indices(chosen)]
         for target, source in (
             (self._way, way), (self._a, a), (self._b, b), (self._cost, cost), (self._functions, functions)
         ):  # fmt: skip
             target[into] = source[chosen] if isinstance(source, np.ndarray) else source
-        self._level[into] = level
         self.n += len(chosen)
 
     def _hash(self, values: torch.Tensor) -> np.ndarray:
@@ -262,25 +264,31 @@ class Bank:
         rounded = torch.round(projected * 2e4).to(torch.int64)
         return ((rounded[:, 0] * 1000003 + rounded[:, 1]) * 1000003 + rounded[:, 2]).cpu().numpy()
 
-    def _t(self, index: np.ndarray) -> torch.Tensor:
+    def indices(self, index: np.ndarray) -> torch.Tensor:
+        """Numbers of expressions as a tensor where the bank is."""
         return torch.as_tensor(index, device=self.device)
 
     def _finish(self) -> None:
         n = self.n
-        self.raw, self.level, self.cost = self._raw[:n], self._level[:n], self._cost[:n]
+        self.raw, self.cost = self._raw[:n], self._cost[:n]
         self.order = np.argsort(self.cost, kind="stable")
-        unit = self.raw[self._t(self.order)]
+        unit = self.raw[self.indices(self.order)]
         unit = unit - unit.mean(1, keepdim=True)
         unit = unit / unit.norm(dim=1, keepdim=True) * math.sqrt(self.n_rows)
         # An expression that is another one shifted and scaled does nothing that the other doesn't.
         _, first = np.unique(self._hash(unit), return_index=True)
         first = np.sort(first)
         self.unit_index = self.order[first]
-        self.unit = unit[self._t(first)].T.contiguous()
+        self.unit = unit[self.indices(first)].T.contiguous()
         self.unit_squared = self.unit * self.unit
         self.unit_cost = self.cost[self.unit_index]
 
     # ---- reading
+
+    @property
+    def n_unit(self) -> int:
+        """How many expressions there are that are no other one shifted and scaled."""
+        return self.unit.shape[1]
 
     def expr(self, i: int) -> Expr:
         """Expression ``i`` as a normal form."""

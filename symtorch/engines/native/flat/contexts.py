@@ -17,8 +17,10 @@ import numpy as np
 
 from symtorch.engines.native.flat.bank import Bank
 from symtorch.engines.native.flat.scan import Contexts, Match, Scan, choose
+from symtorch.engines.native.flat.tuning import GuessTuning
 from symtorch.engines.native.forms import normal
 from symtorch.engines.native.forms.inverses import Wrap, wraps
+from symtorch.engines.native.tuning import current
 from symtorch.equations.expr import Constant, Expr
 
 Array = np.ndarray
@@ -41,6 +43,7 @@ class ContextBatch:
 
     def __init__(self, bank: Bank, y: Array, root_weights: Array | None, n_partners: int) -> None:
         self.bank = bank
+        self.tuning = current(GuessTuning)
         self.y = y
         self.root = np.ones_like(y) if root_weights is None else root_weights
         cheapest = bank.order[:n_partners]
@@ -48,7 +51,7 @@ class ContextBatch:
         others = np.setdiff1d(bank.grid, cheapest)
         self.n_cheapest = 1 + len(cheapest)
         self.partners = np.concatenate([[-1], cheapest, others]).astype(np.int64)
-        values = bank.raw[bank._t(self.partners[1:])].cpu().numpy().astype(np.float64)
+        values = bank.raw[bank.indices(self.partners[1:])].cpu().numpy().astype(np.float64)
         self.values = np.vstack([np.ones((1, len(y))), values])
         words = bank.words
         affine = 2.0 + 2.0 * words.options.complexity_of_constants
@@ -79,14 +82,15 @@ class ContextBatch:
         self, all_wraps: list[Wrap], affine: float, partner_cost: Array
     ) -> tuple[list[tuple[Kind, Contexts]], list[tuple[Kind, Contexts]]]:
         """Contexts ``y = phi1*g(a*phi + b)``: weighted by sensitivity, and flat ones for heavy tails."""
+        tuning = self.tuning
         ratio = self.y / self.values
         positive = (ratio > 0.0).mean(axis=1)
         plain, flat = [], []
         for wrap in all_wraps:
             if wrap.bounded:
-                chosen = np.flatnonzero(np.abs(ratio[:1]).max(axis=1) <= 20.0)
+                chosen = np.flatnonzero(np.abs(ratio[:1]).max(axis=1) <= tuning.steep)
             elif wrap.positive:
-                chosen = np.flatnonzero((positive <= 0.02) | (positive >= 0.98))
+                chosen = np.flatnonzero((positive <= 1.0 - tuning.agree) | (positive >= tuning.agree))
             else:
                 chosen = np.arange(len(ratio))
             if wrap.name not in ("id", "^-1"):
@@ -98,7 +102,7 @@ class ContextBatch:
             h = wrap.inverse(r)
             D = np.abs(self.values[chosen]) * wrap.slope(r, h) * self.root
             usable = np.isfinite(h) & np.isfinite(D)
-            enough = usable.mean(axis=1) >= 0.95
+            enough = usable.mean(axis=1) >= tuning.defined
             chosen, negative = chosen[enough], negative[enough]
             D, h = np.where(usable, D, 0.0)[enough], np.where(usable, h, 0.0)[enough]
             norm = np.linalg.norm(D, axis=1)
@@ -116,11 +120,11 @@ class ContextBatch:
 
     def _flat(self, kind: Kind, D: Array, h: Array, cost: Array) -> tuple[Kind, Contexts]:
         """Where a few rows would decide alone: match h itself, on the rows where it isn't extreme."""
-        heavy = D.max(axis=1) > 6.0 * np.median(D, axis=1)
+        heavy = D.max(axis=1) > self.tuning.heavy * np.median(D, axis=1)
         middle = np.median(h, axis=1, keepdims=True)
         deviation = np.median(np.abs(h - middle), axis=1, keepdims=True) + 1e-300
-        inside = (np.abs(h - middle) < 40.0 * deviation) & (D > 0.0)
-        keep = heavy & (inside.mean(axis=1) > 0.9)
+        inside = (np.abs(h - middle) < self.tuning.extreme * deviation) & (D > 0.0)
+        keep = heavy & (inside.mean(axis=1) > self.tuning.inside)
         D1 = inside[keep].astype(np.float64)
         r = D1 * h[keep]
         q = D1 / np.linalg.norm(D1, axis=1, keepdims=True)
@@ -169,8 +173,8 @@ def first_guesses(
     n_partners: int,
     limit: int,
     stop: Callable[[], bool],
-    per_cost: int = 8,
-    most: int = 250,
+    per_cost: int,
+    most: int,
 ) -> list[Expr]:
     """Expressions for one output, best first within each kind of context.
 
@@ -188,7 +192,7 @@ def first_guesses(
     scans = [Scan(bank, contexts, limit, stop) for _, contexts in batch.sets]
     flat = batch.n_weighted
     out = []
-    overall = min(40, most // 3)  # the others by complexity, so that simple ones are among them
+    overall = min(batch.tuning.overall, most // 3)  # the others by complexity, so that simple ones are among them
     for part, share in ((range(flat), 1), (range(flat, len(scans)), 2)):
         chosen = [scans[i] for i in part]
         if chosen:

@@ -20,31 +20,18 @@ import numpy as np
 
 from symtorch.engines.native.flat.bank import Bank
 from symtorch.engines.native.flat.scan import Contexts, Scan, orthonormal
+from symtorch.engines.native.flat.tuning import GuessTuning, PursuitTuning
 from symtorch.engines.native.forms import normal
 from symtorch.engines.native.forms.inverses import Wrap, wraps
+from symtorch.engines.native.tuning import current
 from symtorch.equations.expr import Constant, Expr, Variable, evaluate
 
 Array = np.ndarray
 Terms = tuple[int, ...]
 """Expressions of the bank, in the order of their numbers."""
 
-_TERMS = 3
-_BEAM = 4
-"""Sets of terms of one target that are continued, beside the best of every cost."""
-_CANDIDATES = 40
-_PROMISING = 4
-"""Targets, the best ones, whose terms are replaced one by one."""
-_FINEST = 8
-"""Expressions of the first block of the bank, of which one is kept."""
 _NOTHING = 1e-6
 """A share of the variance that float32 can't tell from nothing."""
-_SIGNED = 2000
-"""Expressions of the bank, the cheapest ones, that may have the sign of the target."""
-_AGREE = 0.98
-_MAX_INPUTS = 40
-"""Inputs above which no exponents are estimated."""
-_MAX_QUADRATIC = 8
-"""Inputs of which all squares and products are allowed for beside the powers."""
 
 
 @dataclass(frozen=True)
@@ -78,52 +65,55 @@ def pursue(
         limit: how many expressions of the bank may be terms.
         stop: whether time is up.
     """
+    tuning = current(PursuitTuning)
     root = np.ones_like(y) if root_weights is None else root_weights
     with np.errstate(all="ignore"):
         targets = _targets(bank, y, root, factors, values)
     sets: list[set[Terms]] = [{()} for _ in targets]
     found: list[dict[Terms, float]] = [{} for _ in targets]
-    for size in range(1, _TERMS + 2):
+    for size in range(1, tuning.terms + 2):
         for known, ranked in zip(found, _extended(bank, targets, sets, limit, stop), strict=True):
             known.update(ranked)
         if stop():
             break
-        if size < _TERMS:
+        if size < tuning.terms:
             sets = [
                 {terms for terms, error in known.items() if len(terms) == size and error > _NOTHING} for known in found
             ]
         else:
-            sets = _without_one(found)
+            sets = _without_one(found, tuning)
     order = sorted(
         (max(error, _NOTHING), target.cost + _cost(bank, terms), number, terms)
         for number, (target, known) in enumerate(zip(targets, found, strict=True))
-        for terms, error in _best(known)
+        for terms, error in _best(known, tuning)
     )
-    return [_built(bank, targets[number], terms) for *_, number, terms in order[:_CANDIDATES]]
+    return [_built(bank, targets[number], terms) for *_, number, terms in order[: tuning.candidates]]
 
 
-def _without_one(found: list[dict[Terms, float]]) -> list[set[Terms]]:
+def _without_one(found: list[dict[Terms, float]], tuning: PursuitTuning) -> list[set[Terms]]:
     """The largest sets of the most promising targets without one of their terms, for another to take its place."""
     least = [min(known.values(), default=np.inf) for known in found]
-    promising = sorted(range(len(found)), key=lambda i: least[i])[:_PROMISING]
+    promising = sorted(range(len(found)), key=lambda i: least[i])[: tuning.promising]
     out: list[set[Terms]] = [set() for _ in found]
     for number in promising:
         if least[number] > _NOTHING:
-            full = [terms for terms in found[number] if len(terms) == _TERMS]
-            out[number] = {terms[:i] + terms[i + 1 :] for terms in full for i in range(_TERMS)} - set(found[number])
+            full = [terms for terms in found[number] if len(terms) == tuning.terms]
+            fewer = {terms[:i] + terms[i + 1 :] for terms in full for i in range(tuning.terms)}
+            out[number] = fewer - set(found[number])
     return out
 
 
-def _best(known: dict[Terms, float]) -> list[tuple[Terms, float]]:
+def _best(known: dict[Terms, float], tuning: PursuitTuning) -> list[tuple[Terms, float]]:
     """The best few sets of every size."""
     out: list[tuple[Terms, float]] = []
-    for size in range(1, _TERMS + 1):
-        out += sorted((item for item in known.items() if len(item[0]) == size), key=lambda item: item[::-1])[:2]
+    for size in range(1, tuning.terms + 1):
+        sized = (item for item in known.items() if len(item[0]) == size)
+        out += sorted(sized, key=lambda item: item[::-1])[: tuning.per_size]
     return out
 
 
 def _targets(bank: Bank, y: Array, root: Array, factors: list[Expr], values: list[Array]) -> list[_Target]:
-    words = bank.words
+    words, undoing = bank.words, current(GuessTuning)
     out = []
     for factor, value in [(None, np.ones_like(y)), *zip(factors, values, strict=True)]:
         ratio = y / value
@@ -131,28 +121,28 @@ def _targets(bank: Bank, y: Array, root: Array, factors: list[Expr], values: lis
         written = None if factor is None else words.render(factor)
         cost = 0.0 if written is None else words.cost(written) + 1.0
         for wrap in wraps(words):
-            if wrap.positive and 1.0 - _AGREE < positive < _AGREE:
+            if wrap.positive and 1.0 - undoing.agree < positive < undoing.agree:
                 continue
             if factor is None and wrap.name == "id":  # sums are what refinement is for
                 continue
             negative = wrap.positive and positive < 0.5
             r = -ratio if negative else ratio
-            if wrap.bounded and np.abs(r).max() > 20.0:
+            if wrap.bounded and np.abs(r).max() > undoing.steep:
                 continue
             h = wrap.inverse(r)
             slope = np.abs(value) * wrap.slope(r, h) * root
-            for D in (slope, _even(slope, h)):
+            for D in (slope, _even(slope, h, undoing.extreme)):
                 usable = np.isfinite(h) & np.isfinite(D) & (D > 0.0)
-                if usable.mean() >= 0.9:
+                if usable.mean() >= undoing.defined:
                     D, known = np.where(usable, D, 0.0), np.where(usable, h, 0.0)
                     out.append(_Target(factor, wrap, negative, known, D, cost + wrap.cost))
     return out
 
 
-def _even(slope: Array, h: Array) -> Array:
+def _even(slope: Array, h: Array, extreme: float) -> Array:
     """Equal weights on the rows where the argument isn't extreme."""
     middle = np.median(h)
-    inside = np.abs(h - middle) < 40.0 * np.median(np.abs(h - middle))
+    inside = np.abs(h - middle) < extreme * np.median(np.abs(h - middle))
     return np.where(np.isfinite(slope) & inside, 1.0, 0.0)
 
 
@@ -175,22 +165,22 @@ def _extended(
     if not parts:
         return best
     D, r, Q, cost, scale = (np.array(column) for column in zip(*parts, strict=True))
-    scan = Scan(bank, Contexts(D, r, Q, cost, scale), limit, stop, _FINEST)
+    scan = Scan(bank, Contexts(D, r, Q, cost, scale), limit, stop, current(PursuitTuning).first_block)
     for row, number, terms in zip(range(len(scan.errors)), owners, chosen, strict=False):
         for error, column in zip(scan.errors[row], scan.best[row], strict=True):
             more = tuple(sorted((*terms, int(bank.unit_index[column]))))
             if np.isfinite(error):
                 best[number][more] = min(float(error), best[number].get(more, np.inf))
-    return [_beam(bank, found) for found in best]
+    return [_beam(bank, found, current(PursuitTuning).beam) for found in best]
 
 
-def _beam(bank: Bank, found: dict[Terms, float]) -> dict[Terms, float]:
+def _beam(bank: Bank, found: dict[Terms, float], beam: int) -> dict[Terms, float]:
     """The best sets of terms, and the best of every cost: a cheap one may need but one term more."""
     kept: dict[Terms, float] = {}
     costs: set[int] = set()
     for terms, error in sorted(found.items(), key=lambda item: (max(item[1], _NOTHING), _cost(bank, item[0]))):
         cost = int(_cost(bank, terms))
-        if len(kept) < _BEAM or cost not in costs:
+        if len(kept) < beam or cost not in costs:
             costs.add(cost)
             kept[terms] = error
     return kept
@@ -222,18 +212,19 @@ def likely_factors(bank: Bank, X: Array, y: Array, bank_rows: Array) -> list[Exp
         y: (n,) the target.
         bank_rows: which of the rows the bank is made of.
     """
+    tuning, agree = current(PursuitTuning), current(GuessTuning).agree
     some = y[bank_rows]
     signs: list[Expr | None] = [None]
-    if 1.0 - _AGREE < (some > 0.0).mean() < _AGREE:
-        cheapest = bank.order[:_SIGNED]
-        agree = (np.sign(bank.raw[bank._t(cheapest)].cpu().numpy()) == np.sign(some)).mean(axis=1)
-        signs += [bank.expr(int(i)) for i in cheapest[(agree > _AGREE) | (agree < 1.0 - _AGREE)][:3]]
+    if 1.0 - agree < (some > 0.0).mean() < agree:
+        cheapest = bank.order[: tuning.signed]
+        same = (np.sign(bank.raw[bank.indices(cheapest)].cpu().numpy()) == np.sign(some)).mean(axis=1)
+        signs += [bank.expr(int(i)) for i in cheapest[(same > agree) | (same < 1.0 - agree)][: tuning.signs]]
     with np.errstate(all="ignore"):
-        powers = _powers(X[:, :_MAX_INPUTS])
+        powers = _powers(X[:, : tuning.powers], tuning.quadratic)
         out = []
         for sign in signs:
             part = np.ones_like(y) if sign is None else evaluate(sign, X)
-            exponents = _exponents(powers, np.log(np.abs(y / part)), X.shape[1])
+            exponents = _exponents(powers, np.log(np.abs(y / part)), X.shape[1], tuning)
             factors = [normal.power(Variable(i), e) for i, e in exponents.items()]
             if sign is not None:
                 factors.append(sign)
@@ -243,19 +234,19 @@ def likely_factors(bank: Bank, X: Array, y: Array, bank_rows: Array) -> list[Exp
     return list(kept.values())
 
 
-def _powers(X: Array) -> Array:
+def _powers(X: Array, most_quadratic: int) -> Array:
     """Columns of the regression: the logarithm of every input, 1, and smooth functions of those with both signs."""
     both = [column / np.abs(column).max() for column in X.T if column.min() < 0.0 < column.max()]
-    if len(both) <= _MAX_QUADRATIC:
+    if len(both) <= most_quadratic:
         quadratic = [a * b for a, b in combinations_with_replacement(both, 2)]
     else:
         quadratic = [a * a for a in both]
     return np.column_stack([np.log(np.abs(X)), np.ones(len(X)), *both, *quadratic])
 
 
-def _exponents(powers: Array, target: Array, n_inputs: int) -> dict[int, float]:
+def _exponents(powers: Array, target: Array, n_inputs: int, tuning: PursuitTuning) -> dict[int, float]:
     """The slopes that a half or whole number explains, and no 0."""
-    if n_inputs > _MAX_INPUTS:
+    if n_inputs > tuning.powers:
         return {}
     sound = np.isfinite(target) & np.isfinite(powers).all(axis=1)
     A, b = powers[sound], target[sound]
@@ -269,6 +260,7 @@ def _exponents(powers: Array, target: Array, n_inputs: int) -> dict[int, float]:
     out = {}
     for i in range(n_inputs):
         exponent = round(2.0 * slopes[i]) / 2.0
-        if 0.0 < abs(exponent) <= 3.0 and errors[i] < 0.15 and abs(slopes[i] - exponent) < 2.5 * errors[i] + 1e-6:
+        near = abs(slopes[i] - exponent) < tuning.deviations * errors[i] + 1e-6
+        if 0.0 < abs(exponent) <= tuning.steepest and errors[i] < tuning.certain and near:
             out[i] = exponent
     return out

@@ -13,19 +13,21 @@ Krawiec, doi 10.1109/TEVC.2014.2341697), with the sensitivity that says what an 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from symtorch.engines.native.fitting.archive import Archive, Candidate
+from symtorch.engines.native.fitting.archive import Archive, Candidate, depth
 from symtorch.engines.native.fitting.tape import Path, Tape
 from symtorch.engines.native.flat.bank import Bank
-from symtorch.engines.native.flat.scan import Contexts, Match, Scan, choose, orthonormal
+from symtorch.engines.native.flat.scan import Contexts, Scan, choose, orthonormal
+from symtorch.engines.native.flat.tuning import GuessTuning, RefineTuning
 from symtorch.engines.native.forms import normal
 from symtorch.engines.native.forms.inverses import Wrap, undo, wraps
 from symtorch.engines.native.forms.places import at, put
+from symtorch.engines.native.forms.vocabulary import Vocabulary
+from symtorch.engines.native.tuning import current
 from symtorch.equations.expr import Call, Constant, Expr
 
 Array = np.ndarray
@@ -34,32 +36,45 @@ _REPLACING = ("id", "^-1", "^0.5", "^-0.5", "^2", "exp")
 """Outermost functions that a replacement may have; more are found by mutation."""
 
 
-@dataclass(frozen=True)
+_TINY = 1e-290
+"""A norm that nothing should be divided by."""
+
+
+@dataclass(frozen=True, eq=False)
 class Hole:
-    """A place in an expression, and what is asked for there."""
+    """A place in an expression, and what is asked for there: ``r = a*D*phi`` up to the rows of Q.
+
+    Attributes:
+        expr, path: the place.
+        D, r, Q, cost: see :class:`.Contexts`, on the bank's rows.
+        wrap: the function around what replaces the node; None where something is inserted.
+        multiply: what is inserted is a factor ``1 + a*phi``, else a term ``a*phi``.
+        negative: the function enters with a minus.
+    """
 
     expr: Expr
     path: Path
-    wrap: Wrap | None
-    """None for an insertion."""
+    D: Array
+    r: Array
+    Q: Array
+    cost: float
+    wrap: Wrap | None = None
     multiply: bool = False
     negative: bool = False
 
-
-@dataclass
-class _Holes:
-    holes: list[Hole]
-    D: list[Array]
-    r: list[Array]
-    Q: list[Array]
-    cost: list[float]
-
-    def add(self, hole: Hole, D: Array, r: Array, Q: Array, cost: float) -> None:
-        self.holes.append(hole)
-        self.D.append(D)
-        self.r.append(r)
-        self.Q.append(Q)
-        self.cost.append(cost)
+    def filled(self, phi: Expr, z: Array) -> Expr:
+        """The expression with phi, whose values are z, in the hole, its new constants by least squares."""
+        if self.wrap is not None:
+            c = np.linalg.lstsq(np.stack([self.D, self.D * z], axis=1), self.r, rcond=None)[0]
+            new = self.wrap.build(normal.add([Constant(float(c[0])), _times(c[1], phi)]))
+            if self.negative:
+                new = normal.multiply([normal.NEGATIVE, new])
+            return put(self.expr, self.path, new)
+        a = np.linalg.lstsq(np.vstack([self.Q, self.D * z]).T, self.r, rcond=None)[0][-1]
+        node, inserted = at(self.expr, self.path), _times(a, phi)
+        if self.multiply:
+            return put(self.expr, self.path, normal.multiply([node, normal.add([Constant(1.0), inserted])]))
+        return put(self.expr, self.path, normal.add([node, inserted]))
 
 
 def refine(
@@ -70,9 +85,6 @@ def refine(
     root_weights: Array | None,
     limit: int,
     stop: Callable[[], bool],
-    beam: int = 16,
-    per_cost: int = 6,
-    most: int = 200,
 ) -> list[Expr]:
     """New candidates from the best expressions that have not been refined yet.
 
@@ -81,132 +93,137 @@ def refine(
         columns: the inputs on the bank's rows.
         y, root_weights: (n_rows,) target and square roots of weights on the bank's rows.
         limit: how many expressions of the bank to try.
-        beam: how many expressions to refine.
+        stop: whether time is up.
     """
     root = np.ones_like(y) if root_weights is None else root_weights
-    found = _Holes([], [], [], [], [])
-    chosen = expandable(archive, beam)
+    by_nuisances: dict[int, list[Hole]] = {}
     with np.errstate(all="ignore"):
-        for candidate in chosen:
+        for candidate in expandable(archive):
             archive.expanded.add(normal.key(candidate.expr))
-            _open(found, candidate, bank, columns, y, root)
-    if not found.holes:
-        return []
+            for hole in holes(candidate, bank.words, columns, y, root):
+                by_nuisances.setdefault(len(hole.Q), []).append(hole)
     total = max(float(np.sum((root * (y - np.average(y, weights=root**2))) ** 2)), 1e-300)
-    n_nuisances = np.array([len(q) for q in found.Q])
-    scans, members = [], []
-    for q in np.unique(n_nuisances):
-        rows = np.flatnonzero(n_nuisances == q)
-        contexts = Contexts(
-            np.array([found.D[i] for i in rows]),
-            np.array([found.r[i] for i in rows]),
-            np.array([found.Q[i] for i in rows]).reshape(len(rows), q, len(y)),
-            np.array([found.cost[i] for i in rows]),
-            np.full(len(rows), 1.0 / total),
-        )
-        scans.append(Scan(bank, contexts, limit, stop))
-        members.append(rows)
+    groups = [by_nuisances[n] for n in sorted(by_nuisances)]
+    scans = []
+    for group in groups:
+        D, r, Q = (np.array([getattr(hole, name) for hole in group]) for name in ("D", "r", "Q"))
+        cost, scale = np.array([hole.cost for hole in group]), np.full(len(group), 1.0 / total)
+        scans.append(Scan(bank, Contexts(D, r, Q, cost, scale), limit, stop))
         if stop():
             break
+    if not scans:
+        return []
+    tuning = current(RefineTuning)
     largest = float(bank.words.options.maxsize)
-    chosen_pairs = choose(scans, per_cost, most, 40, largest)
-    return [_filled(found, int(members[number][match.context]), match, bank) for number, match in chosen_pairs]
+    chosen = choose(scans, tuning.per_size, tuning.most, current(GuessTuning).overall, largest)
+    return [
+        groups[number][match.context].filled(bank.expr(match.index), bank.values(match.index))
+        for number, match in chosen
+    ]
 
 
-def expandable(archive: Archive, beam: int) -> list[Candidate]:
-    """The best expressions not expanded yet: all of the front, then those near it and good for their size.
+def expandable(archive: Archive) -> list[Candidate]:
+    """The best expressions not expanded yet: all of the front, then those that are good for their size.
 
     The front comes first as a whole, since a small equation may be one step from the law while the many
     variations of a large one look better.
     """
+    tuning = current(RefineTuning)
     ranked = []
     for shape, candidate in archive.found.items():
         if shape in archive.expanded or normal.key(candidate.expr) in archive.expanded:
             continue
-        behind = math.log(candidate.loss + 1e-14) - math.log(archive.level(candidate.complexity) + 1e-14)
-        ranked.append((behind, candidate.merit(), shape, candidate))
+        behind = candidate.depth - depth(archive.level(candidate.complexity))
+        ranked.append((behind, candidate.merit(archive.tuning.price), shape, candidate))
     ranked.sort(key=lambda item: item[:3])
     front = [item for item in ranked if item[0] <= 0.0]
-    near = sorted(ranked[len(front) : 6 * beam], key=lambda item: item[1:3])
-    return [candidate for *_, candidate in [*front, *near][:beam]]
+    near = sorted(ranked[len(front) :], key=lambda item: item[1:3])
+    return [candidate for *_, candidate in [*front, *near][: tuning.beam]]
 
 
-def _open(found: _Holes, candidate: Candidate, bank: Bank, columns: tuple[Array, ...], y: Array, root: Array) -> None:
-    """All holes of one expression."""
-    n = len(y)
-    tape = Tape(candidate.expr)
+def holes(candidate: Candidate, words: Vocabulary, columns: tuple[Array, ...], y: Array, root: Array) -> Iterator[Hole]:
+    """Every hole of an expression, those at its leaves last.
+
+    Args:
+        columns: the inputs on the bank's rows.
+        y, root: (n_rows,) the target, and square roots of weights.
+    """
+    expr, n = candidate.expr, len(y)
+    tape = Tape(expr)
     results = tape.forward(columns, tape.constants)
     values = [np.broadcast_to(v, (n,)) for v in results]
-    slopes: list[Array | None] = [
-        None if a is None else np.broadcast_to(a, (n,)) * root for a in tape.backward(results)
-    ]
+    slopes = [None if a is None else np.broadcast_to(a, (n,)) * root for a in tape.backward(results)]
     residual = (y - values[-1]) * root
     if not np.isfinite(residual).all():
         return
     own = [slope for i in tape.constant_nodes if (slope := slopes[i]) is not None and np.isfinite(slope).all()]
-    at_path = {ins.path: i for i, ins in enumerate(tape.instructions)}
-    words = bank.words
-    price = 2.0 + words.options.complexity_of_constants
+    node_at = {instruction.path: i for i, instruction in enumerate(tape.instructions)}
     usable = [wrap for wrap in wraps(words) if wrap.name in _REPLACING]
-    seen: set[tuple[float, ...]] = set()
-
-    def new(D: Array) -> bool:
-        norm = float(np.linalg.norm(D))
-        if not np.isfinite(norm) or norm < 1e-290:
-            return False
-        mark = tuple(np.round(np.abs(D[:8] / norm), 6))
-        if mark in seen:
-            return False
-        seen.add(mark)
-        return True
-
+    price = 2.0 + words.options.complexity_of_constants  # of the new constant, and of what joins it
+    asked = _Asked()
     for i in range(len(tape.instructions) - 1, -1, -1):
-        ins, D = tape.instructions[i], slopes[i]
+        path, D = tape.instructions[i].path, slopes[i]
         if D is None or not np.isfinite(D).all():
             continue
-        if new(D):
-            found.add(
-                Hole(candidate.expr, ins.path, None),
-                D,
-                residual,
-                orthonormal([*own, D], n),
-                candidate.complexity + price,
-            )
+        if asked.first(D):
+            yield Hole(expr, path, D, residual, orthonormal([*own, D], n), candidate.complexity + price)
         if tape.is_constant(i):
             continue
-        if new(D * values[i]):
-            Q = orthonormal([*own, D * values[i]], n)
-            found.add(
-                Hole(candidate.expr, ins.path, None, multiply=True), D * values[i], residual, Q,
-                candidate.complexity + price + 1.0,
-            )  # fmt: skip
-        if ins.path:
-            without = candidate.complexity - words.cost(words.render(at(candidate.expr, ins.path)) or candidate.tree)
-            wanted, weight = wanted_at(candidate.expr, ins.path, lambda path: values[at_path[path]], y)
-            _replacements(found, candidate.expr, ins.path, wanted, weight * root, usable, without + price + 1.0)
+        in_proportion = D * values[i]
+        if asked.first(in_proportion):
+            Q = orthonormal([*own, in_proportion], n)
+            cost = candidate.complexity + price + 1.0
+            yield Hole(expr, path, in_proportion, residual, Q, cost, multiply=True)
+        if path:
+            node = words.render(at(expr, path)) or candidate.tree
+            wanted, weight = wanted_at(expr, path, lambda path: values[node_at[path]], y)
+            cost = candidate.complexity - words.cost(node) + price + 1.0
+            yield from _replacements(expr, path, wanted, weight * root, usable, cost)
+
+
+class _Asked:
+    """What was asked already: holes whose sensitivities differ by a factor find the same."""
+
+    def __init__(self) -> None:
+        self._seen: set[bytes] = set()
+
+    def first(self, D: Array) -> bool:
+        """Whether a sensitivity is usable and new, up to a factor."""
+        norm = float(np.linalg.norm(D))
+        if not np.isfinite(norm) or norm < _TINY:
+            return False
+        unit = D / norm
+        unit = np.round(unit * np.sign(unit[np.argmax(np.abs(unit))]), 6) + 0.0  # no -0, which has other bytes
+        mark = unit.tobytes()
+        if mark in self._seen:
+            return False
+        self._seen.add(mark)
+        return True
 
 
 def _replacements(
-    found: _Holes, expr: Expr, path: Path, wanted: Array, weight: Array, usable: list[Wrap], cost: float
-) -> None:
+    expr: Expr, path: Path, wanted: Array, weight: Array, usable: list[Wrap], cost: float
+) -> Iterator[Hole]:
+    """Holes ``g(a*phi + b)`` in the place of a node that should have the values ``wanted``."""
+    tuning = current(GuessTuning)
     known = np.isfinite(wanted) & np.isfinite(weight)
-    if known.mean() < 0.95:
+    if known.mean() < tuning.defined:
         return
     positive = float((wanted[known] > 0.0).mean())
     for wrap in usable:
-        if wrap.positive and 0.02 < positive < 0.98:
+        if wrap.positive and 1.0 - tuning.agree < positive < tuning.agree:
             continue
         negative = wrap.positive and positive <= 0.5
         target = np.where(known, -wanted if negative else wanted, np.nan)
         h = wrap.inverse(target)
         D = weight * wrap.slope(target, h)
         defined = np.isfinite(h) & np.isfinite(D)
-        if defined.mean() < 0.93:
+        if defined.mean() < tuning.defined:
             continue
         D, h = np.where(defined, D, 0.0), np.where(defined, h, 0.0)
         norm = float(np.linalg.norm(D))
-        if np.isfinite(norm) and norm > 1e-290:
-            found.add(Hole(expr, path, wrap, negative=negative), D, D * h, (D / norm)[None], cost + wrap.cost)
+        if np.isfinite(norm) and norm > _TINY:
+            yield Hole(expr, path, D, D * h, (D / norm)[None], cost + wrap.cost, wrap, negative=negative)
 
 
 def wanted_at(expr: Expr, path: Path, value: Callable[[Path], Array], y: Array) -> tuple[Array, Array]:
@@ -239,26 +256,6 @@ def wanted_at(expr: Expr, path: Path, value: Callable[[Path], Array], y: Array) 
             wanted, weight = undone[0], weight * undone[1]
         node, here = node.args[step], child
     return wanted, weight
-
-
-def _filled(found: _Holes, number: int, match: Match, bank: Bank) -> Expr:
-    """The expression with the bank's expression in the hole, its new constants by least squares."""
-    hole, D, r = found.holes[number], found.D[number], found.r[number]
-    phi, z = bank.expr(match.index), bank.values(match.index)
-    if hole.wrap is not None:
-        c = np.linalg.lstsq(np.stack([D, D * z], axis=1), r, rcond=None)[0]
-        new = hole.wrap.build(normal.add([Constant(float(c[0])), _times(c[1], phi)]))
-        if hole.negative:
-            new = normal.multiply([normal.NEGATIVE, new])
-    else:
-        Q = found.Q[number]
-        c = np.linalg.lstsq(np.vstack([Q, D * z]).T, r, rcond=None)[0]
-        node = at(hole.expr, hole.path)
-        if hole.multiply:
-            new = normal.multiply([node, normal.add([Constant(1.0), _times(c[-1], phi)])])
-        else:
-            new = normal.add([node, _times(c[-1], phi)])
-    return put(hole.expr, hole.path, new)
 
 
 def _times(c: float, expr: Expr) -> Expr:

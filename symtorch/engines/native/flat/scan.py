@@ -21,9 +21,21 @@ import numpy as np
 import torch
 
 from symtorch.engines.native.flat.bank import Bank
+from symtorch.engines.native.flat.tuning import GuessTuning
+from symtorch.engines.native.tuning import current
 
-_EXPRESSIONS_AT_ONCE = 1024
 _CONTEXTS_AT_ONCE = 128
+"""Contexts of one matrix product: speed only; more make the products larger than the caches."""
+_ON_DEVICE = 16
+"""How many times as many a GPU takes."""
+_LARGER_BLOCKS = 8
+"""How many times as large a block is there: its many small ones would leave it idle."""
+_RESOLVED = 1e-7
+"""Share of an error that float32 can tell from nothing."""
+_INDEPENDENT = 1e-4
+"""Share of an expression's square that must be left beside the nuisances: less is float32's rounding."""
+_RANKED = 60000
+"""Pairs that are looked through, the best, for some of every complexity."""
 
 
 @dataclass(frozen=True)
@@ -62,23 +74,26 @@ class Scan:
     """The errors of all pairs, kept as the best of each block of the bank.
 
     Args:
-        finest: expressions of the first block, the cheapest ones.
+        limit: how many expressions of the bank, the cheapest, are tried.
+        stop: asked between matrix products; True ends the scan with what is done.
+        first_block: expressions of the first block, the cheapest ones; None for the usual number.
     """
 
     def __init__(
-        self, bank: Bank, contexts: Contexts, limit: int, stop: Callable[[], bool], finest: int | None = None
+        self, bank: Bank, contexts: Contexts, limit: int, stop: Callable[[], bool], first_block: int | None = None
     ) -> None:
         self.bank = bank
         self.contexts = contexts
-        self.limit = min(limit, bank.unit.shape[1])
-        self.block = _EXPRESSIONS_AT_ONCE if bank.device.type == "cpu" else 8 * _EXPRESSIONS_AT_ONCE
-        self.batch = _CONTEXTS_AT_ONCE if bank.device.type == "cpu" else 16 * _CONTEXTS_AT_ONCE
+        self.limit = min(limit, bank.n_unit)
+        tuning, on_cpu = current(GuessTuning), bank.device.type == "cpu"
+        block = tuning.block if on_cpu else _LARGER_BLOCKS * tuning.block
+        self.batch = _CONTEXTS_AT_ONCE if on_cpu else _ON_DEVICE * _CONTEXTS_AT_ONCE
         # The first blocks are small, so that cheap expressions needn't compete with many.
         self.edges = [0]
-        size = finest or self.block // 8
+        size = first_block or (tuning.first_block if on_cpu else _LARGER_BLOCKS * tuning.first_block)
         while self.edges[-1] < self.limit:
             self.edges.append(min(self.limit, self.edges[-1] + size))
-            size = min(self.block, 2 * size)
+            size = min(block, 2 * size)
         errors, indices = [], []
         for first in range(0, len(contexts), self.batch):
             error, index = self._errors(first)
@@ -110,7 +125,7 @@ class Scan:
             return np.zeros((n, 0)), np.zeros((n, 0), np.int64)
         best = torch.stack(gains, dim=1).cpu().numpy().astype(np.float64)
         # Errors under what float32 resolves are equally good.
-        errors = np.maximum(1.0 - best, 1e-7) * (total * self.contexts.scale[part])[:, None]
+        errors = np.maximum(1.0 - best, _RESOLVED) * (total * self.contexts.scale[part])[:, None]
         return errors, torch.stack(columns, dim=1).cpu().numpy()
 
     def _gains(self, left: torch.Tensor, weights: torch.Tensor, n: int, q: int, start: int, end: int) -> torch.Tensor:
@@ -118,7 +133,7 @@ class Scan:
         with torch.autocast(self.bank.device.type, enabled=False):
             products = left @ self.bank.unit[:, span]
             norm = weights @ self.bank.unit_squared[:, span]
-        floor = norm * 1e-4 + 1e-30
+        floor = norm * _INDEPENDENT + 1e-30
         for j in range(q):
             on_nuisance = products[(j + 1) * n : (j + 2) * n]
             norm.addcmul_(on_nuisance, on_nuisance, value=-1)
@@ -151,7 +166,7 @@ def choose(scans: list[Scan], per_cost: int, most: int, overall: int, largest: f
     error = np.where(np.isfinite(error) & (cost <= largest + 2), error, np.inf)
     taken: Counter[int] = Counter()
     found: list[tuple[int, Match]] = []
-    for j in np.lexsort((cost, error))[:60000]:  # of equally good ones the cheapest
+    for j in np.lexsort((cost, error))[:_RANKED]:  # of equally good ones the cheapest
         if not np.isfinite(error[j]) or len(found) >= most:
             break
         bucket = int(cost[j])

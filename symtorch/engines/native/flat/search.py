@@ -3,61 +3,28 @@
     archives = search_flat(X, Y, Vocabulary(options), Budget(rounds=8), seed=0)
 
 It knows nothing of teachers or of where the rows come from; :mod:`.engine` prepares them, and the
-search for structure calls it for the pieces that it has found.
+search for structure calls it for the pieces that it has found. :mod:`.schedule` says when what is done,
+:mod:`.workbench` what each stage does.
 """
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 import torch
 
-from symtorch.engines.native.fitting.archive import EXACT, Archive
-from symtorch.engines.native.fitting.levenberg_marquardt import Rows
+from symtorch.engines.native.fitting.archive import Archive
 from symtorch.engines.native.fitting.losses import SQUARED, Loss
-from symtorch.engines.native.flat.bank import Bank
-from symtorch.engines.native.flat.contexts import first_guesses
-from symtorch.engines.native.flat.pursuit import likely_factors, pursue
-from symtorch.engines.native.flat.refine import refine, with_more_constants
-from symtorch.engines.native.flat.sharing import share
-from symtorch.engines.native.forms import normal
-from symtorch.engines.native.forms.neighbours import neighbours
+from symtorch.engines.native.flat.schedule import Phase, schedule
+from symtorch.engines.native.flat.watch import Watch
+from symtorch.engines.native.flat.workbench import Budget, Workbench
 from symtorch.engines.native.forms.vocabulary import Vocabulary
-from symtorch.equations.expr import Constant, Expr, Variable, evaluate
+from symtorch.equations.expr import Expr
 
-_BANK_ROWS = 128
-_FEW_ROWS = 256
-_SKETCH_PARTNERS = 40
-_SKETCHED = 4000
-"""Expressions of the bank, the cheapest ones, that a sketch is made of."""
-_PROGRESS = 0.03
-"""A round that lowers the front by less than this (in decades, on average over all sizes) was in vain."""
-
-_DEAR = 0.35
-_MUTATED = 4
-"""Expressions that are mutated in a round, one after the other: what one brings may be the next."""
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How far a search goes.
-
-    Attributes:
-        rounds: rounds of refinement after the first ones; at 0 the large bank is never made.
-        patience: rounds without progress after which an output is given up.
-        goal: mean loss that is good enough; an output is done once it is exact in any case.
-        seconds: wall-clock limit, or None.
-    """
-
-    rounds: int = 12
-    patience: int = 2
-    goal: float = 0.0
-    seconds: float | None = None
+Enough = Callable[[int, Archive, Phase], bool]
+"""(output, its archive, how far the search has come) -> whether to leave the output as it is."""
 
 
 @dataclass
@@ -74,8 +41,7 @@ class FlatSearch:
         seed: of everything random.
         device: where the bank lives.
         report: called after every stage with its name, the steps done, and the steps of the whole budget.
-        after_round: called after every round, and before the large bank is made; raising an archive's
-            ``goal`` ends the search for its output.
+        news: called about every second of the search; see :class:`.Watch`.
     """
 
     X: np.ndarray
@@ -87,252 +53,73 @@ class FlatSearch:
     seed: int = 0
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     report: Callable[[str, int, int], None] | None = None
-    after_round: Callable[[], None] | None = None
-    archives: list[Archive] = field(init=False)
+    news: Callable[[], None] | None = None
+    watch: Watch = field(init=False)
     stop_reason: str = field(init=False, default="budget")
 
     def __post_init__(self) -> None:
-        self._started = time.monotonic()
-        n = len(self.X)
-        order = np.random.default_rng(self.seed).permutation(n)
-        self._bank_rows = np.sort(order[:_BANK_ROWS])
-        few = np.sort(order[: min(n, _FEW_ROWS)])
-        self._heights: dict[int, float] = {}
-        self._still: dict[int, int] = {}
-        self._banks: dict[bool, Bank] = {}
-        self.archives = []
-        for y in self.Y.T:
-            rows = Rows.of(self.X, y, self.weights)
-            some = None if self.weights is None or not self.weights[few].any() else self.weights[few]
-            archive = Archive(
-                self.words,
-                Rows.of(self.X[few], y[few], some),
-                rows,
-                self.loss,
-                constant_loss(y, self.weights, self.loss),
-                self.words.options.parsimony,
-            )
-            archive.goal = max(EXACT, self.budget.goal / archive.scale)
-            self.archives.append(archive)
+        self.watch = Watch(self.budget.seconds, self.news)
+        self._bench = Workbench(
+            self.X, self.Y, self.words, self.budget, self.weights, self.loss, self.seed, self.device, self.watch
+        )
 
-    # ---- the course of the search
+    @property
+    def archives(self) -> list[Archive]:
+        """What has been found, one for each output."""
+        return self._bench.archives
 
-    def run(self) -> list[Archive]:
-        """Search until every output is done, the budget is spent or time is up; one archive per output."""
+    @property
+    def open(self) -> list[int]:
+        """Outputs that are worth going on with."""
+        return self._bench.open
+
+    def offer(self, output: int, exprs: Sequence[Expr]) -> None:
+        """Candidates from elsewhere: fitted, cleaned and kept if they are good."""
+        self._bench.offer(output, exprs)
+
+    def sketch(self) -> None:
+        """The first, cheap stages for every output, solved or not: simple approximations."""
+        self._bench.sketch()
+
+    def expect(self, reachable: Mapping[int, float]) -> None:
+        """Say to what loss, as 1 - R², the laws of outputs are known to come; above it rounds go on without gain."""
+        self._bench.expect(reachable)
+
+    def run(self, enough: Enough | None = None) -> list[Archive]:
+        """Search until every output is done, the budget is spent or time is up; one archive per output.
+
+        Args:
+            enough: asked before the first stage and after every one, of the outputs that are not done.
+        """
         try:
-            steps = list(self._steps())
-            for done, (name, step) in enumerate(steps):
-                if not self.open or self.out_of_time():
+            self._judge(enough, Phase.OFFERED)
+            stages = schedule(self.budget.rounds, len(self.archives), self._bench.choices.kinks)
+            for number, stage in enumerate(stages, 1):
+                if not self.open or self.watch.checkpoint():
                     break
-                step()
+                stage.run(self._bench)
+                if stage.measured:
+                    self._bench.measure()
+                self._judge(enough, stage.after)
                 if self.report is not None:
-                    self.report(name, done + 1, len(steps))
+                    self.report(stage.name, number, len(stages))
             self.stop_reason = self._reason()
         except KeyboardInterrupt:
             self.stop_reason = "interrupted"
         return self.archives
 
-    def _steps(self) -> Iterator[tuple[str, Callable[[], None]]]:
-        for name, step in self._stages():
-            yield name, step
-            if len(self.archives) > 1 and name.startswith(("constants", "mutate")):
-                yield f"share after {name}", self._share
-
-    def _stages(self) -> Iterator[tuple[str, Callable[[], None]]]:
-        yield "start", self._start
-        yield "contexts", lambda: self._guess(False, 150)
-        yield "constants", self._add_constants
-        yield "refine 1", lambda: self._refine(False)
-        if self.budget.rounds == 0:
-            return
-        yield "pursuit", self._pursue
-        yield "mutate 1", self._mutate
-        yield "constants 1", self._end_small_bank
-        yield "refine 2", lambda: self._refine(False)
-        yield "constants 2", self._add_constants
-        yield "mutate 2", self._mutate
-        for i in range(3, self.budget.rounds + 3):
-            if i == 4:
-                yield "contexts, all", lambda: self._guess(True, 400)
-                yield "constants, all", self._end_first_round
-            yield f"refine {i}", partial(self._refine, i % 2 == 1)
-            yield f"constants {i}", self._add_constants
-            yield f"mutate {i}", self._end_round
-
-    def _end_small_bank(self) -> None:
-        self._add_constants()
-        if self.after_round is not None:
-            self.after_round()
-
-    def _end_first_round(self) -> None:
-        self._add_constants()
-        self._note_progress()
-
-    def _end_round(self) -> None:
-        self._mutate()
-        self._note_progress()
-
-    def _note_progress(self) -> None:
-        """Outputs whose front has hardly moved for some rounds are left as they are."""
-        for k in self.open:
-            height = self.archives[k].height()
-            moved = self._heights.get(k, np.inf) - height > _PROGRESS
-            self._heights[k] = height
-            self._still[k] = 0 if moved else self._still.get(k, 0) + 1
-        if self.after_round is not None:
-            self.after_round()
-
-    @property
-    def open(self) -> list[int]:
-        """Outputs that are worth going on with."""
-        return [
-            k
-            for k, archive in enumerate(self.archives)
-            if archive.best > archive.goal and self._still.get(k, 0) < self.budget.patience
-        ]
-
-    def out_of_time(self) -> bool:
-        return self.budget.seconds is not None and time.monotonic() - self._started > self.budget.seconds
+    def _judge(self, enough: Enough | None, phase: Phase) -> None:
+        if enough is not None:
+            self._bench.close(k for k in self.open if enough(k, self.archives[k], phase))
 
     def _reason(self) -> str:
         if all(archive.is_exact for archive in self.archives):
             return "exact"
-        if self.out_of_time():
+        if self.watch.out_of_time():
             return "timeout"
         if self.budget.goal > 0.0 and all(a.best * a.scale <= self.budget.goal for a in self.archives):
             return "early_stop_condition"
         return "budget" if self.open else "converged"
-
-    def offer(self, output: int, exprs: Sequence[Expr]) -> None:
-        """Candidates from elsewhere: fitted, cleaned and kept if they are good."""
-        for expr in exprs:
-            self.archives[output].offer(normal.normalise(expr), steps=30)
-
-    def sketch(self) -> None:
-        """The first, cheap stages for every output, solved or not: simple approximations."""
-        everything = [archive.goal for archive in self.archives]
-        for archive in self.archives:
-            archive.goal = 0.0
-        self._start()
-        self._guess(False, _SKETCH_PARTNERS, _SKETCHED, 80)
-        for archive, goal in zip(self.archives, everything, strict=True):
-            archive.goal = goal
-
-    # ---- stages
-
-    def bank(self, large: bool) -> Bank:
-        """The building blocks, made when they are first wanted."""
-        if large not in self._banks:
-            size, level = (60000, 7) if large else (12000, 5)
-            X = self.X[self._bank_rows]
-            self._banks[large] = Bank(X, self.words, size, level, self.device, self.seed)
-        return self._banks[large]
-
-    def _start(self) -> None:
-        """What needs no search: a constant, the inputs, lines through them."""
-        inputs = [Variable(i) for i in range(self.X.shape[1])]
-        for archive in self.archives:
-            mean = float(np.mean(archive.rows.y))
-            archive.offer(Constant(mean))
-            lines = [normal.add([Constant(mean), normal.multiply([Constant(0.5), x])]) for x in inputs]
-            archive.consider([*inputs, *lines], self.out_of_time)
-
-    def _guess(self, large: bool, n_partners: int, limit: int | None = None, most: int | None = None) -> None:
-        bank = self.bank(large)
-        most = most or (200 if large else 120)
-        for k in self.open:
-            archive = self.archives[k]
-            y = archive.rows.y[self._bank_rows]
-            guesses = first_guesses(
-                bank,
-                y,
-                self._scan_weights(archive),
-                n_partners,
-                limit or bank.unit.shape[1],
-                self.out_of_time,
-                most=most,
-                per_cost=5,
-            )
-            archive.consider(guesses, self.out_of_time)
-            if self.out_of_time():
-                return
-
-    def _scan_weights(self, archive: Archive) -> np.ndarray | None:
-        """Square roots of the weights with which squared errors on the bank's rows stand for the loss.
-
-        For other losses than the squared one they depend on the residuals, so those of the best equation
-        so far are taken: what it takes for outliers weighs little.
-        """
-        rows = self._bank_rows
-        weights = None if archive.rows.weights is None else archive.rows.weights[rows]
-        if self.loss.weight is not None and archive.front:
-            best = min(archive.front.values(), key=lambda c: c.loss)
-            residuals = evaluate(best.expr, self.X[rows]) - archive.rows.y[rows]
-            own = self.loss.weight(residuals)
-            own = np.minimum(own, 10.0 * np.median(own))
-            if np.isfinite(own).all() and own.any():
-                weights = own if weights is None else weights * own
-        if weights is None or not weights.any():
-            return None
-        return np.sqrt(weights / weights.mean())
-
-    def _pursue(self) -> None:
-        bank = self.bank(False)
-        for k in self.open:
-            archive = self.archives[k]
-            factors = likely_factors(bank, self.X, archive.rows.y, self._bank_rows)
-            y = archive.rows.y[self._bank_rows]
-            values = [evaluate(factor, self.X[self._bank_rows]) for factor in factors]
-            weights = self._scan_weights(archive)
-            found = pursue(bank, y, weights, factors, values, bank.unit.shape[1], self.out_of_time)
-            archive.consider(found, self.out_of_time)
-
-    def _refine(self, large: bool) -> None:
-        bank = self.bank(large)
-        limit = bank.unit.shape[1]
-        for k in self.open:
-            archive = self.archives[k]
-            columns = tuple(column[self._bank_rows] for column in archive.rows.columns)
-            y = archive.rows.y[self._bank_rows]
-            found = refine(archive, bank, columns, y, self._scan_weights(archive), limit, self.out_of_time)
-            archive.consider(found, self.out_of_time)
-
-    def _add_constants(self) -> None:
-        for k in self.open:
-            archive = self.archives[k]
-            best = sorted(archive.front.values(), key=lambda c: c.loss)[:12]
-            found = [more for candidate in best for more in with_more_constants(candidate.expr)]
-            archive.consider(found, self.out_of_time, steps=20)
-
-    def _share(self) -> None:
-        for k, found in share(self.archives, self.X, self.open).items():
-            self.archives[k].consider(found, self.out_of_time)
-
-    def _mutate(self) -> None:
-        for k in self.open:
-            archive = self.archives[k]
-            for turn in range(_MUTATED):
-                if archive.best <= archive.goal or self.out_of_time():
-                    break
-                shape = _to_mutate(archive, large=turn % 3 == 2)
-                if shape is not None:
-                    archive.mutated.add(shape)
-                    archive.consider(neighbours(archive.found[shape].expr, self.words), self.out_of_time, steps=10)
-
-
-def _to_mutate(archive: Archive, large: bool) -> str | None:
-    """The shape of the best expression that has not been mutated yet.
-
-    Args:
-        large: of all that were found, by a measure that favours large ones; else of the front, by one that
-            favours small ones, since the law is more often one step away from these.
-    """
-    if large:
-        ranked = [(c.merit(), shape) for shape, c in archive.found.items() if shape not in archive.mutated]
-    else:
-        front = [(normal.key(c.expr), c) for c in archive.front.values()]
-        ranked = [(c.merit(_DEAR), shape) for shape, c in front if shape not in archive.mutated]
-    return min(ranked, default=(0.0, None))[1]
 
 
 def search_flat(
@@ -360,17 +147,3 @@ def search_flat(
     for output, exprs in enumerate(start or ()):
         search.offer(output, exprs)
     return search.run()
-
-
-def constant_loss(y: np.ndarray, weights: np.ndarray | None, loss: Loss) -> float:
-    """Loss of the best constant: what every other loss is measured against."""
-    w = np.ones_like(y) if weights is None else weights / weights.mean()
-    centre = float(np.average(y, weights=w))
-    if loss.weight is not None:
-        for _ in range(30):
-            own = w * loss.weight(centre - y)
-            if not own.sum() > 0.0:
-                break
-            centre = float(np.average(y, weights=own))
-    found = loss.mean(centre - y, weights)
-    return found if found > 0.0 and math.isfinite(found) else 1.0

@@ -2,9 +2,7 @@
 
 The outputs of one layer are often sums of the same terms: the components of a force, features read by
 several neurons, a pair of laws in a rotated basis. The terms of every output's best equations make a
-pool, and every other output is fitted as a sum over the pool by orthogonal matching pursuit (Pati,
-Rezaiifar and Krishnaprasad 1993, doi 10.1109/ACSSC.1993.342465): the term that explains most of what
-is left joins, what it shares with the others is projected out, and so on.
+pool, and every other output is fitted as a sum over the pool by forward selection.
 """
 
 from __future__ import annotations
@@ -15,24 +13,23 @@ import numpy as np
 
 from symtorch.engines.native.fitting.archive import Archive
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows
+from symtorch.engines.native.fitting.selection import forward_selection
+from symtorch.engines.native.flat.tuning import SharingTuning
 from symtorch.engines.native.forms import normal
+from symtorch.engines.native.tuning import current
 from symtorch.equations.expr import Constant, Expr, evaluate
 
-_EQUATIONS = 3
-"""Equations of each output whose terms are offered, the most accurate ones."""
-_WORTH_SHARING = 0.3
-"""Relative loss above which an equation has nothing to offer."""
-_MOST_TERMS = 6
-_LEAST_GAIN = 0.02
-"""Share of what is left that a further term must explain."""
+_CONSTANT = 1e-9
+"""What varies less than this, relative to its size, is a constant up to rounding."""
 
 
 def terms_found(archives: Sequence[Archive]) -> list[Expr]:
     """The terms of the best equations of all outputs, and those equations as wholes, each once."""
+    tuning = current(SharingTuning)
     pool: dict[Expr, None] = {}
     for archive in archives:
-        best = sorted((c for c in archive.pareto() if c.loss < _WORTH_SHARING), key=lambda c: c.loss)[:_EQUATIONS]
-        for candidate in best:
+        best = sorted((c for c in archive.pareto() if c.loss < tuning.worth), key=lambda c: c.loss)
+        for candidate in best[: tuning.equations]:
             _, parts = normal.terms(candidate.expr)
             whole = normal.add([normal.multiply([Constant(c), term]) for c, term in parts])
             pool.update(dict.fromkeys([*(term for _, term in parts), whole]))
@@ -47,44 +44,32 @@ def sums_of(pool: Sequence[Expr], values: np.ndarray, rows: Rows) -> Iterator[Ex
         values: (m, n) their values on the rows.
         rows: whose targets are fitted.
     """
+    tuning = current(SharingTuning)
     root = np.ones(len(rows)) if rows.weights is None else np.sqrt(rows.weights)
-    usable = np.isfinite(values).all(axis=1)
-    columns = np.where(usable[:, None], values, 0.0) * root
     one = root / np.linalg.norm(root)
-    left = rows.y * root
-    left = left - (left @ one) * one
-    spread = float(np.abs(left).max())
+    columns = np.where(np.isfinite(values).all(axis=1)[:, None], values, 0.0) * root
     free = columns - (columns @ one)[:, None] * one
-    size = np.linalg.norm(free, axis=1)
-    usable &= size > 1e-9 * np.linalg.norm(columns, axis=1)
-    chosen: list[int] = []
-    for _ in range(min(_MOST_TERMS, int(usable.sum()))):
-        norm = np.linalg.norm(free, axis=1)
-        with np.errstate(all="ignore"):
-            # What the terms chosen already say almost wholly has only rounding left to offer.
-            gain = np.where(usable & (norm > 1e-6 * size), (free @ left) ** 2 / norm**2, 0.0)
-        best = int(np.argmax(gain))
-        if not gain[best] > _LEAST_GAIN * (left @ left):
-            return
-        direction = free[best] / norm[best]
-        left = left - (left @ direction) * direction
-        free = free - (free @ direction)[:, None] * direction
-        usable[best] = False
-        chosen.append(best)
+    usable = np.flatnonzero(np.linalg.norm(free, axis=1) > _CONSTANT * np.linalg.norm(columns, axis=1))
+    target = rows.y * root
+    target = target - (target @ one) * one
+    spread = float(np.abs(target).max())
+    for positions in forward_selection(free[usable].T, target, tuning.terms, least_of_left=tuning.least_gain):
+        chosen = usable[positions]
         A = np.column_stack([root, *(columns[i] for i in chosen)])
         c = np.linalg.lstsq(A, rows.y * root, rcond=None)[0]
         parts = [normal.multiply([Constant(float(b)), pool[i]]) for b, i in zip(c[1:], chosen, strict=True)]
         # A constant that is rounding would only cost the complexity that the sum may need.
-        offset = float(c[0]) if abs(c[0]) > 1e-9 * spread else 0.0
+        offset = float(c[0]) if abs(c[0]) > _CONSTANT * spread else 0.0
         yield normal.add([*parts, Constant(offset)])
 
 
-def share(archives: Sequence[Archive], X: np.ndarray, which: Sequence[int]) -> dict[int, list[Expr]]:
+def sums_for(which: Sequence[int], archives: Sequence[Archive], X: np.ndarray) -> dict[int, list[Expr]]:
     """Candidates for these outputs, made of what all outputs have found.
 
     Args:
-        X: (n, n_inputs), the archives' rows.
         which: positions of the outputs that candidates are wanted for.
+        archives: of all outputs.
+        X: (n, n_inputs), the archives' rows.
     """
     pool = terms_found(archives)
     if not pool:

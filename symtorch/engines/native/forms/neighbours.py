@@ -11,11 +11,12 @@ from collections.abc import Iterator
 
 from symtorch.engines.native.forms import normal
 from symtorch.engines.native.forms.places import places, put
+from symtorch.engines.native.forms.tuning import FormsTuning
 from symtorch.engines.native.forms.vocabulary import Vocabulary
+from symtorch.engines.native.tuning import current
 from symtorch.equations.expr import Call, Constant, Expr, Variable
 
 _EXPONENTS = (-2.0, -1.5, -1.0, -0.5, 0.5, 1.5, 2.0, 3.0)
-_MAX_FUNCTIONS = 6
 
 
 def neighbours(expr: Expr, words: Vocabulary) -> Iterator[Expr]:
@@ -34,7 +35,8 @@ def neighbours(expr: Expr, words: Vocabulary) -> Iterator[Expr]:
 def _instead_of(node: Expr, words: Vocabulary, exponents: list[float]) -> Iterator[Expr]:
     if isinstance(node, Constant):
         return
-    functions = [op for op in words.functions[:_MAX_FUNCTIONS] if not (isinstance(node, Call) and op is node.op)]
+    tried = words.functions[: current(FormsTuning).functions]
+    functions = [op for op in tried if not (isinstance(node, Call) and op is node.op)]
     if not isinstance(node, Call):
         powers = [normal.power(node, e) for e in exponents if e in (-1.0, 2.0, 3.0)]
         yield from powers

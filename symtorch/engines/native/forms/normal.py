@@ -19,11 +19,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import lru_cache
 
 import numpy as np
 
+from symtorch.engines.native.forms.tuning import FormsTuning
+from symtorch.engines.native.tuning import current
 from symtorch.equations.expr import Call, Constant, Expr, Variable
 from symtorch.equations.operators import OPERATORS, Operator, parity
 
@@ -31,7 +33,7 @@ PLUS, TIMES, POWER = OPERATORS["+"], OPERATORS["*"], OPERATORS["^"]
 EXP, LOG = OPERATORS["exp"], OPERATORS["log"]
 NEGATIVE = Constant(-1.0)
 
-_REMEMBERED = 1 << 16
+REMEMBERED = 1 << 16
 """Trees whose normal form and shape are kept: candidates share most of their subtrees."""
 
 _A, _B = Variable(0), Variable(1)
@@ -65,7 +67,7 @@ def _NORMAL_MEANINGS() -> tuple[Expr, ...]:
     return tuple(normalise(_MEANINGS[name]) for name in "+-*/")
 
 
-@lru_cache(maxsize=_REMEMBERED)
+@lru_cache(maxsize=REMEMBERED)
 def normalise(expr: Expr) -> Expr:
     """The normal form of any expression; it has the same values wherever the original is defined."""
     if not isinstance(expr, Call):
@@ -328,36 +330,32 @@ def _leads_negative(expr: Expr) -> bool:
     return bool(found) and found[0][0] < 0.0
 
 
-def multiplied_out(expr: Expr, most: int = 12) -> Expr:
-    """The form with products and small whole powers of sums as sums, so that like terms meet.
-
-    Args:
-        most: products of more terms than this stay as they are.
-    """
+def multiplied_out(expr: Expr) -> Expr:
+    """The form with products and small whole powers of sums as sums, so that like terms meet."""
     if not isinstance(expr, Call):
         return expr
     if is_product(expr) or is_power(expr):
-        return _product_out(*factors(expr), most)
+        return _product_out(*factors(expr))
     if not is_sum(expr):
-        return apply(expr.op, [multiplied_out(arg, most) for arg in expr.args])
+        return apply(expr.op, [multiplied_out(arg) for arg in expr.args])
     parts: list[Expr] = []
     for addend in _addends(expr):
         c, term = coefficient(addend)
-        parts += [multiply([Constant(c), inner]) for inner in _addends(multiplied_out(term, most))]
+        parts += [multiply([Constant(c), inner]) for inner in _addends(multiplied_out(term))]
     return add(parts)
 
 
-def _product_out(value: float, found: list[tuple[Expr, float]], most: int) -> Expr:
+def _product_out(value: float, found: list[tuple[Expr, float]]) -> Expr:
     kept: list[Expr] = [Constant(value)]
     sums: list[Expr] = []
     for base, exponent in found:
-        base = multiplied_out(base, most)
+        base = multiplied_out(base)
         if is_sum(base) and exponent in (1.0, 2.0, 3.0):
             sums += [base] * int(exponent)
         else:
             kept.append(power(base, exponent))
     choices = [_addends(base) for base in sums]
-    if math.prod(len(addends) for addends in choices) > most:
+    if math.prod(len(addends) for addends in choices) > current(FormsTuning).multiplied_out:
         return multiply([*kept, *sums])
     return add([multiply([*kept, *choice]) for choice in itertools.product(*choices)])
 
@@ -375,7 +373,7 @@ def nice_exponent(exponent: float) -> bool:
     return abs(exponent) <= 12.0 and abs(6.0 * exponent - round(6.0 * exponent)) < 1e-9
 
 
-@lru_cache(maxsize=_REMEMBERED)
+@lru_cache(maxsize=REMEMBERED)
 def key(expr: Expr) -> str:
     """The shape of a normal form as text: equal for trees that differ in their constants only."""
     if isinstance(expr, Constant):
@@ -392,20 +390,3 @@ def key(expr: Expr) -> str:
     if expr.op is TIMES and expr.args[0] == NEGATIVE:
         return f"n({key(expr.args[1])})"
     return f"{expr.op.name}({','.join(key(arg) for arg in expr.args)})"
-
-
-def fitted_constants(expr: Expr) -> Iterator[Constant]:
-    """The constants that a fit may move: all but signs (a factor -1) and the exponents of the shape."""
-    if isinstance(expr, Constant):
-        yield expr
-    elif isinstance(expr, Call):
-        if is_power(expr):
-            yield from fitted_constants(expr.args[0])
-            exponent = expr.args[1]
-            if isinstance(exponent, Constant) and not nice_exponent(exponent.value):
-                yield exponent
-        elif expr.op is TIMES and expr.args[0] == NEGATIVE:
-            yield from fitted_constants(expr.args[1])
-        else:
-            for arg in expr.args:
-                yield from fitted_constants(arg)

@@ -28,6 +28,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from symtorch.engines.native.forms import normal
+from symtorch.engines.native.forms.choices import idea
 from symtorch.engines.native.forms.normal import (
     LOG,
     add,
@@ -41,12 +42,12 @@ from symtorch.engines.native.forms.normal import (
     terms,
 )
 from symtorch.engines.native.forms.places import places, put
+from symtorch.engines.native.forms.tuning import FormsTuning
 from symtorch.engines.native.forms.vocabulary import Vocabulary
+from symtorch.engines.native.tuning import current
 from symtorch.equations.expr import Call, Constant, Expr, evaluate
 from symtorch.equations.operators import OPERATORS
 
-FORMS = 250
-"""Forms of one expression that are looked at."""
 SAME = 1e-9
 """Forms whose values differ by more than this, relative to their size, are not the same law."""
 
@@ -54,7 +55,7 @@ _SIN, _COS, _TANH = OPERATORS["sin"], OPERATORS["cos"], OPERATORS["tanh"]
 Rule = Callable[[Expr], Iterator[Expr]]
 
 
-def shortest(expr: Expr, words: Vocabulary, X: np.ndarray, forms: int = FORMS) -> Expr:
+def shortest(expr: Expr, words: Vocabulary, X: np.ndarray) -> Expr:
     """The cheapest form of an expression that was met among so many, with the same values on X.
 
     Args:
@@ -62,20 +63,21 @@ def shortest(expr: Expr, words: Vocabulary, X: np.ndarray, forms: int = FORMS) -
         words: the user's operators; forms that can't be written are passed through but not returned.
         X: (n, n_inputs) samples.
     """
+    tuning = current(FormsTuning)
     start = _cost(expr, words)
     met = {expr: start}
     heap = [(start, 0, expr)]
     count = 0
-    while heap and count < forms:
-        _, _, current = heapq.heappop(heap)
-        for form in rewritten(current):
+    while heap and count < tuning.forms:
+        _, _, cheapest = heapq.heappop(heap)
+        for form in rewritten(cheapest):
             if form in met:
                 continue
             count += 1
             met[form] = cost = _cost(form, words)
-            if cost <= start + 6.0:  # a way to a short form may lead over longer ones, but not much longer
+            if cost <= start + tuning.detour:  # a way to a short form may lead over longer ones, but not much longer
                 heapq.heappush(heap, (cost, count, form))
-            if count >= forms:
+            if count >= tuning.forms:
                 break
     values = evaluate(expr, X)
     for form, cost in sorted(met.items(), key=lambda item: item[1]):
@@ -263,6 +265,17 @@ def one_wave(node: Expr) -> Iterator[Expr]:
                     yield multiply([Constant(c), *rest, power(apply(OPERATORS["tan"], [b.args[0]]), q)])
 
 
+def into_condition(node: Expr) -> Iterator[Expr]:
+    """``a*cond(u, b) -> cond(u, a*b)``: a factor goes where the condition holds."""
+    if not is_product(node):
+        return
+    c, found = factors(node)
+    for k, (base, exponent) in enumerate(found):
+        if exponent == 1.0 and isinstance(base, Call) and idea(base.op) == "cond":
+            rest = [power(b, e) for i, (b, e) in enumerate(found) if i != k]
+            yield apply(base.op, [base.args[0], multiply([Constant(c), *rest, base.args[1]])])
+
+
 def hyperbolic(node: Expr) -> Iterator[Expr]:
     """``1 - 2/(exp(2*u) + 1) -> tanh(u)``, up to a factor."""
     if not is_sum(node):
@@ -297,5 +310,6 @@ RULES: tuple[Rule, ...] = (
     flip,
     join_logs,
     one_wave,
+    into_condition,
     hyperbolic,
 )

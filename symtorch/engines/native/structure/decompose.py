@@ -1,9 +1,9 @@
 """Laws found by asking the teacher: take the function apart, solve the pieces, put them together.
 
-Every step of a decomposition is a hypothesis (:mod:`.structure_find`). At every function on the way the
+Every step of a decomposition is a hypothesis (:mod:`.hypotheses`). At every function on the way the
 few most credible ones are followed in turn until one ends in a convincing expression of the function's
-own answers (:mod:`.structure_candidates`), so a wrong step costs time and no more. Pieces that show no
-structure are matched with laws of one input (:mod:`.structure_shapes`) and go to the flat search.
+own answers (:mod:`.solutions`), so a wrong step costs time and no more. Pieces that show no
+structure are matched with laws of one input (:mod:`.one_input`) and go to the flat search.
 
 AI Feynman, arXiv 1905.11481 and 2006.10782. New here: the noise floor that decides what counts as
 equal, averages over replicas, and hypotheses that can be taken back.
@@ -17,48 +17,36 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from symtorch.engines.native.flat.search import Budget, FlatSearch
+from symtorch.engines.native.fitting.archive import Archive
+from symtorch.engines.native.flat.search import Budget, FlatSearch, Phase
 from symtorch.engines.native.forms.normal import add, normalise
 from symtorch.engines.native.forms.simplify import shortest
 from symtorch.engines.native.forms.vocabulary import Vocabulary
-from symtorch.engines.native.structure.candidates import (
-    EXACT,
-    Candidate,
-    Points,
-    combinations,
-    convincing,
-    likeliest,
-    pareto,
-)
+from symtorch.engines.native.structure.disagreement import disagreement
+from symtorch.engines.native.structure.finders import finders_for
 from symtorch.engines.native.structure.hypotheses import find_steps
 from symtorch.engines.native.structure.one_input import one_input_forms
 from symtorch.engines.native.structure.problem import Count, Problem, root
-from symtorch.engines.native.structure.steps import Merge, Rescale, Step
+from symtorch.engines.native.structure.solutions import (
+    Points,
+    Solution,
+    combinations,
+    convincing,
+    front_of,
+    likeliest,
+)
+from symtorch.engines.native.structure.steps import Finder, Step
+from symtorch.engines.native.structure.tuning import is_formula, tuning
 from symtorch.engines.options import SearchOptions
 from symtorch.equations.expr import Constant, Expr, Variable
 
 logger = logging.getLogger("symtorch.engines.native.structure")
 
-Enough = Callable[[Sequence[Candidate], bool], bool]
+Enough = Callable[[Sequence[Solution], bool], bool]
 """(front, late) -> whether it ends in a law; late in a search less is asked of one."""
 FlatSolver = Callable[[np.ndarray, np.ndarray, float, Enough], Sequence[Expr]]
 """(Z, y, goal, enough) -> normal forms over Z's columns, fitted. It stops once 1 - R² is below the goal, or
 once ``enough`` says so of the front."""
-_EARLY = ("constants",)
-
-REPLICAS = 8
-"""Answers that a piece of a noisy teacher is the mean of."""
-PIECE_ROWS = 400
-WIDTHS = (3, 2, 2, 1)
-"""Hypotheses that are followed at each depth."""
-PIECES = 10
-"""Pieces that the flat search is given, at most; plans end when they are used up."""
-FURTHER = 3
-"""The same once a plan has brought something that may be the law."""
-MOST_INPUTS = 3
-"""A teacher of more inputs that shows no structure is left to the flat search on the samples."""
-SHORTENED = 3
-"""Laws that are brought to their shortest form."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +58,7 @@ class Laws:
         solved: whether one of them is a law: exact, or as good as the teacher is for its size.
         loss: 1 - R² of that law on the points that it was fitted to.
         floor: relative squared error of the teacher, as far as the tests of its structure see it.
+        error: the same, as far as the steps see it that led to the law; 0 if there were none.
         rows_asked: rows that the teacher was asked for.
     """
 
@@ -78,6 +67,7 @@ class Laws:
     loss: float
     floor: float
     rows_asked: int
+    error: float = 0.0
 
 
 def find_laws(
@@ -87,6 +77,7 @@ def find_laws(
     seed: int = 0,
     stopped: Callable[[], bool] = lambda: False,
     flat: FlatSolver | None = None,
+    finders: Sequence[Finder] | None = None,
 ) -> Laws:
     """Laws of one output of a teacher, by decomposition.
 
@@ -96,21 +87,29 @@ def find_laws(
         options: the search space.
         stopped: asked between pieces; True ends the search with what there is.
         flat: solves the pieces; by default :func:`piece_solver`.
+        finders: the identities that are tested for; by default all that can be written.
     """
     words = Vocabulary(options)
-    search = _Decomposition(flat or piece_solver(options, seed, stopped), words, seed, stopped)
+    search = _Decomposition(
+        flat or piece_solver(options, seed, stopped), words, seed, stopped, finders or finders_for(words)
+    )
     # Questions at the edge of a law's domain have infinite answers, and tests of those come to nothing.
     with np.errstate(all="ignore"):
         front = search.solve(root(X, teacher, search.count, seed))
-    floor = search.floor
-    solved = convincing(front, floor)
-    law = (front[-1] if solved and floor < EXACT else likeliest(front)[0]) if front else None
+    floor, solved = search.floor, convincing(front, search.floor)
     # Of an exact teacher nothing but the exact one can be the law.
-    likely = [law.expr] if law and solved and floor < EXACT else [c.expr for c in likeliest(front)[:SHORTENED]]
+    laws = [front[-1]] if solved and is_formula(floor) else likeliest(front)
+    likely = [law.expr for law in laws[: tuning().shortened]]
     exprs = [c.expr for c in front if c.expr not in likely]
-    exprs += [shortest(expr, words, X[:PIECE_ROWS]) for expr in likely]
-    logger.debug("floor %.1e, %d rows asked, solved: %s", floor, search.count.rows, solved)
-    return Laws(exprs, solved, law.loss if law else np.inf, floor, search.count.rows)
+    exprs += [shortest(expr, words, X[: tuning().piece_rows]) for expr in likely]
+    loss, error = (laws[0].loss, _error(laws[0], front)) if laws else (np.inf, 0.0)
+    logger.debug("floor %.1e, error %.1e, loss %.1e, solved: %s", floor, error, loss, solved)
+    return Laws(exprs, solved, loss, floor, search.count.rows, error)
+
+
+def _error(law: Solution, front: Sequence[Solution]) -> float:
+    """What the steps say of the teacher's error: those that led to the law, else those that say least."""
+    return law.error or min((c.error for c in front if c.error > 0), default=0.0)
 
 
 def piece_solver(options: SearchOptions, seed: int, stopped: Callable[[], bool] = lambda: False) -> FlatSolver:
@@ -128,15 +127,15 @@ def piece_solver(options: SearchOptions, seed: int, stopped: Callable[[], bool] 
     )
 
     def solve(Z: np.ndarray, y: np.ndarray, goal: float, enough: Enough) -> list[Expr]:
-        def report(stage: str, done: int, total: int) -> None:
-            archive = search.archives[0]
-            front = [Candidate(c.expr, c.complexity, c.loss) for c in archive.pareto()]
-            if stopped() or (stage not in ("start", "contexts") and enough(front, stage not in _EARLY)):
-                archive.goal = np.inf
+        def is_law(output: int, archive: Archive, phase: Phase) -> bool:
+            if stopped():
+                return True
+            front = [Solution(c.expr, c.complexity, c.loss) for c in archive.pareto()]
+            return phase >= Phase.FITTED and enough(front, phase > Phase.FITTED)
 
         budget = Budget(rounds=1, goal=goal * float(np.var(y)))
-        search = FlatSearch(Z, y[:, None], words, budget, seed=seed, report=report)
-        archive = search.run()[0]
+        search = FlatSearch(Z, y[:, None], words, budget, seed=seed)
+        archive = search.run(is_law)[0]
         if search.stop_reason == "interrupted":
             raise KeyboardInterrupt
         return [candidate.expr for candidate in archive.pareto()]
@@ -152,54 +151,62 @@ class _Decomposition:
     words: Vocabulary
     seed: int
     stopped: Callable[[], bool]
+    finders: Sequence[Finder]
     floor: float = np.inf
-    pieces_left: int = PIECES
+    pieces_left: int = field(default_factory=lambda: tuning().pieces)
     count: Count = field(default_factory=Count)
 
-    def solve(self, problem: Problem, hint: float = np.inf) -> list[Candidate]:
+    def solve(self, problem: Problem, hint: float = np.inf) -> list[Solution]:
         """Expressions for a problem, a front of them by cost and loss; empty if there are none."""
         if self.stopped():
             return []
-        if not problem.scale > 1e-28 * float(np.nanmean(problem.y**2) + 1e-300):
-            return [Candidate(Constant(float(np.nanmean(problem.y))), 1.0, 0.0)]
-        findings = find_steps(problem, hint, self.seed)
+        if problem.scale <= max(1e-28 * float(np.nanmean(problem.y**2)), problem.blur**2, 1e-290):
+            return [Solution(Constant(float(np.nanmean(problem.y))), 1.0, 0.0)]
+        findings = find_steps(problem, hint, self.seed, self.finders)
         floor = findings.floor
         self.floor = floor if problem.depth == 0 else self.floor
         logger.debug("%sd=%d floor %.1e %s", "  " * problem.depth, problem.n_inputs, floor, findings.steps[:4])
         points = self._points(problem, floor)
         if points is None:
             return []
-        found: list[Candidate] = []
-        width = WIDTHS[min(problem.depth, len(WIDTHS) - 1)]
+        found: list[Solution] = []
+        widths = tuning().widths
+        width = widths[min(problem.depth, len(widths) - 1)]
         steps = [step for step in _diverse(findings.steps) if self._can_write(step, problem)]
         for step in steps[:width]:
-            found = pareto(found + self._follow(step, problem, floor, points))
+            found = front_of(found + self._follow(step, problem, floor, points))
             if convincing(found, floor) or self.pieces_left <= 0:
                 return found
-            if floor > EXACT and convincing(found, floor, np.inf):  # a law, if the teacher is worse than it seemed
-                self.pieces_left = min(self.pieces_left, FURTHER)
+            if not is_formula(floor) and convincing(found, floor, np.inf):
+                # A law, if the teacher is worse than it seemed.
+                self.pieces_left = min(self.pieces_left, tuning().further)
         # At the root the flat search on the samples follows anyway; it needn't be done twice.
-        plausible = floor > EXACT and convincing(found, floor, np.inf)
-        if problem.depth > 0 or (problem.n_inputs <= MOST_INPUTS and not plausible):
-            found = pareto(found + self._undivided(points, floor))
+        plausible = not is_formula(floor) and convincing(found, floor, np.inf)
+        if problem.depth > 0 or (problem.n_inputs <= tuning().most_flat_inputs and not plausible):
+            found = front_of(found + self._undivided(points, floor))
         return found
 
-    def _follow(self, step: Step, problem: Problem, floor: float, points: Points) -> list[Candidate]:
-        solved = []
-        for part in step.parts(problem):
-            if np.isfinite(part.y).mean() < 0.5:
+    def _follow(self, step: Step, problem: Problem, floor: float, points: Points) -> list[Solution]:
+        solved, parts = [], step.parts(problem)
+        for part in parts:
+            if np.isfinite(part.y).mean() < tuning().answered:
                 return []
             answers = self.solve(part, floor)
             if not answers:
                 return []
             solved.append(likeliest(answers))
         joined = [normalise(step.join([part.expr for part in chosen])) for chosen in combinations(solved)]
-        return points.fitted(joined, self.words, floor < EXACT)
+        if is_formula(floor):
+            return points.fitted(joined, self.words, True)
+        errors = [chosen[0].error for chosen in solved]
+        return points.fitted(joined, self.words, False, disagreement(step, problem, parts).with_parts(errors))
 
-    def _undivided(self, points: Points, floor: float) -> list[Candidate]:
-        exact = floor < EXACT
-        goal = 1e-20 if exact else max(2 * points.noise, 0.3 * floor, 1e-10)
-        found: list[Candidate] = []
+    def _undivided(self, points: Points, floor: float) -> list[Solution]:
+        exact, numbers = is_formula(floor), tuning()
+        goal = (
+            numbers.exact_goal if exact else max(numbers.goal_noise * points.noise, numbers.goal_floor * floor, 1e-10)
+        )
+        found: list[Solution] = []
         if points.Z.shape[1] == 1:
             found = points.fitted(one_input_forms(points.Z[:, 0], points.y, self.words), self.words, exact)
             if found and found[-1].loss <= goal:
@@ -207,22 +214,23 @@ class _Decomposition:
         if self.pieces_left <= 0:
             return found
         self.pieces_left -= 1
-        level = max(points.noise, 0.1 * floor)
+        level = max(points.noise, numbers.level_floor * floor)
 
-        def enough(front: Sequence[Candidate], late: bool) -> bool:
-            return convincing(front, level, np.inf if late and not exact else 10.0)
+        def enough(front: Sequence[Solution], late: bool) -> bool:
+            return convincing(front, level, np.inf if late and not exact else numbers.visible_piece * level)
 
         exprs = self.flat(points.Z, points.y, max(goal, 1e-13), enough)
-        found = pareto(found + points.fitted(exprs, self.words, exact))
+        found = front_of(found + points.fitted(exprs, self.words, exact))
         n_inputs = points.Z.shape[1]
         if n_inputs > 1 and not convincing(found, floor):
             # As dear as the flat search of the whole, and other plans mostly end at the same piece.
-            self.pieces_left -= 2 * n_inputs
+            self.pieces_left -= numbers.price_per_input * n_inputs
         return found
 
     def _points(self, problem: Problem, floor: float) -> Points | None:
-        points = Points(*problem.rows(PIECE_ROWS).averaged(1 if floor < EXACT else REPLICAS))
-        return points if len(points.y) >= 20 and np.var(points.y) > 0 else None
+        replicas = 1 if is_formula(floor) else tuning().replicas
+        points = Points(*problem.rows(tuning().piece_rows).averaged(replicas))
+        return points if len(points.y) >= tuning().fewest and np.var(points.y) > 0 else None
 
     def _can_write(self, step: Step, problem: Problem) -> bool:
         """Whether the user's operators can put solutions of the parts together."""
@@ -231,16 +239,8 @@ class _Decomposition:
 
 
 def _diverse(steps: Sequence[Step]) -> list[Step]:
-    """Of the merges, and of the rescalings, of one pair of inputs only the most credible."""
-    seen: set[object] = set()
-    out = []
+    """Of the steps with one mark only the first, the most credible."""
+    chosen: dict[object, Step] = {}
     for step in steps:
-        mark: object = step
-        if isinstance(step, Merge):
-            mark = ("merge", frozenset((step.pair.i, step.pair.j)))
-        if isinstance(step, Rescale):
-            mark = ("rescale", frozenset((step.scaling.i, step.scaling.j)))
-        if mark not in seen:
-            seen.add(mark)
-            out.append(step)
-    return out
+        chosen.setdefault(step.mark, step)
+    return list(chosen.values())

@@ -12,12 +12,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import Flag, auto
 from functools import partial
 
 import numpy as np
 
 from symtorch.engines.native.forms.normal import EXP, LOG, add, apply, multiply, power
 from symtorch.engines.native.forms.vocabulary import Vocabulary
+from symtorch.engines.native.structure.tuning import tuning
 from symtorch.equations.expr import Constant, Expr, Variable
 from symtorch.equations.operators import OPERATORS
 
@@ -30,11 +32,14 @@ _POLES = np.array([1e-3, 3e-3, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.2])
 """b of 1/(x^2 + b), as a share of the range of x, squared."""
 _BELLS = np.geomspace(1.0, 160.0, 12)
 """Exponents that exp(-b*x^2) loses over the range of x, if that begins at zero."""
-REFINED = 8
-LOOKED_AT = 60
-_EXACT = 1e-20
-_GOOD_ENOUGH = 0.3
-"""Relative squared error above which a form is not worth a fit."""
+
+_Form = tuple[float, Callable[[], Expr]]
+"""Relative loss with the price of the constants, and how to write the expression."""
+
+
+def _priced(loss: float, n_constants: int) -> float:
+    """The loss with a price for every constant; losses that are all rounding are the same."""
+    return max(loss, tuning().form_rounding) * tuning().constant_price ** n_constants
 
 
 @dataclass(frozen=True)
@@ -51,9 +56,11 @@ def _power_scale(m: float) -> _Scale:
     return _Scale(lambda y: y**m, lambda y: m * y ** (m - 1), lambda e: power(e, 1 / m), m != -1)
 
 
+_RECIPROCAL = _power_scale(-1.0)
 _SCALES = [
     _Scale(lambda y: y, np.ones_like, lambda e: e, False),
-    *(_power_scale(m) for m in (-1.0, 2.0, -2.0, 0.5, -0.5, -2.0 / 3.0)),
+    _RECIPROCAL,
+    *(_power_scale(m) for m in (2.0, -2.0, 0.5, -0.5, -2.0 / 3.0)),
     _Scale(np.log, lambda y: 1 / y, lambda e: apply(EXP, [e])),
 ]
 
@@ -67,27 +74,26 @@ def _bases(x: np.ndarray) -> Iterator[tuple[np.ndarray, Callable[[], Expr]]]:
     if (x > 0).all():
         yield np.log(x), lambda: apply(LOG, [variable])
     for rate in np.concatenate([_RATES, -_RATES]) / width:
-        if abs(rate) * np.abs(x).max() < 50:
+        if abs(rate) * np.abs(x).max() < tuning().largest_exponent:
             yield np.exp(rate * x), partial(apply, EXP, [multiply([Constant(float(rate)), variable])])
 
 
-def one_input_forms(x: np.ndarray, y: np.ndarray, words: Vocabulary, most: int = 8) -> list[Expr]:
+def one_input_forms(x: np.ndarray, y: np.ndarray, words: Vocabulary) -> list[Expr]:
     """Normal forms with starting values for their constants, accurate for their size.
 
     Args:
         x: (n,) the input.
         y: (n,) the answers, not constant.
         words: what may be written; the rest is left out.
-        most: how many at most.
     """
     with np.errstate(all="ignore"):
         found = list(_lines(x, y))
-        if not found or min(loss for loss, _ in found) > _EXACT:
+        if not found or min(loss for loss, _ in found) > tuning().form_found:
             found += [*_curves(x, y), *_two_waves(x, y)]
     found.sort(key=lambda item: item[0])
     written: list[tuple[float, float, Expr]] = []
-    for loss, build in found[:LOOKED_AT]:
-        tree = words.render(expr := build()) if loss <= _GOOD_ENOUGH else None
+    for loss, build in found[: tuning().forms_written]:
+        tree = words.render(expr := build()) if loss <= tuning().form_worst else None
         if tree is not None:
             written.append((words.cost(tree), loss, expr))
     # The simplest for their accuracy first, then the most accurate of the others.
@@ -96,15 +102,15 @@ def one_input_forms(x: np.ndarray, y: np.ndarray, words: Vocabulary, most: int =
     for _, loss, expr in sorted(written, key=lambda item: item[:2]):
         (front if not front or loss < front[-1][0] else rest).append((loss, expr))
     rest.sort(key=lambda item: item[0])
-    return [expr for _, expr in (front[::-1] + rest)[:most]]
+    return [expr for _, expr in (front[::-1] + rest)[: tuning().forms]]
 
 
-def _lines(x: np.ndarray, y: np.ndarray) -> Iterator[tuple[float, Callable[[], Expr]]]:
-    """Relative loss and expression of every ``G(y) = a*phi(x) + b``, and of those through zero."""
+def _lines(x: np.ndarray, y: np.ndarray) -> Iterator[_Form]:
+    """Every ``G(y) = a*phi(x) + b``, and those through zero."""
     one_sign = float(np.sign(y[0])) if (np.sign(y) == np.sign(y[0])).all() and y[0] != 0 else 0.0
     variance = float(np.var(y))
     for scale in _SCALES:
-        if (scale.signed and one_sign == 0) or (scale is _SCALES[1] and not y.all()):
+        if (scale.signed and one_sign == 0) or (scale is _RECIPROCAL and not y.all()):
             continue
         sign = one_sign if scale.signed else 1.0
         target, weight = scale.forward(sign * y), 1 / np.abs(scale.slope(sign * y))
@@ -112,145 +118,165 @@ def _lines(x: np.ndarray, y: np.ndarray) -> Iterator[tuple[float, Callable[[], E
         if not (np.isfinite(target).all() and np.isfinite(weight).all()):
             continue
         for phi, write in _bases(x):
-            for offset in (True, False):
-                columns = np.stack([phi, np.ones_like(phi)] if offset else [phi], axis=1) * weight[:, None]
-                solution, *_ = np.linalg.lstsq(columns, target * weight, rcond=None)
-                loss = float(np.mean((columns @ solution - target * weight) ** 2)) / variance
+            for columns in ([phi, np.ones_like(phi)], [phi]):
+                weighted = np.stack(columns, axis=1) * weight[:, None]
+                solution, *_ = np.linalg.lstsq(weighted, target * weight, rcond=None)
+                loss = float(np.mean((weighted @ solution - target * weight) ** 2)) / variance
+                if np.isfinite(loss):  # equal losses are rounding
+                    form = partial(_written_line, sign, scale, write, solution)
+                    yield _priced(loss, len(columns) - 1), form
 
-                def build(solution: np.ndarray = solution, write=write, scale=scale, sign=sign) -> Expr:  # type: ignore[no-untyped-def]
-                    parts = [multiply([Constant(float(solution[0])), write()])]
-                    parts += [Constant(float(b)) for b in solution[1:]]
-                    return multiply([Constant(sign), scale.inverse(add(parts))])
 
-                if np.isfinite(loss):
-                    # A constant more must earn its place; equal losses are rounding.
-                    yield max(loss, 1e-24) * (1.3 if offset else 1.0), build
+def _written_line(sign: float, scale: _Scale, write: Callable[[], Expr], solution: np.ndarray) -> Expr:
+    """``sign * G^-1(a*phi(x) + b)``."""
+    slope, *offset = solution.tolist()
+    return multiply(
+        [Constant(sign), scale.inverse(add([multiply([Constant(slope), write()]), *map(Constant, offset)]))]
+    )
+
+
+class _In(Flag):
+    """What a sum is made of: the two curves of a family, and the line ``a*x + b``. Columns of a fit in this order."""
+
+    FIRST = auto()
+    SECOND = auto()
+    LINE = auto()
+    CONSTANT = auto()
+
+
+_F, _S, _X, _C = _In
+_STRAIGHT: dict[_In, Callable[[np.ndarray], np.ndarray]] = {_X: lambda x: x, _C: np.ones_like}
 
 
 @dataclass(frozen=True)
 class _Family:
-    """Curves of x with one constant b inside, fitted in sums with each other and with a line.
+    """Two curves of x with one constant b inside, fitted in sums with each other and with a line.
 
     Attributes:
         grid: rising values of b to begin with.
-        values: (x, b) -> values of the curves by letter; b may be (k, 1), for k values at once.
-        write: (b, coefficients by letter) -> expression of the curves' sum.
-        sums: which curves together, by letter; ``1`` is a constant, ``x`` the input itself.
+        curves: (x, b) -> values of the first and of the second curve; b may be (k, 1), for k values at once.
+        write: (b, size of the first, size of the second) -> expression of the curves' sum.
+        sums: which are fitted.
     """
 
     grid: np.ndarray
-    values: Callable[[np.ndarray, np.ndarray | float], dict[str, np.ndarray]]
-    write: Callable[[float, dict[str, float]], Expr]
-    sums: tuple[str, ...]
+    curves: Callable[[np.ndarray, np.ndarray | float], tuple[np.ndarray, np.ndarray]]
+    write: Callable[[float, float, float], Expr]
+    sums: tuple[_In, ...]
+
+    def columns(self, members: _In, x: np.ndarray, b: np.ndarray | float) -> list[np.ndarray]:
+        values = dict(zip((_F, _S), self.curves(x, b), strict=True))
+        return [values[member] if member in values else _STRAIGHT[member](x) for member in members]
+
+    def written(self, members: _In, b: float, sizes: np.ndarray) -> Expr:
+        """The sum as an expression, given the size of every member."""
+        size = dict.fromkeys(_In, 0.0) | dict(zip(members, sizes.tolist(), strict=True))
+        line = [multiply([Constant(size[_X]), Variable(0)]), Constant(size[_C])]
+        return add([self.write(b, size[_F], size[_S]), *line])
 
 
 def _families(x: np.ndarray) -> list[_Family]:
     width, largest = float(np.ptp(x)), float(np.abs(x).max())
     rates = np.sort(np.concatenate([-_RATES, _RATES])) / width
+    waves, poles, bells = _WAVES / width, _POLES * width**2, _BELLS / width**2
+    exponents = rates[np.abs(rates) * largest < tuning().largest_exponent]
+    wave = (_F, _S, _F | _C, _S | _C, _F | _S, _F | _S | _C, _F | _X, _S | _X, _F | _S | _X | _C)
+    pole = (_F, _S, _F | _C, _S | _C, _F | _X, _S | _X, _F | _S)
+    exponential = (_F | _C, _F | _X, _F | _X | _C, _S, _S | _C, _F | _S)
     return [
-        _Family(
-            _WAVES / width,
-            lambda x, b: {"s": np.sin(b * x), "c": np.cos(b * x)},
-            _wave,
-            ("s", "c", "s1", "c1", "sc", "sc1", "sx", "cx", "scx1"),
-        ),
-        _Family(
-            _POLES * width**2,
-            lambda x, b: {"p": 1 / (x * x + b), "q": x / (x * x + b)},
-            _pole,
-            ("p", "q", "p1", "q1", "px", "qx", "pq"),
-        ),
-        _Family(
-            rates[np.abs(rates) * largest < 50],
-            lambda x, b: {"e": np.exp(b * x), "f": x * np.exp(b * x)},
-            _exponential,
-            ("e1", "ex", "ex1", "f", "f1", "ef"),
-        ),
-        _Family(_BELLS / width**2, lambda x, b: {"g": np.exp(-b * x * x)}, _bell, ("g", "g1", "gx")),
+        _Family(waves, lambda x, b: (np.sin(b * x), np.cos(b * x)), _wave, wave),
+        _Family(poles, lambda x, b: (1 / (x * x + b), x / (x * x + b)), _pole, pole),
+        _Family(exponents, lambda x, b: (np.exp(b * x), x * np.exp(b * x)), _exponential, exponential),
+        _Family(bells, lambda x, b: (np.exp(-b * x * x),) * 2, _bell, (_F, _F | _C, _F | _X)),
     ]
 
 
-def _wave(b: float, size: dict[str, float]) -> Expr:
+def _wave(b: float, sine: float, cosine: float) -> Expr:
+    """``sine*sin(b*x) + cosine*cos(b*x)``, as one wave where it has both."""
     angle: Expr = multiply([Constant(b), Variable(0)])
-    sine, cosine = size.get("s", 0.0), size.get("c", 0.0)
     if sine and cosine:
         angle = add([angle, Constant(math.atan2(cosine, sine))])
         return multiply([Constant(math.hypot(sine, cosine)), apply(OPERATORS["sin"], [angle])])
     return multiply([Constant(sine or cosine), apply(OPERATORS["sin" if sine else "cos"], [angle])])
 
 
-def _pole(b: float, size: dict[str, float]) -> Expr:
-    above = add([Constant(size.get("p", 0.0)), multiply([Constant(size.get("q", 0.0)), Variable(0)])])
+def _pole(b: float, even: float, odd: float) -> Expr:
+    """``(even + odd*x)/(x^2 + b)``."""
+    above = add([Constant(even), multiply([Constant(odd), Variable(0)])])
     return multiply([above, power(add([power(Variable(0), 2.0), Constant(b)]), -1.0)])
 
 
-def _exponential(b: float, size: dict[str, float]) -> Expr:
-    factor = add([Constant(size.get("e", 0.0)), multiply([Constant(size.get("f", 0.0)), Variable(0)])])
+def _exponential(b: float, constant: float, slope: float) -> Expr:
+    """``(constant + slope*x)*exp(b*x)``."""
+    factor = add([Constant(constant), multiply([Constant(slope), Variable(0)])])
     return multiply([factor, apply(EXP, [multiply([Constant(b), Variable(0)])])])
 
 
-def _bell(b: float, size: dict[str, float]) -> Expr:
-    return multiply([Constant(size["g"]), apply(EXP, [multiply([Constant(-b), power(Variable(0), 2.0)])])])
+def _bell(b: float, size: float, _: float) -> Expr:
+    """``size*exp(-b*x^2)``."""
+    return multiply([Constant(size), apply(EXP, [multiply([Constant(-b), power(Variable(0), 2.0)])])])
 
 
-def _curves(x: np.ndarray, y: np.ndarray) -> Iterator[tuple[float, Callable[[], Expr]]]:
-    """Relative loss and expression of the sums of a curve and a line that come closest, b fitted roughly."""
+def _curves(x: np.ndarray, y: np.ndarray) -> Iterator[_Form]:
+    """The sums of a curve and a line that come closest, b fitted roughly."""
     variance = float(np.var(y))
-    line = {"1": np.ones_like(x), "x": x}
-    tried: list[tuple[float, _Family, str, int]] = []
+    tried: list[tuple[float, _Family, _In, int]] = []
     for family in _families(x):
-        curves = family.values(x, family.grid[:, None]) if len(family.grid) else {}
-        for names in family.sums if curves else ():
-            left = _left([curves.get(n, line.get(n)) for n in names], y)  # type: ignore[misc]
+        for members in family.sums if len(family.grid) else ():
+            left = _left(family.columns(members, x, family.grid[:, None]), y)
             best = int(np.argmin(left))
-            tried.append((float(left[best]) / variance * 1.3 ** len(names), family, names, best))
+            tried.append((_priced(float(left[best]) / variance, len(members)), family, members, best))
     tried.sort(key=lambda item: item[0])
-    for _, family, names, k in tried[:REFINED]:
-
-        def fitted(b: float, family: _Family = family, names: str = names) -> tuple[float, np.ndarray]:
-            columns = np.stack([(line | family.values(x, b))[n] for n in names], axis=1)
-            solution, *_ = np.linalg.lstsq(columns, y, rcond=None)
-            return float(np.mean((columns @ solution - y) ** 2)) / variance, solution
-
-        grid = family.grid
-        b, step = float(grid[k]), float(grid[min(k + 1, len(grid) - 1)] - grid[max(k - 1, 0)]) / 2
-        for _ in range(12):  # narrow b down so that the fit starts in the right valley
-            near = [b, *(c for c in (b - step, b + step) if c * b > 0.09 * b * b)]
-            b, step = min(near, key=lambda c: fitted(c)[0]), 0.6 * step
-        loss, solution = fitted(b)
-
-        def build(b: float = b, family: _Family = family, names: str = names, solution: np.ndarray = solution) -> Expr:
-            size = dict(zip(names, solution.tolist(), strict=True))
-            straight = [multiply([Constant(size.pop("x", 0.0)), Variable(0)]), Constant(size.pop("1", 0.0))]
-            return add([family.write(b, size), *straight])
-
-        yield max(loss, 1e-24) * 1.3 ** len(names), build
+    for _, family, members, k in tried[: tuning().curves_narrowed]:
+        b, loss, sizes = _narrowed(family, members, k, x, y)
+        yield _priced(loss / variance, len(members)), partial(family.written, members, b, sizes)
 
 
-def _two_waves(x: np.ndarray, y: np.ndarray) -> Iterator[tuple[float, Callable[[], Expr]]]:
-    """The same for sums of two waves of different frequencies: of two sines, of two cosines, of any two."""
+def _narrowed(family: _Family, members: _In, k: int, x: np.ndarray, y: np.ndarray) -> tuple[float, float, np.ndarray]:
+    """b near its k-th value on the grid, close enough for a fit to start in the right valley; loss and sizes there."""
+
+    def fitted(b: float) -> tuple[float, np.ndarray]:
+        columns = np.stack(family.columns(members, x, b), axis=1)
+        sizes, *_ = np.linalg.lstsq(columns, y, rcond=None)
+        return float(np.mean((columns @ sizes - y) ** 2)), sizes
+
+    grid = family.grid
+    b, step = float(grid[k]), float(grid[min(k + 1, len(grid) - 1)] - grid[max(k - 1, 0)]) / 2
+    for _ in range(12):
+        near = [b, *(c for c in (b - step, b + step) if c * b > 0.09 * b * b)]
+        b, step = min(near, key=lambda c: fitted(c)[0]), 0.6 * step
+    return b, *fitted(b)
+
+
+def _two_waves(x: np.ndarray, y: np.ndarray) -> Iterator[_Form]:
+    """The closest sums of two waves of different frequencies: of two sines, of two cosines, of any two.
+
+    For every pair of frequencies at once, the normal equations of ``y = sum_k c_k wave_k(x)``.
+    """
     frequencies = _WAVES / float(np.ptp(x))
     n, variance = len(frequencies), float(np.var(y))
     waves = np.stack([np.sin(frequencies[:, None] * x), np.cos(frequencies[:, None] * x)])
     first, second = np.triu_indices(n, 1)
     products = np.einsum("aik,bjk->abij", waves, waves, optimize=True)
     on_y = waves @ y
-    for parts in ("s", "c", "sc"):
-        kinds = ["sc".index(part) for part in parts]
-        columns = [(k, f) for f in (first, second) for k in kinds]
+    sine, cosine = 0, 1
+    for kinds in ([sine], [cosine], [sine, cosine]):
+        columns = [(kind, f) for f in (first, second) for kind in kinds]
         G = np.stack([np.stack([products[a, b, i, j] for b, j in columns], -1) for a, i in columns], -2)
-        rhs = np.stack([on_y[k, f] for k, f in columns], axis=-1)
+        rhs = np.stack([on_y[kind, f] for kind, f in columns], axis=-1)
         G += 1e-6 * len(x) * np.eye(len(columns))  # neighbours on the grid are nearly the same wave
         solution = np.linalg.solve(G, rhs[..., None])[..., 0]
         best = int(np.argmax((rhs * solution).sum(axis=1)))
         loss = float(y @ y - rhs[best] @ solution[best]) / len(x) / variance
-
-        def build(parts: str = parts, best: int = best, size: np.ndarray = solution[best]) -> Expr:
-            halves = zip((first[best], second[best]), np.split(size, 2), strict=True)
-            return add([_wave(float(frequencies[f]), dict(zip(parts, c.tolist(), strict=True))) for f, c in halves])
-
+        sizes = np.zeros((2, 2))
+        sizes[:, kinds] = solution[best].reshape(2, -1)
+        two = (float(frequencies[first[best]]), float(frequencies[second[best]]))
         # From the grid the fit comes much closer: that counts in advance.
-        yield max(loss * 1e-3, 1e-24) * 1.3 ** (3 * len(parts)), build
+        yield _priced(loss * tuning().grid_gain, 3 * len(kinds)), partial(_sum_of_waves, two, sizes)
+
+
+def _sum_of_waves(frequencies: tuple[float, float], sizes: np.ndarray) -> Expr:
+    return add([_wave(b, float(sine), float(cosine)) for b, (sine, cosine) in zip(frequencies, sizes, strict=True)])
 
 
 def _left(columns: Sequence[np.ndarray], y: np.ndarray) -> np.ndarray:

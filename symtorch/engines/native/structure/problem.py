@@ -15,11 +15,10 @@ from functools import cached_property
 
 import numpy as np
 
+from symtorch.engines.native.structure.tuning import tuning
+
 Ask = Callable[[np.ndarray, int], np.ndarray]
 """(m, d) points and the number of a replica -> (m,) answers, NaN where the teacher isn't to be trusted."""
-
-MARGIN = 0.02
-"""How far beyond the range of the samples a question may lie, as a fraction of the range."""
 
 
 @dataclass
@@ -37,11 +36,13 @@ class Problem:
         Z: (n, d), points inside the region of the samples.
         ask: the function; see :data:`Ask`.
         depth: how many decompositions lie between the teacher and this function.
+        blur: absolute error of the answers that these have brought: what is smaller than that is not there.
     """
 
     Z: np.ndarray
     ask: Ask = field(repr=False)
     depth: int = 0
+    blur: float = 0.0
 
     @property
     def n_inputs(self) -> int:
@@ -67,11 +68,11 @@ class Problem:
 
     def rows(self, n: int) -> Problem:
         """The same function on the first n points (their order is random)."""
-        return Problem(self.Z[:n], self.ask, self.depth)
+        return Problem(self.Z[:n], self.ask, self.depth, self.blur)
 
-    def below(self, Z: np.ndarray, ask: Ask) -> Problem:
-        """A reduced function, on those of its points that can be asked for."""
-        return Problem(Z, ask, self.depth + 1)
+    def below(self, Z: np.ndarray, ask: Ask, blur: float = 0.0) -> Problem:
+        """A reduced function, on those of its points that can be asked for, blurred by so much more."""
+        return Problem(Z, ask, self.depth + 1, max(self.blur, blur))
 
     def averaged(self, replicas: int) -> tuple[np.ndarray, np.ndarray, float]:
         """Points, mean answers over the replicas, and the mean's relative squared error as their spread tells it."""
@@ -94,7 +95,7 @@ def median(values: np.ndarray) -> float:
     return float(np.median(finite)) if finite.size else np.nan
 
 
-def mean_square(values: np.ndarray, drop: float = 0.05) -> float:
+def mean_square(values: np.ndarray) -> float:
     """Mean of the squares without the largest few: a network's corners and a law's poles don't decide.
 
     NaN counts as not asked; with fewer than half of the values left there is no answer: infinity.
@@ -103,7 +104,7 @@ def mean_square(values: np.ndarray, drop: float = 0.05) -> float:
     if len(finite) < max(8, len(values) // 2):
         return np.inf
     squares = np.sort(finite * finite)
-    return float(squares[: max(1, int(len(squares) * (1 - drop)))].mean())
+    return float(squares[: max(1, int(len(squares) * (1 - tuning().dropped)))].mean())
 
 
 def root(X: np.ndarray, teacher: Callable[[np.ndarray], np.ndarray], count: Count, seed: int) -> Problem:
@@ -114,18 +115,18 @@ def root(X: np.ndarray, teacher: Callable[[np.ndarray], np.ndarray], count: Coun
     """
     low, high = X.min(axis=0), X.max(axis=0)
     width = np.where(high > low, high - low, 1.0)
-    centre = X.mean(axis=0)
+    centre, margin = X.mean(axis=0), tuning().margin * width
     covariance = np.cov((X - centre).T / width[:, None]).reshape(X.shape[1], X.shape[1])
     values, vectors = np.linalg.eigh(covariance)
     # An input (or combination) that doesn't vary must not be moved at all.
     whiten = vectors / np.sqrt(np.maximum(values, 1e-12))
-    farthest = float(np.sqrt((((X - centre) / width @ whiten) ** 2).sum(axis=1)).max()) * (1 + MARGIN)
+    farthest = float(np.sqrt((((X - centre) / width @ whiten) ** 2).sum(axis=1)).max()) * (1 + tuning().margin)
     # In a filled box the far corners are farther out than any sample of it; they are within bounds.
     corner = float(np.sqrt(3.0 * X.shape[1]))
     limit = max(farthest, corner if _fills_box(covariance) else 0.0)
 
     def ask(Z: np.ndarray, replica: int) -> np.ndarray:
-        inside = ((low - MARGIN * width <= Z) & (high + MARGIN * width >= Z)).all(axis=1)
+        inside = ((low - margin <= Z) & (high + margin >= Z)).all(axis=1)
         inside &= (((Z - centre) / width @ whiten) ** 2).sum(axis=1) <= limit**2
         count.rows += int(inside.sum())
         out = np.full(len(Z), np.nan)
@@ -140,4 +141,4 @@ def _fills_box(covariance: np.ndarray) -> bool:
     """Whether the inputs are uncorrelated as far as the samples can tell."""
     deviation = np.sqrt(np.maximum(np.diag(covariance), 1e-300))
     correlation = covariance / np.outer(deviation, deviation)
-    return bool((np.abs(correlation - np.eye(len(covariance))) < 0.2).all())
+    return bool((np.abs(correlation - np.eye(len(covariance))) < tuning().uncorrelated).all())

@@ -6,7 +6,7 @@ rank two. Most sums are of this kind whose terms share inputs, so that no group 
 f(x_0, others)``, after the division by x_i^p, are then a product, and four of them obey ``D D' = D'' D'''``.
 Where h is a known power, three answers on a line along x_i suffice: they lie on a straight line over h.
 
-As for the other identities (:mod:`.structure_links`), what counts is the smallest error of the answers
+As for the other identities (:mod:`.links`), what counts is the smallest error of the answers
 that would explain the violation.
 """
 
@@ -18,7 +18,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from symtorch.engines.native.forms.normal import add, multiply, power
+from symtorch.engines.native.structure.evidence import Evidence
 from symtorch.engines.native.structure.problem import Ask, Problem, mean_square
+from symtorch.engines.native.structure.steps import Step
+from symtorch.engines.native.structure.tuning import tuning
 from symtorch.equations.expr import Expr, Variable, substitute
 
 _DIVISORS = (0.0, 1.0)
@@ -27,7 +30,7 @@ _KNOWN = (1.0, 2.0, -1.0)
 
 
 @dataclass(frozen=True)
-class RankTwo:
+class RankTwo(Step):
     """``f = x_i^p * (A(others) + h(x_i)*B(others))``, as a step of a decomposition.
 
     Attributes:
@@ -44,6 +47,12 @@ class RankTwo:
     known: float | None
     residual: float
     contrast: float
+
+    @property
+    def prior(self) -> float:
+        if self.known is not None:
+            return tuning().prior_line
+        return tuning().prior_divided_rank_two if self.divisor else tuning().prior_rank_two
 
     @property
     def others(self) -> list[int]:
@@ -120,17 +129,16 @@ class RankTwo:
         return ask
 
 
-def find_rank_twos(
-    problem: Problem, tolerance: float, most_contrast: float, rng: np.random.Generator
-) -> Iterator[RankTwo]:
+def find_rank_twos(evidence: Evidence) -> Iterator[RankTwo]:
     """Every input with which the function is of rank two; of the ways to say so for a divisor the plainest."""
+    problem = evidence.problem
     for i in range(problem.n_inputs):
-        answers = _Answers.ask(problem, i, rng)
+        answers = _Answers.ask(problem, i, evidence.rng)
         for divisor in _DIVISORS:
             for known in (*_KNOWN, None):
                 residual = answers.residual(divisor, known)
                 contrast = residual / max(answers.interaction, 1e-300)
-                if residual <= tolerance and contrast <= most_contrast:
+                if residual <= tuning().worst and contrast <= tuning().rank_contrast:
                     yield RankTwo(i, problem.n_inputs, divisor, known, residual, contrast)
                     break
 

@@ -1,14 +1,7 @@
 """Inputs that act apart: sums, products with an offset, and sums inside a power.
 
-With some inputs of a row swapped for those of another row, a function of which i and j act apart
-gives four answers f, f_i, f_j, f_ij that obey an identity::
-
-    f^m - f_i^m - f_j^m + f_ij^m = 0              a sum, under the power m (m = 1: a plain sum)
-    (f - c)(f_ij - c) - (f_i - c)(f_j - c) = 0     a product with an offset c
-
-The teacher errs, so the left side C is never zero. What says whether the identity holds is
-``|C| / |grad C|``, to first order the smallest error of the four answers that would explain it, in units
-of the answer: comparable between all identities and with the errors of every other test.
+Every pair of inputs is judged under every link (:mod:`.links`); pairs that don't act apart under a link belong to
+one group of it.
 
 Sums and products by asking: AI Feynman, arXiv 1905.11481; inside a function: AI Feynman 2.0, arXiv
 2006.10782, section on generalised additivity.
@@ -16,49 +9,27 @@ Sums and products by asking: AI Feynman, arXiv 1905.11481; inside a function: AI
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import groupby
 
 import numpy as np
 
-from symtorch.engines.native.structure.problem import Problem, mean_square, median
+from symtorch.engines.native.forms.normal import add, multiply, power
+from symtorch.engines.native.structure.evidence import Evidence, Swaps
+from symtorch.engines.native.structure.links import TOLD_ON, Link, telling
+from symtorch.engines.native.structure.problem import Ask, Problem, median
+from symtorch.engines.native.structure.steps import Holds, Step, held, reference
+from symtorch.engines.native.structure.tuning import tuning
+from symtorch.equations.expr import Constant, Expr, Variable, substitute
 
 POWERS = (1.0, -1.0, 2.0, -2.0, 0.5, -0.5, -2.0 / 3.0)
 """Powers m of the answer that may be a sum; the law is then the power 1/m of a sum."""
 
 
 @dataclass(frozen=True)
-class Link:
-    """What of the answer is a sum over groups of inputs.
-
-    Attributes:
-        power: m of ``f^m``; 0 for a product, the limit in which log(f - offset) is a sum.
-        offset: c of the product.
-    """
-
-    power: float = 1.0
-    offset: float = 0.0
-
-    def violation(self, f: np.ndarray, fi: np.ndarray, fj: np.ndarray, fij: np.ndarray) -> np.ndarray:
-        """The smallest error of the four answers that would explain what they say; NaN if none is defined."""
-        with np.errstate(all="ignore"):
-            if self.power == 0:
-                f, fi, fj, fij = (v - self.offset for v in (f, fi, fj, fij))
-                return (f * fij - fi * fj) / np.sqrt(f * f + fi * fi + fj * fj + fij * fij)
-            if self.power == 1:
-                return (f - fi - fj + fij) / 2
-            answers = np.stack([f, fi, fj, fij])
-            if not self.power.is_integer() or self.power % 2 == 0:
-                sign = np.sign(median(answers))
-                answers = np.where(sign * answers > 0, sign * answers, np.nan)
-            g, slope = answers**self.power, self.power * answers ** (self.power - 1)
-            return (g[0] - g[1] - g[2] + g[3]) / np.sqrt((slope**2).sum(axis=0))
-
-
-@dataclass(frozen=True)
-class Separation:
-    """The finding that under a link the inputs fall into groups that act apart.
+class Split(Step):
+    """Groups of inputs that act apart under a link.
 
     Attributes:
         groups: of input indices; each input is in one.
@@ -71,56 +42,73 @@ class Separation:
     residual: float
     contrast: float
 
+    @property
+    def prior(self) -> float:
+        if self.link.power == 1:
+            return tuning().prior_sum
+        if self.link.power == 0:
+            return tuning().prior_product if self.link.offset == 0 else tuning().prior_rescale
+        return tuning().prior_power
+
+    @property
+    def plain(self) -> bool:
+        return self.link.power in (0, 1)
+
+    def parts(self, problem: Problem) -> list[Problem]:
+        return [problem.below(problem.Z[:, list(group)], _aligned(problem, group, self.link)) for group in self.groups]
+
+    def join(self, solved: Sequence[Expr]) -> Expr:
+        link = self.link
+        inputs = [[Variable(i) for i in group] for group in self.groups]
+        placed = [substitute(expr, names) for expr, names in zip(solved, inputs, strict=True)]
+        if link.power == 0:
+            product = multiply(placed)
+            return add([product, Constant(link.offset)]) if link.offset else product
+        return power(add(placed), 1 / link.power)
+
 
 @dataclass(frozen=True)
-class Gap:
-    """The finding that i and j act apart if all other inputs are held fixed, in a sum or in a product."""
+class Apart:
+    """Two inputs judged under a link; residual and contrast as for :class:`Split`."""
 
+    link: Link
     i: int
     j: int
-    link: Link
     residual: float
     contrast: float
 
 
-@dataclass(frozen=True, eq=False)
-class Swaps:
-    """Answers with one input, or two, swapped for those of another row.
+def judge_pairs(evidence: Evidence) -> Iterator[Apart]:
+    """Every pair of inputs under every link."""
+    swaps = evidence.swaps
+    for link in links(swaps):
+        for i, j in swaps.two:
+            yield Apart(link, i, j, *swaps.judged(link, i, j))
 
-    Attributes:
-        one: (d, m) answers.
-        two: answers by pair (i, j), i < j.
-        effect: (d,) mean squared change by swapping one input, relative to the variance of the answers.
+
+def separations(evidence: Evidence, judged: Sequence[Apart], holds: Holds) -> Iterable[Split]:
+    """The groupings that hold, one per link at most.
+
+    Without those that another link explains as finely: x*y is no power of a sum of logarithms.
     """
+    kept: list[Split] = []
+    for link, pairs in groupby(judged, key=lambda pair: pair.link):
+        split = _grouped(link, list(pairs), evidence.problem.n_inputs, holds)
+        if split is not None and not any(
+            k.groups == split.groups and k.residual <= tuning().as_good * split.residual + 1e-18 for k in kept
+        ):
+            kept.append(split)
+    return kept
 
-    problem: Problem
-    one: np.ndarray
-    two: dict[tuple[int, int], np.ndarray]
-    effect: np.ndarray
 
-    @classmethod
-    def ask(cls, problem: Problem, rng: np.random.Generator, pairs: Sequence[tuple[int, int]] | None = None) -> Swaps:
-        """Swap every input, and these pairs of inputs; all pairs for None."""
-        Z, d = problem.Z, problem.n_inputs
-        pairs = list(combinations(range(d), 2)) if pairs is None else pairs
-        other = Z[rng.permutation(len(Z))]
-
-        def swapped(*columns: int) -> np.ndarray:
-            moved = Z.copy()
-            moved[:, columns] = other[:, columns]
-            return problem.ask(moved, 0)
-
-        one = np.stack([swapped(i) for i in range(d)])
-        two = {(i, j): swapped(i, j) for i, j in pairs}
-        effect = np.array([mean_square(f - problem.y) for f in one]) / problem.scale
-        return cls(problem, one, two, effect)
-
-    def judged(self, link: Link, i: int, j: int) -> tuple[float, float]:
-        """Residual and contrast of one pair under a link."""
-        i, j = min(i, j), max(i, j)
-        violation = link.violation(self.problem.y, self.one[i], self.one[j], self.two[i, j])
-        residual = mean_square(violation) / self.problem.scale
-        return residual, residual / max(min(self.effect[i], self.effect[j]), 1e-300)
+def _grouped(link: Link, judged: list[Apart], d: int, holds: Holds) -> Split | None:
+    """The inputs in groups of those that don't act apart; None if all hang together."""
+    groups = _components(d, [(pair.i, pair.j) for pair in judged if not holds(pair)])
+    if len(groups) == 1:
+        return None
+    member = {i: g for g, group in enumerate(groups) for i in group}
+    across = [pair for pair in judged if member[pair.i] != member[pair.j]]
+    return Split(link, groups, max(pair.residual for pair in across), max(pair.contrast for pair in across))
 
 
 def offsets(swaps: Swaps) -> list[float]:
@@ -135,9 +123,10 @@ def offsets(swaps: Swaps) -> list[float]:
             with np.errstate(all="ignore"):
                 value, slope = (f * fij - fi * fj) / norm, (f + fij - fi - fj) / norm
             usable = np.isfinite(value) & np.isfinite(slope)
-            miss = np.abs(value - c * slope)
-            usable &= miss <= np.nanquantile(np.where(usable, miss, np.nan), 0.95) if usable.sum() > 20 else False
-            if usable.sum() < 20 or not (slope[usable] @ slope[usable]) > 0:
+            if usable.sum() > tuning().fewest:
+                miss = np.where(usable, np.abs(value - c * slope), np.nan)
+                usable &= miss <= np.nanquantile(miss, 1 - tuning().dropped)
+            if usable.sum() < tuning().fewest or not (slope[usable] @ slope[usable]) > 0:
                 break
             c = float(value[usable] @ slope[usable] / (slope[usable] @ slope[usable]))
         scale = np.sqrt(swaps.problem.scale)
@@ -152,30 +141,42 @@ def links(swaps: Swaps) -> list[Link]:
     return tried
 
 
-def find_separations(swaps: Swaps, tolerance: float, most_contrast: float) -> list[Separation]:
-    """The groupings that hold within the tolerance, one per link at most."""
-    d, found = swaps.problem.n_inputs, []
-    for link in links(swaps):
-        judged = {pair: swaps.judged(link, *pair) for pair in swaps.two}
-        apart = {p for p, (residual, contrast) in judged.items() if residual <= tolerance and contrast <= most_contrast}
-        groups = _components(d, [pair for pair in judged if pair not in apart])
-        if len(groups) == 1:
-            continue
-        member = {i: g for g, group in enumerate(groups) for i in group}
-        across = [judged[p] for p in judged if member[p[0]] != member[p[1]]]
-        found.append(Separation(link, groups, max(r for r, _ in across), max(c for _, c in across)))
-    return found
+def _aligned(problem: Problem, group: Sequence[int], link: Link) -> Ask:
+    """One group's share of the linked answers, all replicas brought to the first one's offset or size."""
+    sign = float(np.sign(median(problem.y))) or 1.0
+    probe = problem.Z[:TOLD_ON][:, list(group)]
+    shares: dict[int, tuple[np.ndarray, float]] = {}
 
+    def raw(Z: np.ndarray, row: np.ndarray, replica: int) -> np.ndarray:
+        return link.linked(problem.ask(held(group, Z, row), replica), sign)
 
-def find_gaps(swaps: Swaps, tolerance: float, most_contrast: float) -> list[Gap]:
-    """Pairs that act apart with all others fixed, of functions whose inputs all hang together."""
-    found = []
-    for link in (Link(1.0), Link(0.0)):
-        for i, j in swaps.two:
-            residual, contrast = swaps.judged(link, i, j)
-            if residual <= tolerance and contrast <= most_contrast:
-                found.append(Gap(i, j, link, residual, contrast))
-    return found
+    def prepared(replica: int) -> tuple[np.ndarray, float]:
+        if replica not in shares:
+            chosen = replica == 0 and link.power != 1
+            row = telling(problem, link, sign) if chosen else reference(problem, replica)
+            here = raw(probe, row, replica)
+            if replica == 0:
+                shares[0] = row, 1.0 if link.power == 0 else 0.0
+            else:
+                first = raw(probe, prepared(0)[0], 0)
+                both = np.isfinite(here) & np.isfinite(first)
+                if link.power == 0:
+                    size = float(here[both] @ first[both]) / max(float(here[both] @ here[both]), 1e-300)
+                    weak = float(here[both] @ here[both]) < 0.05 * float(first[both] @ first[both])
+                    shares[replica] = row, np.nan if weak or not both.any() else size
+                else:
+                    shift = float(np.median(first[both] - here[both])) if both.any() else np.nan
+                    shares[replica] = row, shift
+        return shares[replica]
+
+    def ask(Z: np.ndarray, replica: int) -> np.ndarray:
+        row, shift = prepared(replica)
+        if not np.isfinite(shift):  # a replica that tells nothing about this group: the first one again
+            row, shift = prepared(0)
+        answers = raw(Z, row, replica)
+        return answers * shift if link.power == 0 else answers + shift
+
+    return ask
 
 
 def _components(n: int, edges: list[tuple[int, int]]) -> tuple[tuple[int, ...], ...]:

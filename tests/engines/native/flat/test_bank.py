@@ -34,7 +34,7 @@ def test_first_guess_has_the_constants_of_the_law() -> None:
     X = points(128)
     y = evaluate(read("x0/(1 + 2*x1^2)"), X)
     bank = Bank(X, Vocabulary(WIDE), 2000, 4, torch.device("cpu"))
-    guesses = first_guesses(bank, y, None, 50, 2000, lambda: False)
+    guesses = first_guesses(bank, y, None, 50, 2000, lambda: False, per_cost=8, most=250)
     assert min(loss_of(guess, Rows.of(X, y)) for guess in guesses) < 1e-10
 
 

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from symtorch.engines.native.forms.normal import add, apply, multiply, normalise, power
 from symtorch.engines.native.forms.simplify import RULES, rewritten, same_values, shortest
+from symtorch.engines.native.forms.tuning import FormsTuning
 from symtorch.engines.native.forms.vocabulary import Vocabulary
+from symtorch.engines.native.tuning import tuned
 from symtorch.engines.options import SearchOptions
 from symtorch.equations.expr import Constant, Expr, Variable, evaluate
 from symtorch.equations.operators import OPERATORS
@@ -124,7 +126,8 @@ def test_every_rewritten_form_has_the_same_values_where_all_is_positive(expr: Ex
         both = np.isfinite(values) & np.isfinite(found) & (np.abs(values) < 1e8)
         if not both.any():
             continue
-        short = shortest(form, Vocabulary(RICH), X[:40], forms=1)
+        with tuned(FormsTuning(forms=1)):
+            short = shortest(form, Vocabulary(RICH), X[:40])
         assert same_values(evaluate(short, X[:40]), found)
 
 
@@ -133,7 +136,8 @@ def test_every_rewritten_form_has_the_same_values_where_all_is_positive(expr: Ex
 def test_the_shortest_form_is_the_same_law_and_no_longer(expr: Expr) -> None:
     expr, words = normalise(expr), Vocabulary(RICH)
     tree = words.legal(expr)
-    short = shortest(expr, words, X, forms=60)
+    with tuned(FormsTuning(forms=60)):
+        short = shortest(expr, words, X)
     assert same_values(evaluate(short, X), evaluate(expr, X)) or not np.isfinite(evaluate(expr, X)).all()
     if tree is not None:
         written = words.legal(short)
@@ -150,8 +154,16 @@ def test_every_rule_is_reached() -> None:
         "flip": "-1*x0*(x1 - x2)",
         "join_logs": "log(x0) + log(x1)",
         "one_wave": "sin(x0) + 2*cos(x0)",
+        "into_condition": "x1*cond(x0 - 0.3, 1)",
         "hyperbolic": "1 - 2/(exp(x0) + 1)",
     }
     assert {rule.__name__ for rule in RULES} == set(texts)
     for rule in RULES:
         assert list(rule(normalise(parse(texts[rule.__name__], NAMES)))), rule.__name__
+
+
+def test_a_factor_goes_into_a_condition() -> None:
+    words = Vocabulary(SearchOptions.from_params({"binary_operators": ["+", "*", "cond"], "unary_operators": []}))
+    X = np.random.default_rng(0).uniform(-2.0, 2.0, (50, 2))
+    expr = normalise(parse("x1*cond(x0 - 0.3, 1)", ["x0", "x1"]))
+    assert words.render(shortest(expr, words, X)) == parse("cond(x0 + (-0.3), x1)", ["x0", "x1"])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 import torch
 
-from symtorch.engines.native import task as part
+from symtorch.engines.native.hardware import device, one_thread
 
 
 @pytest.mark.parametrize(("free", "expected"), [(8 << 30, "cuda"), (100 << 20, "cpu")])
@@ -14,7 +16,7 @@ def test_a_search_goes_to_the_gpu_only_if_there_is_room(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (free, 16 << 30))
-    assert part._device().type == expected
+    assert device().type == expected
 
 
 def test_a_gpu_that_cannot_be_used_is_left_alone(
@@ -25,5 +27,28 @@ def test_a_gpu_that_cannot_be_used_is_left_alone(
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "mem_get_info", broken)
-    assert part._device().type == "cpu"
+    assert device().type == "cpu"
     assert "searching on the CPU" in caplog.text
+
+
+def test_one_thread_puts_back_what_was_there_before_the_first() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        inside, leave = threading.Event(), threading.Event()
+
+        def other() -> None:
+            with one_thread():
+                inside.set()
+                leave.wait(10)
+
+        with one_thread():
+            thread = threading.Thread(target=other)
+            thread.start()
+            inside.wait(10)
+            assert torch.get_num_threads() == 1
+        leave.set()
+        thread.join()
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,53 @@
+"""The numbers that steer how candidates are fitted, kept and cleaned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class FittingTuning:
+    """Of the archive, of cleaning, and of Levenberg-Marquardt.
+
+    What is a matter of rounding (:data:`.EXACT` and the like) is no choice and stands where it is used. Each number was
+    halved and doubled with ``benchmarks/sensitivity.py`` on data:heat, and its pick stayed every time.
+    """
+
+    first_steps: int = 4
+    """Steps of the first look at a candidate, on few rows."""
+    hopeless: float = 1e3
+    """A candidate that is so many times worse than the front after the first steps isn't fitted further."""
+    quick_steps: int = 12
+    """Steps on few rows in all, and then again on all rows, where a stage asks for no other number."""
+    per_size: int = 4
+    """Candidates of each complexity in one batch that go on to all rows, the best on few."""
+    far: float = 4.0
+    """One that is so many times worse than the front on few rows is remembered as it is: all rows won't mend it."""
+    parsimony_gain: float = 0.999
+    """What an equation's loss must be to that of simpler ones, at most, to enter the front; less is rounding."""
+    price: float = 0.12
+    """What a unit of complexity costs when expressions of all sizes are ranked, in units of log(loss)."""
+
+    slack: float = 1.02
+    """A constant that improves the loss by less than this factor isn't worth its place."""
+    most_refits: int = 60
+    """Refits that cleaning one expression may take."""
+    clean_steps: int = 10
+    """Steps of each such refit; it starts near its end."""
+    snap_within: float = 2e-3
+    """A constant this close to a simple number, relatively, is tried as that number; the data decide."""
+    huge: float = 1e3
+    """A coefficient beside which a term without one may be negligible."""
+
+    damping: float = 1e-3
+    """Lambda at first, in units of the scaled normal matrix's diagonal of ones (Marquardt 1963 has 1e-2)."""
+    raised: float = 8.0
+    """By which factor lambda is raised where a step makes the loss worse."""
+    lowered: float = 10.0
+    """By which factor it is lowered after a step that was good (Marquardt's own 10)."""
+    most_raises: int = 6
+    """How often it is raised within one step before the fit is taken to be at its end."""
+    slow: float = 1e-4
+    """A relative gain below which a step was slow."""
+    most_slow: int = 2
+    """Slow steps in a row that are borne."""

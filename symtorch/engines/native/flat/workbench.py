@@ -1,0 +1,333 @@
+"""What the stages of the flat search work on, and the stages: each makes candidates and has them fitted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from symtorch.engines.native.fitting.archive import EXACT, Archive
+from symtorch.engines.native.fitting.levenberg_marquardt import Rows
+from symtorch.engines.native.fitting.losses import SQUARED, Loss
+from symtorch.engines.native.flat.bank import Bank
+from symtorch.engines.native.flat.choosing import Table, candidates
+from symtorch.engines.native.flat.contexts import first_guesses
+from symtorch.engines.native.flat.pursuit import likely_factors, pursue
+from symtorch.engines.native.flat.refine import refine, with_more_constants
+from symtorch.engines.native.flat.sharing import sums_for
+from symtorch.engines.native.flat.thresholds import with_better_thresholds
+from symtorch.engines.native.flat.tuning import SearchTuning
+from symtorch.engines.native.flat.watch import Watch
+from symtorch.engines.native.forms import normal
+from symtorch.engines.native.forms.choices import Choices
+from symtorch.engines.native.forms.neighbours import neighbours
+from symtorch.engines.native.forms.vocabulary import Vocabulary
+from symtorch.engines.native.tuning import current
+from symtorch.equations.expr import Constant, Expr, Variable, evaluate
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How far a search goes.
+
+    Attributes:
+        rounds: rounds of refinement after the first ones; at 0 the large bank is never made.
+        patience: rounds without progress after which an output is given up.
+        goal: mean loss that is good enough; an output is done once it is exact in any case.
+        seconds: wall-clock limit, or None.
+    """
+
+    rounds: int = 12
+    patience: int = 2
+    goal: float = 0.0
+    seconds: float | None = None
+
+
+@dataclass
+class Workbench:
+    """Several outputs of the same inputs, what has been found for each, and the banks that they share.
+
+    Attributes:
+        X: (n, d) inputs.
+        Y: (n, k) targets.
+        words: what may be written.
+        budget: how far to go.
+        weights: (n,) or None.
+        loss: what is minimised.
+        seed: of everything random.
+        device: where the bank lives.
+        watch: asked between two candidates whether time is up.
+        archives: what has been found, one for each output.
+    """
+
+    X: np.ndarray
+    Y: np.ndarray
+    words: Vocabulary
+    budget: Budget
+    weights: np.ndarray | None = None
+    loss: Loss = SQUARED
+    seed: int = 0
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    watch: Watch = field(default_factory=Watch)
+    archives: list[Archive] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tuning = current(SearchTuning)
+        self.choices = Choices(self.words)
+        n = len(self.X)
+        order = np.random.default_rng(self.seed).permutation(n)
+        self._bank_rows = np.sort(order[: self.tuning.bank_rows])
+        few = np.sort(order[: self.tuning.few_rows])
+        self._heights: dict[int, float] = {}
+        self._still: dict[int, int] = {}
+        self._closed: set[int] = set()
+        self._reachable: dict[int, float] = {}
+        self._banks: dict[bool, Bank] = {}
+        self.archives = []
+        for y in self.Y.T:
+            rows = Rows.of(self.X, y, self.weights)
+            some = None if self.weights is None or not self.weights[few].any() else self.weights[few]
+            archive = Archive(
+                self.words,
+                Rows.of(self.X[few], y[few], some),
+                rows,
+                self.loss,
+                constant_loss(y, self.weights, self.loss),
+                self.words.options.parsimony,
+            )
+            self.archives.append(archive)
+
+    # ---- which outputs to go on with
+
+    def done(self, k: int) -> bool:
+        """Whether to leave output k as it is: it is good enough, or said to be, or rounds bring nothing more."""
+        archive = self.archives[k]
+        return (
+            archive.best <= max(EXACT, self.budget.goal / archive.scale)
+            or k in self._closed
+            or (self._still.get(k, 0) >= self.budget.patience and archive.best <= self._reachable.get(k, np.inf))
+        )
+
+    def expect(self, reachable: Mapping[int, float]) -> None:
+        """Say to what loss the law of an output is known to come: above it, patience ends no search."""
+        self._reachable.update(reachable)
+
+    @property
+    def open(self) -> list[int]:
+        """Outputs that are worth going on with."""
+        return [k for k in range(len(self.archives)) if not self.done(k)]
+
+    def close(self, outputs: Iterable[int]) -> None:
+        """Leave these outputs as they are from now on."""
+        self._closed.update(outputs)
+
+    def measure(self) -> None:
+        """Note for how many rounds the front of each output has hardly moved."""
+        for k in self.open:
+            height = self.archives[k].height()
+            moved = self._heights.get(k, np.inf) - height > self.tuning.progress
+            self._heights[k] = height
+            self._still[k] = 0 if moved else self._still.get(k, 0) + 1
+
+    # ---- what the stages share
+
+    def _in_turn(self, outputs: Sequence[int]) -> Iterator[tuple[int, Callable[[], bool]]]:
+        """The outputs, each with a checkpoint for its share of the time that is left."""
+        for i, k in enumerate(outputs):
+            if self.watch.checkpoint():
+                return
+            yield k, self.watch.share(len(outputs) - i)
+
+    def bank(self, large: bool) -> Bank:
+        """The building blocks, made when they are first wanted."""
+        if large not in self._banks:
+            tuning = self.tuning
+            size = tuning.large_size if large else tuning.small_size
+            level = tuning.large_level if large else tuning.small_level
+            self._banks[large] = Bank(self._at_bank(self.X), self.words, size, level, self.device, self.seed)
+        return self._banks[large]
+
+    def _at_bank(self, values: np.ndarray) -> np.ndarray:
+        """The bank's rows of values on all rows."""
+        return values[self._bank_rows]
+
+    def offer(self, output: int, exprs: Sequence[Expr]) -> None:
+        """Candidates from elsewhere: fitted, cleaned and kept if they are good."""
+        for expr in exprs:
+            self.archives[output].offer(normal.normalise(expr), self.tuning.offer_steps)
+
+    def _scan_weights(self, archive: Archive) -> np.ndarray | None:
+        """Square roots of the weights with which squared errors on the bank's rows stand for the loss.
+
+        For other losses than the squared one they depend on the residuals, so those of the best equation
+        so far are taken: what it takes for outliers weighs little.
+        """
+        rows = self._bank_rows
+        weights = None if archive.rows.weights is None else archive.rows.weights[rows]
+        if self.loss.weight is not None and archive.front:
+            best = min(archive.front.values(), key=lambda c: c.loss)
+            residuals = evaluate(best.expr, self.X[rows]) - archive.rows.y[rows]
+            own = self.loss.weight(residuals)
+            own = np.minimum(own, self.tuning.outlier * np.median(own))
+            if np.isfinite(own).all() and own.any():
+                weights = own if weights is None else weights * own
+        if weights is None or not weights.any():
+            return None
+        return np.sqrt(weights / weights.mean())
+
+    # ---- stages
+
+    def start(self) -> None:
+        """What needs no search: a constant, the inputs, lines through them."""
+        inputs = [Variable(i) for i in range(self.X.shape[1])]
+        for k, stop in self._in_turn(range(len(self.archives))):
+            archive = self.archives[k]
+            mean = float(np.mean(archive.rows.y))
+            archive.offer(Constant(mean))
+            lines = [normal.add([Constant(mean), normal.multiply([Constant(0.5), x])]) for x in inputs]
+            archive.consider([*inputs, *lines], stop)
+
+    def guess(self, large: bool) -> None:
+        """One or two expressions of the bank in an outermost function."""
+        bank, tuning = self.bank(large), self.tuning
+        n_partners, most = (tuning.large_partners, tuning.large_guesses) if large else (tuning.partners, tuning.guesses)
+        self._guess(self.open, bank, n_partners, bank.n_unit, most)
+
+    def sketch(self) -> None:
+        """The first, cheap stages for every output, solved or not: simple approximations."""
+        self.start()
+        imperfect = [k for k, archive in enumerate(self.archives) if archive.best > 0.0]
+        tuning = self.tuning
+        self._guess(imperfect, self.bank(False), tuning.sketch_partners, tuning.sketch_size, tuning.sketch_guesses)
+
+    def _guess(self, outputs: Sequence[int], bank: Bank, n_partners: int, limit: int, most: int) -> None:
+        for k, stop in self._in_turn(outputs):
+            archive = self.archives[k]
+            y, weights = self._at_bank(archive.rows.y), self._scan_weights(archive)
+            guesses = first_guesses(bank, y, weights, n_partners, limit, stop, self.tuning.guesses_per_size, most)
+            archive.consider(guesses, stop)
+
+    def choose(self, rounds: int | None) -> None:
+        """Steps, choices and kinks across the inputs, between what needs no search.
+
+        Args:
+            rounds: how many steps or kinks are added up, at most, of laws that are nothing else; None for all.
+        """
+        for k in self.open:
+            archive = self.archives[k]
+            worth = archive.best if rounds is None else self.tuning.chosen_first
+            self._choose(k, archive, [], [], min(1.0, worth), rounds)
+
+    def choose_between_found(self) -> None:
+        """Steps, choices and kinks across what the bank has, between the best equations so far."""
+        bank, tuning = self.bank(False), self.tuning
+        across = [bank.expr(int(i)) for i in bank.order[: tuning.chosen_across]]
+        for k in self.open:
+            archive = self.archives[k]
+            best = sorted(archive.front.values(), key=lambda c: c.merit(archive.tuning.price))
+            between = [c.expr for c in best if not isinstance(c.expr, (Constant, Variable))][: tuning.chosen_between]
+            self._choose(k, archive, across, between, min(1.0, archive.best), None)
+
+    def _choose(
+        self, k: int, archive: Archive, across: list[Expr], between: list[Expr], worth: float, rounds: int | None
+    ) -> None:
+        def enough() -> bool:
+            return self.done(k) or self.watch.checkpoint()
+
+        table = Table.of(self.X, archive.rows.y, archive.rows.weights, worth)
+        archive.consider(candidates(table, self.choices, across, between, enough, rounds), self.watch.checkpoint)
+
+    def move_thresholds(self) -> None:
+        """The thresholds of the front in turns with its other constants, which the fit moves."""
+        for k in self.open:
+            archive = self.archives[k]
+            for candidate in list(archive.front.values()):
+                expr, best = candidate.expr, np.inf
+                for _ in range(self.tuning.threshold_turns):
+                    if self.watch.checkpoint():
+                        return
+                    moved = [archive.offer(e) for e in with_better_thresholds(expr, archive.rows, self.loss)]
+                    better = min((c for c in moved if c is not None), key=lambda c: c.loss, default=None)
+                    if better is None or not better.loss < best:
+                        break
+                    expr, best = better.expr, better.loss
+
+    def pursue(self) -> None:
+        """Several terms under one function, behind a factor."""
+        bank = self.bank(False)
+        for k, stop in self._in_turn(self.open):
+            archive = self.archives[k]
+            factors = likely_factors(bank, self.X, archive.rows.y, self._bank_rows)
+            values = [evaluate(factor, self._at_bank(self.X)) for factor in factors]
+            y, weights = self._at_bank(archive.rows.y), self._scan_weights(archive)
+            found = pursue(bank, y, weights, factors, values, bank.n_unit, stop)
+            archive.consider(found, stop)
+
+    def refine(self, large: bool) -> None:
+        """Something put in or instead, at every place of the best expressions."""
+        bank = self.bank(large)
+        for k, stop in self._in_turn(self.open):
+            archive = self.archives[k]
+            columns = tuple(self._at_bank(column) for column in archive.rows.columns)
+            y, weights = self._at_bank(archive.rows.y), self._scan_weights(archive)
+            found = refine(archive, bank, columns, y, weights, bank.n_unit, stop)
+            archive.consider(found, stop)
+
+    def add_constants(self) -> None:
+        """One more constant at every place of the most accurate expressions."""
+        for k, stop in self._in_turn(self.open):
+            archive = self.archives[k]
+            best = sorted(archive.front.values(), key=lambda c: c.loss)[: self.tuning.enlarged]
+            found = [more for candidate in best for more in with_more_constants(candidate.expr)]
+            archive.consider(found, stop, self.tuning.enlarged_steps)
+
+    def exchange(self) -> None:
+        """Sums of the terms that all outputs have found."""
+        for k, found in sums_for(self.open, self.archives, self.X).items():
+            self.archives[k].consider(found, self.watch.checkpoint)
+
+    def mutate(self) -> None:
+        """One operator, exponent or node of a few good expressions changed."""
+        for k, stop in self._in_turn(self.open):
+            archive = self.archives[k]
+            for turn in range(self.tuning.mutated):
+                if self.done(k) or stop():
+                    break
+                shape = self._to_mutate(archive, large=turn % 3 == 2)
+                if shape is not None:
+                    archive.mutated.add(shape)
+                    found = neighbours(archive.found[shape].expr, self.words)
+                    archive.consider(found, stop, self.tuning.mutated_steps)
+
+    def _to_mutate(self, archive: Archive, large: bool) -> str | None:
+        """The shape of the best expression that has not been mutated yet.
+
+        Args:
+            large: of all that were found, by a measure that favours large ones; else of the front, by one that
+                favours small ones.
+        """
+        if large:
+            price = archive.tuning.price
+            candidates = list(archive.found.items())
+        else:
+            price = self.tuning.mutated_price
+            candidates = [(normal.key(c.expr), c) for c in archive.front.values()]
+        ranked = [(c.merit(price), shape) for shape, c in candidates if shape not in archive.mutated]
+        return min(ranked, default=(0.0, None))[1]
+
+
+def constant_loss(y: np.ndarray, weights: np.ndarray | None, loss: Loss) -> float:
+    """Loss of the best constant: what every other loss is measured against."""
+    w = np.ones_like(y) if weights is None else weights / weights.mean()
+    centre = float(np.average(y, weights=w))
+    if loss.weight is not None:
+        for _ in range(30):
+            own = w * loss.weight(centre - y)
+            if not own.sum() > 0.0:
+                break
+            centre = float(np.average(y, weights=own))
+    found = loss.mean(centre - y, weights)
+    return found if found > 0.0 and math.isfinite(found) else 1.0

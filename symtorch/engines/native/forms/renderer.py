@@ -1,0 +1,203 @@
+"""One way of writing normal forms in the user's operators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from symtorch.engines.native.forms.arithmetic import Arithmetic, Way
+from symtorch.engines.native.forms.normal import (
+    NEGATIVE,
+    REMEMBERED,
+    coefficient,
+    factors,
+    is_power,
+    is_product,
+    is_sum,
+    terms,
+)
+from symtorch.engines.native.forms.tuning import FormsTuning
+from symtorch.engines.native.tuning import current
+from symtorch.equations.expr import Call, Constant, Expr, Variable, variables
+from symtorch.equations.operators import Operator
+
+
+class Renderer:
+    """Writes normal forms: of every sum, product and power the cheapest way there is.
+
+    Args:
+        arithmetic: the operators by meaning.
+        operators: all that may be used, by name.
+        cost: of a written tree.
+        ways_to_raise: an exponent -> the ways of writing such a power.
+        deep: chains are written ``((a + b) + c) + d``, else ``(a + b) + (c + d)``.
+        backwards: chains begin with their last part.
+    """
+
+    def __init__(
+        self,
+        arithmetic: Arithmetic,
+        operators: Mapping[str, Operator],
+        cost: Callable[[Expr], float],
+        ways_to_raise: Callable[[float], list[Way]],
+        deep: bool = True,
+        backwards: bool = False,
+    ) -> None:
+        self.arithmetic, self.operators, self.cost, self.ways_to_raise = arithmetic, operators, cost, ways_to_raise
+        self.deep, self.backwards = deep, backwards
+        self._known: dict[Expr, Expr | None] = {}
+
+    def render(self, expr: Expr) -> Expr | None:
+        """The cheapest tree that equals a normal form, or None if it can't be written."""
+        if not isinstance(expr, Call):
+            return expr
+        if expr not in self._known:
+            if len(self._known) > REMEMBERED:
+                self._known.clear()
+            self._known[expr] = self._render(expr)
+        return self._known[expr]
+
+    def _render(self, expr: Call) -> Expr | None:
+        if is_sum(expr):
+            return self._sum(expr)
+        if is_product(expr) or is_power(expr):
+            return self._factors(*factors(expr))
+        if self.operators.get(expr.op.name) != expr.op:
+            return None
+        args = self._all(self.render(arg) for arg in expr.args)
+        return None if args is None else Call(expr.op, tuple(args))
+
+    def _all(self, trees: Iterable[Expr | None]) -> list[Expr] | None:
+        """The trees, or None if one of them can't be written."""
+        found = []
+        for tree in trees:
+            if tree is None:
+                return None
+            found.append(tree)
+        return found
+
+    def _cheapest(self, trees: Iterable[Expr | None]) -> Expr | None:
+        found = [tree for tree in trees if tree is not None]
+        return min(found, key=self.cost) if found else None
+
+    def _chain(self, op: Operator | None, parts: list[Expr]) -> Expr | None:
+        """``a op b op c op ...``."""
+        if len(parts) == 1:
+            return parts[0]
+        if op is None:
+            return None
+        if self.backwards:
+            parts = parts[::-1]
+        if self.deep:
+            return _one_after_the_other(op, parts[0], parts[1:])
+        while len(parts) > 1:
+            pairs = [Call(op, (a, b)) for a, b in zip(parts[::2], parts[1::2], strict=False)]
+            parts = pairs + parts[len(parts) - len(parts) % 2 :]
+        return parts[0]
+
+    # ---- sums
+
+    def _sum(self, expr: Expr) -> Expr | None:
+        """``(a + b + ...) - c - d - ...``: what has a negative coefficient is taken away, if anything can be."""
+        plus, minus = self.arithmetic.plus, self.arithmetic.minus
+        constant, found = terms(expr)
+        found.sort(key=lambda item: item[0] < 0.0)
+        n_added = len(found) if minus is None else len(found) - sum(c < 0.0 for c, _ in found)
+        positive, negative = found[:n_added], found[n_added:]
+        if not positive and constant == 0.0:  # every term is taken away, so one must lead with its sign
+            positive, negative = negative[:1], negative[1:]
+        added = self._all(self._scaled(c, term) for c, term in positive)
+        taken = self._all(self._scaled(-c, term) for c, term in negative)
+        if added is None or taken is None:
+            return None
+        if constant < 0.0 and minus is not None and added:
+            taken.append(Constant(-constant))
+        elif constant != 0.0:
+            added.append(Constant(constant))
+        if plus is None and minus is not None:  # a + b is a - (-b)
+            more = self._all(self._negated(tree) for tree in added[1:])
+            if more is None:
+                return None
+            added, taken = added[:1], taken + more
+        total = self._chain(plus, added)
+        if total is None or minus is None or not taken:
+            return total
+        if self.deep or plus is None:
+            return _one_after_the_other(minus, total, taken)
+        together = self._chain(plus, taken)
+        return None if together is None else Call(minus, (total, together))
+
+    def _negated(self, tree: Expr) -> Expr | None:
+        ops = self.arithmetic
+        if isinstance(tree, Constant):
+            return Constant(-tree.value)
+        ways = (
+            (ops.negate, (tree,)),
+            (ops.times, (NEGATIVE, tree)),
+            (ops.minus, (Constant(0.0), tree)),
+            (ops.divide, (tree, NEGATIVE)),
+        )
+        return self._cheapest(Call(op, args) for op, args in ways if op is not None)
+
+    # ---- products
+
+    def _scaled(self, c: float, term: Expr) -> Expr | None:
+        """A coefficient times a term that has none."""
+        inner, rest = coefficient(term)
+        return self._factors(c * inner, factors(rest)[1] if not is_sum(rest) else [(rest, 1.0)])
+
+    def _factors(self, c: float, found: list[tuple[Expr, float]]) -> Expr | None:
+        """``c * prod(base^exponent)``: as one product, as a product with 1/(...), or as a quotient."""
+        bases = self._all(self.render(base) for base, _ in found)
+        if bases is None:
+            return None
+        powers = list(zip(bases, (exponent for _, exponent in found), strict=True))
+        over = self._all(self._raised(base, e) for base, e in powers if e > 0.0)
+        if over is None:
+            return None
+        over.sort(key=lambda tree: (not isinstance(tree, Variable), variables(tree)[:1], self.cost(tree)))
+        inverse = self._all(self._raised(base, e) for base, e in powers if e <= 0.0)
+        under = self._all(self._raised(base, -e) for base, e in powers if e <= 0.0)
+        ways = [] if inverse is None else [self._times(c, over + inverse)]
+        below = self._times(1.0, under) if under else None
+        if below is not None:
+            one_over = self._raised(below, -1.0)
+            if one_over is not None:
+                ways.append(self._times(c, [*over, one_over]))
+            above = self._times(c, over)
+            if self.arithmetic.divide is not None and above is not None:
+                ways.append(Call(self.arithmetic.divide, (above, below)))
+        return self._cheapest(ways)
+
+    def _raised(self, tree: Expr, exponent: float) -> Expr | None:
+        return self._cheapest(way(tree) for way in self.ways_to_raise(exponent))
+
+    def _times(self, c: float, parts: list[Expr]) -> Expr | None:
+        """``c*a*b*...``."""
+        ops = self.arithmetic
+        if not parts:
+            return Constant(c)
+        if c == -1.0:
+            rest = self._times(1.0, parts)
+            return None if rest is None else self._negated(rest)
+        whole = parts if c == 1.0 else [Constant(c), *parts]
+        if len(whole) == 1 or ops.times is not None:
+            return self._chain(ops.times, whole)
+        if ops.divide is not None:
+            return self._divided(ops.divide, whole)
+        repeats = 1.0 < c <= current(FormsTuning).most_repeats and c == round(c)
+        return self._chain(ops.plus, parts * round(c)) if repeats and ops.plus and len(parts) == 1 else None
+
+    def _divided(self, divide: Operator, parts: list[Expr]) -> Expr | None:
+        """``a*b`` without an operator that multiplies: ``b/(1/a)``."""
+        inverses = self._all(
+            Constant(1.0 / part.value) if isinstance(part, Constant) else self._raised(part, -1.0)
+            for part in parts[:-1]
+        )
+        return None if inverses is None else _one_after_the_other(divide, parts[-1], inverses)
+
+
+def _one_after_the_other(op: Operator, first: Expr, others: list[Expr]) -> Expr:
+    out = first
+    for part in others:
+        out = Call(op, (out, part))
+    return out

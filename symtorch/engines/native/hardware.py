@@ -1,0 +1,56 @@
+"""Where a search runs: on which device, in how many threads."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+logger = logging.getLogger("symtorch.engines.native")
+
+GPU_ROOM = 1 << 30
+"""Bytes that must be free on a GPU for the search to go there: the large bank takes a tenth of that, products with
+it several times as much, and the user's model must go on, too."""
+
+
+def device() -> torch.device:
+    """Where the bank lives: on the GPU if there is one with room beside the user's model."""
+    if torch.cuda.is_available():
+        try:
+            free, _ = torch.cuda.mem_get_info()
+        except RuntimeError as error:  # a driver without a device, another process's exclusive one
+            logger.warning("the GPU can't be used (%s); searching on the CPU", error)
+        else:
+            if free >= GPU_ROOM:
+                return torch.device("cuda")
+            logger.info("the GPU has %d MB free, too few; searching on the CPU", free >> 20)
+    return torch.device("cpu")
+
+
+_threads_lock = threading.Lock()
+_threads_inside = 0
+_threads_before = 1
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """The products are small: a second thread costs more than it brings.
+
+    Several searches may run in threads of one process, and the setting is partly the process's: what it
+    was before the first of them is put back.
+    """
+    global _threads_inside, _threads_before
+    with _threads_lock:
+        if _threads_inside == 0:
+            _threads_before = torch.get_num_threads()
+        _threads_inside += 1
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        with _threads_lock:
+            _threads_inside -= 1
+            torch.set_num_threads(_threads_before)

@@ -1,0 +1,148 @@
+"""The search for one task, from its rows to its fronts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from symtorch.engines.native.fitting.archive import Archive
+from symtorch.engines.native.fitting.levenberg_marquardt import Rows, fit
+from symtorch.engines.native.fitting.losses import parse_loss
+from symtorch.engines.native.flat.search import Budget, FlatSearch
+from symtorch.engines.native.flat.watch import Watch
+from symtorch.engines.native.forms.vocabulary import Vocabulary
+from symtorch.engines.native.hardware import device
+from symtorch.engines.native.structure.asking import ask_teacher, law_found, reachable
+from symtorch.engines.native.structure.decompose import Laws
+from symtorch.engines.native.task import Found, Task, TaskTuning, TeacherView
+from symtorch.engines.native.tuning import current
+from symtorch.engines.samples import Samples
+from symtorch.equations.expr import Variable, substitute
+
+_SEARCHING = 0.9
+"""Share of a limit that goes to the search where a fit to more rows follows."""
+
+FULL_BUDGET = 400
+"""``niterations`` that stand for the full budget (the library's default)."""
+
+
+class Runner:
+    """The search for a task.
+
+    Args:
+        task: what to do.
+        seconds: wall-clock limit; None for none.
+        report: called after every stage; see :class:`.FlatSearch`.
+        news: called about every second with what there is so far; see :class:`.Watch`.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        seconds: float | None = None,
+        report: Callable[[str, int, int], None] | None = None,
+        news: Callable[[Found], None] | None = None,
+    ) -> None:
+        self.task = task
+        self._ended = False
+        self._interrupted = False
+        options = task.options
+        self._loss = parse_loss(options.elementwise_loss)
+        budget = Budget(
+            rounds=round(current(TaskTuning).full_rounds * options.niterations / FULL_BUDGET),
+            goal=float(options.early_stop_condition or 0.0),
+            seconds=None if seconds is None else seconds * (1.0 if task.polished is None else _SEARCHING),
+        )
+        self._polishing = Watch(seconds)
+        self._search = FlatSearch(
+            task.fitted.X,
+            task.fitted.Y,
+            Vocabulary(options),
+            budget,
+            task.fitted.weights,
+            self._loss,
+            task.seed,
+            device(),
+            report,
+            None if news is None else lambda: news(self.found()),
+        )
+
+    def run(self) -> None:
+        """Structure by asking where there is a teacher, then the flat search, then a fit to more rows."""
+        try:
+            for position, exprs in enumerate(self.task.guesses):
+                self._search.offer(position, exprs)
+            laws = self._laws()
+            if laws is not None:
+                self._search.expect(reachable(laws))
+                if not self._search.watch.out_of_time():
+                    self._search.sketch()
+        except KeyboardInterrupt:
+            self._interrupted = True
+        else:
+            self._search.run(None if laws is None else law_found(laws))
+        if self.task.polished is not None:
+            self._polish(self.task.polished)
+        self._ended = True
+
+    def ask(self) -> tuple[Laws | None, ...]:
+        """Ask the teacher for the structure of every output, and keep the laws."""
+        task = self.task
+        teacher = task.fitted.teacher
+        partial = isinstance(teacher, TeacherView) and teacher.reference is not None
+        laws = ask_teacher(self._search, task.fitted, range(len(task.outputs)), task.options, task.seed, partial)
+        return tuple(laws)
+
+    def _laws(self) -> tuple[Laws | None, ...] | None:
+        laws = self.task.laws
+        if laws is None:
+            return None if self.task.fitted.teacher is None else self.ask()
+        for position, law in enumerate(laws):
+            if law is not None:
+                self._search.offer(position, law.exprs)
+        return laws
+
+    def _polish(self, samples: Samples) -> None:
+        """Refit the fronts on more rows than the search could afford."""
+        for archive, y in zip(self._search.archives, samples.Y.T, strict=True):
+            if self._polishing.out_of_time():
+                return
+            data = Rows.of(samples.X, y, samples.weights)
+            for complexity, candidate in list(archive.front.items()):
+                expr, found = fit(candidate.expr, data, self._loss, current(TaskTuning).polish_steps)
+                tree = archive.words.legal(expr)
+                if tree is not None and np.isfinite(found) and archive.words.options.complexity(tree) == complexity:
+                    archive.front[complexity] = replace(candidate, expr=expr, tree=tree, loss=found / archive.scale)
+
+    # ---- what there is, at any time
+
+    @property
+    def interrupted(self) -> bool:
+        return self._interrupted or self._search.stop_reason == "interrupted"
+
+    @property
+    def best(self) -> tuple[float, ...]:
+        """Least loss of each output so far, as a share of the best constant's."""
+        return tuple(archive.best for archive in self._search.archives)
+
+    def found(self) -> Found:
+        inputs = [Variable(i) for i in self.task.columns]
+        trees = tuple(
+            tuple(substitute(candidate.tree, inputs) for candidate in archive.pareto())
+            for archive in self._search.archives
+        )
+        reasons = tuple(self._reason(position, archive) for position, archive in enumerate(self._search.archives))
+        return Found(self.task.outputs, trees, self.best, reasons)
+
+    def _reason(self, position: int, archive: Archive) -> str:
+        """Why the search of this output ended, whatever became of the others."""
+        search = self._search
+        if archive.is_exact:
+            return "exact"
+        if search.budget.goal > 0.0 and archive.best * archive.scale <= search.budget.goal:
+            return "early_stop_condition"
+        if position not in search.open:
+            return "converged"
+        return search.stop_reason if self._ended and not self._interrupted else "interrupted"

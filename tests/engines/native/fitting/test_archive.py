@@ -1,0 +1,97 @@
+"""What is kept of the candidates for one output."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from forms import WIDE, points, read
+
+from symtorch.engines.native import Vocabulary
+from symtorch.engines.native.fitting.archive import Archive
+from symtorch.engines.native.fitting.levenberg_marquardt import Rows
+from symtorch.engines.native.fitting.losses import SQUARED
+from symtorch.engines.native.forms import normal
+from symtorch.equations.expr import Expr
+
+
+def archive(y: np.ndarray, X: np.ndarray, **fields: Any) -> Archive:
+    few = slice(0, 100)
+    rows = Rows.of(X, y)
+    return Archive(Vocabulary(WIDE), Rows.of(X[few], y[few]), rows, SQUARED, float(y.var()), **fields)
+
+
+def forms(*texts: str) -> list[Expr]:
+    return [normal.normalise(read(text)) for text in texts]
+
+
+def never() -> bool:
+    return False
+
+
+@pytest.fixture
+def X() -> np.ndarray:
+    return points(300)
+
+
+def test_the_front_has_the_best_of_every_size_and_pareto_what_is_worth_its_size(X: np.ndarray) -> None:
+    found = archive(2.0 * X[:, 0] + 0.1 * X[:, 1], X)
+    found.consider(forms("x0", "x1", "2*x0", "x0 + x1", "2*x0 + 0.3*x1", "2*x0 + 0.001*sin(x2)"), never)
+    losses = [candidate.loss for candidate in found.pareto()]
+    assert losses == sorted(losses, reverse=True)
+    assert found.is_exact
+    assert found.exact_from == found.pareto()[-1].complexity
+    assert found.level(found.exact_from - 1) > 1e-5
+
+
+def test_a_shape_is_tried_once_and_nothing_as_large_as_an_exact_equation(X: np.ndarray) -> None:
+    found = archive(X[:, 0] * X[:, 1], X)
+    found.consider(forms("x0*x1", "sin(3*x0) + 2*x1"), never)
+    assert found.is_exact
+    assert [normal.key(c.expr) for c in found.found.values()] == [normal.key(forms("x0*x1")[0])]
+    before = dict(found.found)
+    found.consider(forms("x0*x1"), never)
+    assert found.found == before
+
+
+def test_what_cannot_be_written_is_not_kept(X: np.ndarray) -> None:
+    found = archive(X[:, 0], X)
+    found.words = Vocabulary(type(WIDE).from_params({"binary_operators": ["+"], "unary_operators": []}))
+    found.consider(forms("sin(x0)", "x0*x1"), never)
+    assert not found.front
+    assert not found.found
+
+
+def test_it_stops_when_told_to_and_keeps_what_it_has(X: np.ndarray) -> None:
+    found = archive(np.sin(X[:, 0]) * X[:, 1], X)
+    calls = 0
+
+    def stop() -> bool:
+        nonlocal calls
+        calls += 1
+        return calls > 1
+
+    found.consider(forms("2*x0", "2*x1", "2*x2"), stop)
+    assert found.tried >= {normal.key(forms("2*x0")[0])}
+    assert normal.key(forms("2*x1")[0]) not in found.tried
+
+
+def test_parsimony_keeps_out_what_is_hardly_better(X: np.ndarray) -> None:
+    y = X[:, 0] + 0.02 * np.sin(7.0 * X[:, 1])
+    free, frugal = archive(y, X), archive(y, X, parsimony=0.01)
+    for each in (free, frugal):
+        each.offer(forms("x0")[0])
+        each.offer(forms("x0 + 0.02*sin(7*x1)")[0])
+    assert len(free.front) == 2
+    assert len(frugal.front) == 1
+
+
+def test_height_falls_as_the_front_does(X: np.ndarray) -> None:
+    found = archive(np.exp(X[:, 0]) + X[:, 1], X)
+    heights = [found.height()]
+    for text in ("2*x0 + 1", "2*x0 + x1", "exp(x0) + x1"):
+        found.offer(forms(text)[0])
+        heights.append(found.height())
+    assert heights == sorted(heights, reverse=True)
+    assert heights[-1] < heights[0] - 5.0

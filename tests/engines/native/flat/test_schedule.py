@@ -1,0 +1,30 @@
+"""When what is done."""
+
+from __future__ import annotations
+
+import pytest
+
+from symtorch.engines.native.flat.schedule import Phase, schedule
+
+
+@pytest.mark.parametrize("rounds", [0, 1, 2, 24])
+def test_several_outputs_exchange_after_what_spreads_and_else_do_the_same(rounds: int) -> None:
+    alone, together = schedule(rounds, 1), schedule(rounds, 3)
+    exchanges = [i for i, stage in enumerate(together) if stage.name.startswith("share after ")]
+    assert [stage.name for i, stage in enumerate(together) if i not in exchanges] == [stage.name for stage in alone]
+    assert all(together[i - 1].spreads for i in exchanges)
+    assert len(exchanges) == sum(stage.spreads for stage in alone) > 0
+
+
+def test_stages_have_names_of_their_own_and_each_round_ends_once() -> None:
+    stages = schedule(5, 2)
+    assert len({stage.name for stage in stages}) == len(stages)
+    assert [stage.name for stage in stages if stage.measured] == [
+        "mutate 3", "constants, all", "mutate 4", "mutate 5", "mutate 6", "mutate 7"
+    ]  # fmt: skip
+    assert all(stage.after is Phase.ROUND for stage in stages if stage.measured)
+
+
+def test_the_front_may_be_judged_as_soon_as_constants_are_fitted_and_not_before() -> None:
+    assert [stage.after for stage in schedule(1, 1)][:3] == [Phase.GUESSED, Phase.GUESSED, Phase.FITTED]
+    assert all(stage.after > Phase.FITTED for stage in schedule(3, 1)[3:])

@@ -1,0 +1,48 @@
+"""Which steps a function allows, and how exact it is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from structures import OPTIONS, box, law_error, problem_of, wobble
+
+from symtorch.engines.native.structure.decompose import find_laws
+from symtorch.engines.native.structure.hypotheses import find_steps
+from symtorch.engines.native.structure.idle import Drop
+from symtorch.engines.native.structure.merges import Merge
+from symtorch.engines.native.structure.separations import Split
+
+
+@pytest.mark.parametrize("size", [1e-3, 1e-2])
+def test_the_noise_floor_is_of_the_size_of_the_teachers_error_and_finds_the_same_structure(size: float) -> None:
+    X, error = box(3), wobble(3, size)
+
+    def law(X: np.ndarray) -> np.ndarray:
+        return np.sin(X[:, 0] - X[:, 1]) * X[:, 2]
+
+    relative = size**2 / law(X).var()
+    findings = find_steps(problem_of(lambda X: law(X) + error(X), X), np.inf, 0)
+    # The floor is what the most favourable test sees, so mostly less than the whole error.
+    assert 0.01 * relative < findings.floor < 5 * relative
+    kinds = {(type(s), getattr(s, "r", None)) for s in findings.steps}
+    assert (Merge, -1.0) in kinds
+    assert any(isinstance(s, Split) and s.groups == ((0, 1), (2,)) for s in findings.steps)
+
+
+def test_an_exact_teacher_has_a_floor_of_rounding() -> None:
+    assert find_steps(problem_of(lambda X: X[:, 0] * np.exp(X[:, 1]), box(2)), np.inf, 0).floor < 1e-20
+
+
+def test_inputs_without_effect_are_dropped_also_by_a_teacher_that_errs() -> None:
+    error = wobble(5, 1e-2)
+    problem = problem_of(lambda X: X[:, 1] * np.exp(X[:, 3]) + error(X), box(5))
+    (step,) = find_steps(problem, np.inf, 0).steps
+    assert isinstance(step, Drop)
+    assert step.inputs == (0, 2, 4)
+
+
+def test_a_weak_input_of_an_exact_teacher_is_kept() -> None:
+    def law(X: np.ndarray) -> np.ndarray:
+        return X[:, 0] ** 2 + 1e-2 * np.sin(X[:, 1])
+
+    assert law_error(find_laws(box(2), law, OPTIONS), law, box(2, seed=9)) < 1e-20

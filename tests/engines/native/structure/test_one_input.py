@@ -1,0 +1,36 @@
+"""Functions of one input."""
+
+from __future__ import annotations
+
+import pytest
+from structures import OPTIONS, box
+
+from symtorch.engines.native.fitting.levenberg_marquardt import Rows, fit
+from symtorch.engines.native.forms.vocabulary import Vocabulary
+from symtorch.engines.native.structure.one_input import one_input_forms
+from symtorch.equations.expr import evaluate
+from symtorch.equations.parser import parse
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2.5*x0",
+        "0.7/x0",
+        "3*sqrt(x0) + 1",
+        "1/(square(x0) + 0.3)",
+        "exp(-0.7*x0) + 2",
+        "sin(3.1*x0 + 0.4)",
+        "log(x0)",
+        "sin(1.9*x0) + 0.4*x0",
+        "1/(square(x0) + 1.3) - 0.4*x0",
+        "exp(-0.7*square(x0)) + x0",
+        "x0*exp(-x0) + 1",
+        "1.2*sin(2.9*x0) + 0.7*sin(4.4*x0)",
+    ],
+)
+def test_common_functions_of_one_input_are_among_the_forms(text: str) -> None:
+    X = box(1)
+    y = evaluate(parse(text, ["x0"]), X)
+    losses = [fit(form, Rows.of(X, y))[1] for form in one_input_forms(X[:, 0], y, Vocabulary(OPTIONS))]
+    assert min(losses) < 1e-20 * y.var()
