@@ -130,7 +130,7 @@ class Journalled(Engine):
     def _write(self, output: int, front: Front, finished: bool = False) -> None:
         """Put a front on the disk, if it is news, and as long as the disk takes it."""
         before = self._written.get(output)
-        if self._broken or before is not None and (before[0].equations, before[1]) == (front.equations, finished):
+        if self._broken or (before is not None and (before[0].equations, before[1]) == (front.equations, finished)):
             return
         content = {
             "key": self._keys.get(output, ""),
