@@ -26,9 +26,9 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 
-from formula_engine import FormulaEngine  # noqa: E402
+from formula_engine import FormulaEngine
 
-import symtorch  # noqa: E402
+import symtorch
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,8 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(args.seed)
-    rng, notes, n = random.Random(args.seed), [], 0
+    rng, n = random.Random(args.seed), 0
+    notes: list[Held] = []
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="symtorch-cycles-") as outer:
         tempfile.tempdir = str(Path(outer))  # so that what is left there is ours

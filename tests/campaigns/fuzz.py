@@ -29,11 +29,11 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 
-from formula_engine import FormulaEngine  # noqa: E402
+from formula_engine import FormulaEngine
 
-from symtorch import SymbolicModel  # noqa: E402
-from symtorch.equations.definitions import operator  # noqa: E402
-from symtorch.errors import StateError, SymTorchError  # noqa: E402
+from symtorch import SymbolicModel
+from symtorch.equations.definitions import operator
+from symtorch.errors import StateError, SymTorchError
 
 X = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
 FORMULAS = ("0.5", "x0*1.5 - 1/3", "sin(x0)*x1^2 + max(x1, x2)", "exp(-x2)/(x1^2 + 0.1) + (x0 > 0.25)*x1")
@@ -92,7 +92,7 @@ def trained() -> SymbolicModel:
     assert model.surrogate is not None
     model.surrogate.function.trainable_constants()
     with torch.no_grad():
-        model.surrogate.function.constants += 0.125
+        model.surrogate.function.constants.add_(0.125)
     return model
 
 
@@ -276,7 +276,7 @@ def load(original: SymbolicModel, data: bytes) -> str:
     finally:
         seconds = time.process_time() - began
         assert seconds < SLOW, f"{seconds:.1f} s for {len(data):,} bytes"
-    assert set(sys.modules) == modules or not any(name.startswith("torch._inductor") for name in sys.modules)
+    assert not any(name.startswith("torch._inductor") for name in {*sys.modules} - modules), "torch._inductor imported"
     use(model)
     again = copy.deepcopy(original)
     again.load_state_dict(model.state_dict())
