@@ -121,7 +121,8 @@ class Journalled(Engine):
     def _write(self, output: int, front: Front, finished: bool = False) -> None:
         """Put a front on the disk, if it is news."""
         before = self._written.get(output)
-        if before is not None and (before[0].equations, before[1]) == (front.equations, finished):
+        news = (front.equations, front.evidence, finished)
+        if before is not None and (before[0].equations, before[0].evidence, before[1]) == news:
             return
         path = self._path(output)
         if before is None:
@@ -180,6 +181,7 @@ def _merged(earlier: Front | None, front: Front) -> Front:
     if earlier is None:
         return front
     info = {name: getattr(front, name) for name in _INFO}
+    info["evidence"] = front.evidence.and_before(earlier.evidence)
     return Front.from_candidates([*earlier, *front], **info)
 
 

@@ -70,7 +70,8 @@ def test_the_printed_front_marks_the_pick(front):
 def test_the_printed_front_says_why_the_search_stopped():
     equations = [equation("a", 1, 1.0)]
     text = str(Front.from_candidates(equations, engine="native", stop_reason="timeout", n_samples=1000))
-    assert text.endswith("engine native, 1,000 rows; stopped: timeout")
+    said = "approximation: how much it explains is not known"
+    assert text.endswith(f"engine native, 1,000 rows; stopped: timeout; {said}")
 
 
 def test_notebooks_show_a_table_and_the_pick(front):

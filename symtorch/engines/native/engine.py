@@ -7,6 +7,7 @@ import secrets
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from symtorch.engines.samples import Samples
 from symtorch.equations.expr import Constant, Expr, Variable, evaluate
 from symtorch.equations.front import Equation, Front
 from symtorch.equations.parser import parse
+from symtorch.equations.verdict import Evidence
 from symtorch.errors import EngineError, OptionError
 
 logger = logging.getLogger("symtorch.engines.native")
@@ -144,13 +146,16 @@ class _Course:
         seconds = time.monotonic() - self.started
         trees: dict[int, Sequence[Expr]] = {}
         reasons: dict[int, str] = {}
+        evidence: dict[int, Evidence] = {}
         for part in (*self.found.values(), *([] if self.under_way is None else [self.under_way.found()])):
             trees |= zip(part.outputs, part.trees, strict=True)
             reasons |= zip(part.outputs, part.reasons, strict=True)
-        return [
+            evidence |= zip(part.outputs, part.evidence, strict=False)
+        fronts = [
             _front(self.samples, self.options, self.loss, k, trees.get(k), reasons.get(k, "interrupted"), seconds)
             for k in range(self.samples.n_outputs)
         ]
+        return [replace(front, evidence=evidence.get(k, Evidence())) for k, front in enumerate(fronts)]
 
     def _failed(self, outputs: Sequence[int], error: Exception) -> EngineError:
         unfinished = {k for number, task in enumerate(self.tasks) if number not in self.found for k in task.outputs}
