@@ -60,7 +60,7 @@ def test_a_limit_is_divided_between_what_is_compared_and_the_outputs(limit: int)
     samples = Samples(X, teacher(X), teacher=teacher, asking=Asking(limit))
     asked.clear()
     search = FlatSearch(X, samples.Y, Vocabulary(OPTIONS), Budget())
-    found = ask_teacher(search, samples, range(3), OPTIONS, 0)
+    found = ask_teacher(search, samples, range(3), OPTIONS, 0, partial=False)
     assert sum(asked) <= limit
     if limit == 100:
         assert found == [None] * 3
