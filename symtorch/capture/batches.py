@@ -17,7 +17,7 @@ from symtorch.errors import InputError
 
 def batches_of(data: Any) -> Iterator[Any]:
     """The batches in what the user gave: one, or those of a stream. Rows of numbers in a list are one array."""
-    if _is_matrix(data):
+    if is_rows(data):
         data = np.asarray(data)
     if isinstance(data, (torch.Tensor, tuple, Mapping)) or hasattr(data, "__array__"):
         return iter([data])
@@ -29,7 +29,7 @@ def batches_of(data: Any) -> Iterator[Any]:
     )
 
 
-def _is_matrix(data: Any) -> bool:
+def is_rows(data: Any) -> bool:
     """Whether it is a list of equally long rows of numbers."""
     if not isinstance(data, list) or not data or not all(isinstance(row, (list, tuple)) for row in data):
         return False

@@ -335,7 +335,7 @@ def as_tensor(value: Any, what: str) -> torch.Tensor:
         array = array.astype(np.float64)  # a table with columns of several types
     if array.dtype.kind not in "fiubc":
         kinds = getattr(value, "dtypes", None) if is_table(value) else None
-        columns = "" if kinds is None else f" Its columns: {listed(f'{n}: {k}' for n, k in zip(value.columns, kinds))}."
+        columns = "" if kinds is None else f" Its columns: {listed(f'{n}: {k}' for n, k in zip(value.columns, kinds, strict=True))}."
         labels = " Class names are such; a classifier's probabilities are numbers (predict_proba)."
         hint = labels if array.dtype.kind in "OUS" and "output" in what else columns
         raise InputError(f"{what} holds values of type {array.dtype}; expected numbers.{hint}")
@@ -398,6 +398,14 @@ def _part(output: Any, index: Key | None) -> tuple[Any, Result]:
     kind = "dict" if is_map else "list" if isinstance(output, list) else "tuple"
     cls = None if type(output) in (dict, tuple, list) else type(output)
     return parts[index], Result(kind=kind, keys=keys, index=index, cls=cls)
+
+
+def expected_callable(given: Any) -> str:
+    """What to pass in the place of something that can't be called."""
+    methods = [name for name in ("predict", "predict_proba") if callable(getattr(given, name, None))]
+    if methods:
+        return f"pass a method of it, such as {' or '.join(methods)}"
+    return "expected an nn.Module or a callable"
 
 
 def describe(value: Any) -> str:

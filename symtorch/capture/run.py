@@ -86,7 +86,7 @@ def capture(
         name: Recorder(name, int(max_rows), _for(name, arguments), _for(name, output_index), seed) for name in blocks
     }
     modules = [m for m in (runner, *blocks.values()) if isinstance(m, nn.Module)]
-    hooked = {name: block for name, block in blocks.items() if _can_be_hooked(block)}
+    hooked = {name: block for name, block in blocks.items() if isinstance(block, nn.Module) and _can_be_hooked(block)}
     n_batches = 0
     with contextlib.ExitStack() as stack:
         stack.enter_context(undisturbed(*modules))
@@ -132,7 +132,7 @@ def _check_blocks(blocks: Mapping[str, Block], model: Block | None) -> None:
 
 
 def _can_be_hooked(block: Block) -> bool:
-    return isinstance(block, nn.Module) and not isinstance(block, torch.jit.ScriptModule)
+    return not isinstance(block, torch.jit.ScriptModule)
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ import numpy as np
 from torch import nn
 
 from symtorch.capture.batches import call_plain, placed
-from symtorch.capture.calls import as_tensor, find_output
+from symtorch.capture.calls import as_tensor, expected_callable, find_output
 from symtorch.capture.undisturbed import undisturbed
 from symtorch.engines import Engine, resolve
 from symtorch.engines.options import SearchOptions
@@ -233,7 +233,7 @@ def _function(model: Any, data: Any) -> tuple[Callable[[np.ndarray], np.ndarray]
     if X.ndim != 2:
         raise InputError(f"the data has shape {X.shape}; expected (n_rows, n_inputs).")
     if not callable(model):
-        raise InputError(f"model is a {type(model).__name__}; expected a module or a callable.")
+        raise InputError(f"model is a {type(model).__name__}; {expected_callable(model)}.")
 
     def ask(rows: np.ndarray) -> np.ndarray:
         if isinstance(model, nn.Module):

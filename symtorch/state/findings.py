@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from symtorch.equations.front import Fronts
 from symtorch.state.fronts import read_front, write_front, write_options
 from symtorch.state.interface import read_interface, write_interface
 from symtorch.state.node import Node, pair
@@ -50,7 +51,7 @@ def read_findings(node: Node | None, known: Findings, functions: Mapping[str, An
         complexities[index] = complexity.integer()
     return replace(
         empty,
-        fronts=dict(sorted(fronts.items())),
+        fronts=Fronts(sorted(fronts.items())),
         interface=interface,
         complexities=complexities,
         options=write_options({name: option.value for name, option in node["options"].items()}),

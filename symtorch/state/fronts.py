@@ -48,6 +48,7 @@ def write_front(front: Front) -> dict[str, Any]:
         "n_samples": front.n_samples,
         "seconds": _finite(front.seconds),
         "folder": front.folder,
+        **({} if front.pick is None else {"pick": front.pick}),
     }
 
 
@@ -77,7 +78,7 @@ def read_front(node: Node, variables: tuple[str, ...]) -> Front:
     rule = node["model_selection"]
     if rule.text() not in MODEL_SELECTIONS:
         raise rule.fail(f"one of {', '.join(MODEL_SELECTIONS)}")
-    seconds = node.optional("seconds")
+    seconds, pick = node.optional("seconds"), node.optional("pick")
     return Front(
         tuple(equations),
         rule.text(),
@@ -86,6 +87,7 @@ def read_front(node: Node, variables: tuple[str, ...]) -> Front:
         node["n_samples"].integer(),
         0.0 if seconds is None else seconds.number(),
         node["folder"].text(10_000),
+        None if pick is None else pick.integer(),
     )
 
 
