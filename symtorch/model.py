@@ -23,6 +23,7 @@ from symtorch.distillation.plan import Plan
 from symtorch.distillation.plan import distill as plan_distill
 from symtorch.engines.base import Engine, ProgressCallback
 from symtorch.engines.options import DEFAULT_SR_PARAMS
+from symtorch.engines.samples import split_rows
 from symtorch.equations.front import Equation, Front, Fronts
 from symtorch.equations.names import identifiers
 from symtorch.equations.suggest import Suggestion, suggest
@@ -37,6 +38,7 @@ from symtorch.state.version1 import take_legacy
 from symtorch.surrogate.constants import Loss, fit_constants
 from symtorch.surrogate.encodings import Encoding, Fit, Identity, Transform
 from symtorch.surrogate.fidelity import OutputFidelity, fidelity
+from symtorch.surrogate.figures import plot_output
 from symtorch.surrogate.findings import Findings
 from symtorch.surrogate.in_place import InPlace
 from symtorch.surrogate.interface import Interface
@@ -441,6 +443,54 @@ class SymbolicModel(LegacyNames, nn.Module):
             data = capture({self.block_name: self.symtorch_block}, inputs, model=parent_model, **how)[self.block_name]
         return fidelity(found, data)
 
+    def plot(
+        self,
+        output: int = 0,
+        inputs: Any = None,
+        *,
+        of: str | None = None,
+        parent_model: nn.Module | None = None,
+        ax: Any = None,
+        n_inputs: int = 8,
+    ) -> Any:
+        """Draw block and chosen equation side by side; needs matplotlib.
+
+        Args:
+            output: index of the output.
+            inputs: data to draw on, as for :meth:`distill`; None for the rows that the last distillation has
+                held out.
+            of: "parity" for the equation's values over the block's, or the name of an input for both along
+                it, the others at their medians; None for parity and every input.
+            parent_model: the model that calls the block, and that the inputs are for.
+            ax: matplotlib axes for one figure; parity, where ``of`` doesn't say which.
+            n_inputs: so many inputs at most, those in the equation first.
+
+        Returns:
+            the axes, an array of them for all figures.
+
+        Raises:
+            InputError: there is no such output or input, or no data.
+            NotDistilledError: the output has no equation.
+        """
+        found = self._findings("global")
+        formulas.check_output(output, found.require().n_outputs)
+        data, rows = self._rows_to_draw(inputs, parent_model)
+        return plot_output(found, data, data.teacher(self.symtorch_block), output, of, ax, rows, n_inputs)
+
+    def _rows_to_draw(self, inputs: Any, parent_model: nn.Module | None) -> tuple[Captured, str]:
+        """Rows of the block, and what they are."""
+        if inputs is not None:
+            with calling_blocks([self]):
+                blocks = {self.block_name: self.symtorch_block}
+                return capture(blocks, inputs, model=parent_model)[self.block_name], "rows"
+        if self._cache is None:
+            raise InputError("there is no data; it is kept by distill(...) until clear_cache(). Pass some as inputs=.")
+        data = self._cache[1]
+        held_out = None if self._split is None or not self._split[0] else split_rows(data.n_rows, *self._split)[1]
+        if held_out is None:
+            return data, "rows, none held out"
+        return replace(data, X=data.X[held_out], Y=data.Y[held_out], rows=data.rows[held_out]), "held-out rows"
+
     # ---- constants
 
     def trainable_constants(self, trainable: bool = True) -> list[nn.Parameter]:
@@ -546,6 +596,11 @@ class SymbolicModel(LegacyNames, nn.Module):
         X, Y = self._data(interface)
         formulas.check_output(output, Y.shape[1])
         return suggest(X, Y[:, output], interface.variable_names, functions, top)
+
+    def searched_data(self) -> formulas.Data | None:
+        """Variables (n, n_variables) and searched outputs (n, n_searched) of the last distillation; None once gone."""
+        interface = self._findings("global").interface
+        return None if self._cache is None or interface is None else self._data(interface)
 
     def _data(self, interface: Interface) -> formulas.Data:
         """Variables and outputs of the last distillation."""

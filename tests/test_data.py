@@ -1,4 +1,4 @@
-"""What users have as data and as blocks: tables, lists of rows, labels, compiled modules; and what goes wrong with it."""
+"""What users have as data and as blocks: tables, lists of rows, labels, compiled modules; and what goes wrong."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_ids_without_a_batch_dimension_and_embeddings(engine: LinearEngine) -> N
         model.head.distill(torch.randint(0, 10, (100,)), parent_model=model, engine=engine)
     assert "ids[None]" in notes(raised.value)
     for shape in ((100,), (100, 7)):
-        with pytest.raises(InputError, match="integers, as those of an embedding.*wrap what comes after"):
+        with pytest.raises(InputError, match=r"integers, as those of an embedding.*wrap what comes after"):
             SymbolicModel(nn.Embedding(10, 4)).distill(torch.randint(0, 10, shape), engine=engine)
 
 
@@ -209,14 +209,14 @@ def test_arguments_in_the_wrong_place_are_sent_to_the_right_one(
 
 def test_parts_are_wrapped_by_name() -> None:
     model = nn.Sequential(nn.Linear(3, 3), nn.Tanh())
-    with pytest.raises(InputError, match="name is a Tanh; pass the name of the part in the model: it is '1'"):
-        symtorch.wrap(model, model[1])  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="name is a ReLU; .*it is none of '0', '1'"):
-        symtorch.wrap(model, nn.ReLU())  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"name is a Tanh; pass the name of the part in the model: it is '1'"):
+        symtorch.wrap(model, model[1])
+    with pytest.raises(InputError, match=r"name is a ReLU; .*it is none of '0', '1'"):
+        symtorch.wrap(model, nn.ReLU())
     with pytest.raises(InputError, match=r"model is a function; .*SymbolicModel\(function\)"):
-        symtorch.wrap(lambda x: x, "0")  # type: ignore[arg-type]
+        symtorch.wrap(lambda x: x, "0")
     with pytest.raises(InputError, match="model is a function"):
-        symtorch.distill(lambda x: x, ROWS)  # type: ignore[arg-type]
+        symtorch.distill(lambda x: x, ROWS)
 
 
 def test_estimators_are_given_by_their_methods() -> None:
@@ -230,12 +230,13 @@ def test_outputs_rows_and_positions_that_there_are_not(engine: LinearEngine) -> 
     model = SymbolicModel(nn.Linear(3, 2))
     fronts = model.distill(ROWS, engine=engine)
     with pytest.raises(InputError, match=r"output is 'y0'; expected its index, one of 0\.\.1"):
-        model.equation("y0")  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="X has 2 columns; the equation is over 3 variables, .*'x0', 'x1', 'x2'"):
+        model.equation("y0")
+    with pytest.raises(InputError, match=r"X has 2 columns; the equation is over 3 variables, .*'x0', 'x1', 'x2'"):
         model.equation(0).predict(np.ones((4, 2)))
-    for ask in (fronts[0].predict, lambda X, index: fronts[0].get_best(index)):
-        with pytest.raises(InputError, match="no equation at position 99; there are 0 to 1.*one of 1, 5"):
-            ask(ROWS, index=99)
+    front = fronts[0]
+    for ask in (lambda: front.predict(ROWS, 99), lambda: front.get_best(99), lambda: front.latex(99)):
+        with pytest.raises(InputError, match=r"no equation at position 99; there are 0 to 1.*one of 1, 5"):
+            ask()
 
 
 def test_no_message_is_longer_than_anybody_reads(engine: LinearEngine) -> None:

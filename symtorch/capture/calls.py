@@ -334,8 +334,10 @@ def as_tensor(value: Any, what: str) -> torch.Tensor:
     if array.dtype == object and all(isinstance(item, (Real, np.bool_)) for item in array.flat):
         array = array.astype(np.float64)  # a table with columns of several types
     if array.dtype.kind not in "fiubc":
-        kinds = getattr(value, "dtypes", None) if is_table(value) else None
-        columns = "" if kinds is None else f" Its columns: {listed(f'{n}: {k}' for n, k in zip(value.columns, kinds, strict=True))}."
+        columns = ""
+        if is_table(value) and hasattr(value, "dtypes"):
+            kinds = (f"{name}: {kind}" for name, kind in zip(value.columns, value.dtypes, strict=True))
+            columns = f" Its columns: {listed(kinds)}."
         labels = " Class names are such; a classifier's probabilities are numbers (predict_proba)."
         hint = labels if array.dtype.kind in "OUS" and "output" in what else columns
         raise InputError(f"{what} holds values of type {array.dtype}; expected numbers.{hint}")

@@ -196,13 +196,27 @@ def axes(ax: Any = None) -> Any:
     Raises:
         ImportError: matplotlib is not installed.
     """
-    if ax is not None:
-        return ax
+    return _pyplot().subplots(layout="constrained")[1] if ax is None else ax
+
+
+def _pyplot() -> Any:
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
         raise ImportError("plots need matplotlib: pip install 'torch-symbolic[plot]'") from error
-    return plt.subplots(layout="constrained")[1]
+    return plt
+
+
+def panels(n: int, columns: int = 3) -> np.ndarray:
+    """New axes (n,) in a grid."""
+    columns = min(n, columns)
+    n_rows = -(-n // columns)
+    _, grid = _pyplot().subplots(
+        n_rows, columns, layout="constrained", squeeze=False, figsize=(4 * columns, 3 * n_rows)
+    )
+    for spare in grid.ravel()[n:]:
+        spare.remove()
+    return grid.ravel()[:n]
 
 
 def plot_front(front: Front, ax: Any = None) -> Any:

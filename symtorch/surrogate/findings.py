@@ -109,8 +109,8 @@ class Findings:
         if expr is None:
             functions = [names[j] for j in variables(equation.expr) if expand(Variable(j)) is None]
             raise InputError(
-                f"variables {listed(functions)} are made by Python functions, which can't be written out; give them as "
-                f"formulas, such as variable_transforms={{'r': 'sqrt(x0^2 + x1^2)'}}."
+                f"variables [{listed(functions)}] are made by Python functions, which can't be written out; give them "
+                f"as formulas, such as variable_transforms={{'r': 'sqrt(x0^2 + x1^2)'}}."
             )
         if expr is equation.expr:
             return equation

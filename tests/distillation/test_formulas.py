@@ -213,7 +213,7 @@ def test_before_any_distillation_the_layers_tell_how_many_inputs_there_are(block
 
 
 def test_before_any_distillation_a_call_or_inputs_tell_how_many_there_are():
-    with pytest.raises(InputError, match="pass inputs=.*or call the block once"):
+    with pytest.raises(InputError, match=r"pass inputs=.*or call the block once"):
         SymbolicModel(Wave(), "wave").set_equation(0, "x0")
     called, given = SymbolicModel(Wave(), "wave"), SymbolicModel(Wave(), "wave")
     called(X)

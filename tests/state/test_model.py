@@ -14,7 +14,7 @@ from linear_engine import LinearEngine
 from torch import nn
 
 import symtorch
-from symtorch import SymbolicModel
+from symtorch import NotDistilledError, SymbolicModel
 from symtorch.equations.definitions import operator
 from symtorch.errors import InputError, StateError
 
