@@ -228,12 +228,12 @@ def test_estimators_are_given_by_their_methods() -> None:
 
 def test_outputs_rows_and_positions_that_there_are_not(engine: LinearEngine) -> None:
     model = SymbolicModel(nn.Linear(3, 2))
-    fronts = model.distill(ROWS, engine=engine)
+    model.distill(ROWS, engine=engine)
     with pytest.raises(InputError, match=r"output is 'y0'; expected its index, one of 0\.\.1"):
         model.equation("y0")
     with pytest.raises(InputError, match=r"X has 2 columns; the equation is over 3 variables, .*'x0', 'x1', 'x2'"):
         model.equation(0).predict(np.ones((4, 2)))
-    front = fronts[0]
+    front = model.fronts[0]
     for ask in (lambda: front.predict(ROWS, 99), lambda: front.get_best(99), lambda: front.latex(99)):
         with pytest.raises(InputError, match=r"no equation at position 99; there are 0 to 1.*one of 1, 5"):
             ask()
