@@ -54,7 +54,8 @@ class SearchOptions:
         unary_operators: the same, with one argument.
         extra_sympy_mappings: SymPy functions of custom operators, by name: what a definition means that
             is more Julia than a formula, and how the others are shown.
-        maxsize: highest complexity of an equation.
+        maxsize: highest complexity of an equation. Where it isn't named, the native engine's least squares may
+            exceed the default: up to a line through all inputs within one function.
         maxdepth: greatest depth of its tree; None for no limit.
         constraints: for an operator the highest complexity of its argument, or of each of its
             arguments; -1 for no limit.
@@ -184,6 +185,15 @@ class SearchOptions:
         found = [operator(spec, 2, self.extra_sympy_mappings) for spec in self.binary_operators]
         found += [operator(spec, 1, self.extra_sympy_mappings) for spec in self.unary_operators]
         return {op.name: op for op in found}
+
+    def for_inputs(self, columns: Sequence[int], n_inputs: int) -> SearchOptions:
+        """The same search space over these columns only, of so many inputs, numbered anew."""
+        costs = self.complexity_of_variables
+        if not isinstance(costs, tuple):
+            return self
+        if len(costs) != n_inputs:
+            raise OptionError(f"complexity_of_variables has {len(costs)} numbers for {n_inputs} inputs.")
+        return replace(self, complexity_of_variables=tuple(costs[i] for i in columns))
 
     def complexity(self, expr: Expr) -> int:
         """Complexity of a tree as PySR counts it: what its nodes add, rounded once."""

@@ -125,15 +125,19 @@ def convincing(front: Sequence[Solution], floor: float, limit: float | None = No
 def explained(error: float, floor: float, late: bool = False) -> float:
     """The largest loss of a law that the teacher's error explains.
 
+    Both witnesses must say so: what the steps see may be their own mistake where one of them is wrong, and
+    what the tests see is a share of the error that differs from law to law.
+
     Args:
         error: of the teacher, as the steps see it that led to the law; 0 if there were none. They see most of it.
         floor: the same as the tests see it: a share that falls with the number of inputs.
         late: whether the flat search on the samples has been tried, and nothing better was found.
     """
     numbers = tuning()
-    if error > 0:
-        return max((numbers.seen_late if late else numbers.seen) * error, floor)
-    return numbers.visible * floor
+    by_tests = (numbers.visible_late if late else numbers.visible) * floor
+    if not error > 0:
+        return by_tests
+    return max(min((numbers.seen_late if late else numbers.seen) * error, by_tests), floor)
 
 
 def likeliest(front: Sequence[Solution], most: int = 3) -> list[Solution]:
