@@ -18,6 +18,7 @@ REMOVED = {
     "_original_block": "symtorch_block",
     "_variable_names": "equation(output).variable_names",
     "_variable_transforms": "distill(..., variable_transforms=...), which keeps them",
+    "distill_data_slime": "distill_data; captured data serves both kinds of distillation",
     "_create_sr_params": "symtorch.SearchOptions.from_params(sr_params)",
     "_capture_layer_output": "symtorch.capture.capture(blocks, data, model=...)",
     "_apply_slime_sampling": "symtorch.local.neighbourhood.Neighbourhood",
@@ -50,6 +51,8 @@ REMOVED_FROM_PACKAGE = {
 class _Model(Protocol):
     """What the old names stand for."""
 
+    _said_n_outputs: int | None
+
     @property
     def fronts(self) -> dict[int, Front]: ...
 
@@ -71,6 +74,8 @@ class _Model(Protocol):
 class LegacyNames:
     """Attributes and methods of SymbolicModel under the names of torch-symbolic 1.0."""
 
+    _said_n_outputs: int | None = None
+
     @property
     def pysr_regressor(self: _Model) -> dict[int, Front]:
         """{output: Front}, as ``fronts``."""
@@ -83,14 +88,17 @@ class LegacyNames:
 
     @property
     def output_dims(self: _Model) -> int | None:
-        """Number of outputs, as ``n_outputs``."""
-        return self.n_outputs
+        """Number of outputs, as ``n_outputs``; before that is known, what was said."""
+        return self._said_n_outputs if self.n_outputs is None else self.n_outputs
 
     @output_dims.setter
     def output_dims(self: _Model, value: int) -> None:
-        """Nothing to set: the number is known from the block's calls. Another one than that is an error."""
+        """Say it before the first distillation; what that has seen is not to be changed."""
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise InputError(f"output_dims is {value!r}; expected a number of outputs, at least 1.")
         if self.n_outputs is not None and value != self.n_outputs:
             raise InputError(f"output_dims is {value!r}; the block has {self.n_outputs} outputs, as it was called.")
+        self._said_n_outputs = value
 
     @property
     def distill_data(self: _Model) -> dict[str, np.ndarray] | None:

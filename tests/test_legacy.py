@@ -78,7 +78,12 @@ def test_the_number_of_outputs_can_be_said_if_it_is_right(block: SymbolicModel) 
     assert block.output_dims == block.n_outputs == 2
     with pytest.raises(InputError, match="output_dims is 3; the block has 2 outputs"):
         block.output_dims = 3
-    SymbolicModel(nn.Linear(3, 2)).output_dims = 2
+    fresh = SymbolicModel(nn.Linear(3, 2))
+    assert fresh.output_dims is None
+    fresh.output_dims = 2
+    assert fresh.output_dims == 2
+    with pytest.raises(InputError, match="output_dims is 0"):
+        fresh.output_dims = 0
 
 
 @pytest.mark.parametrize(
