@@ -28,22 +28,14 @@ REMOVED = {
     "_set_pruning_schedule": "symtorch.pruning.schedule(...)",
     "_check_cache_hit": "nothing: captured data is checked before it is used again",
     "_rebuild_equation_funcs": "nothing: a loaded state is ready to run",
-    "InterpretSR_MLP": "symtorch_block",
-    "interpret": "distill",
     "mlp": "symtorch_block",
     "mlp_name": "block_name",
-    "get_importance": "prune(..., importance=...)",
 }
 """What to use in the place of a SymbolicModel's attribute that there is no more."""
 
 REMOVED_FROM_PACKAGE = {
     "PySRRegressor": "engine='pysr', or pysr.PySRRegressor itself",
     "PruningMLP": "SymbolicModel(block), and its setup_pruning(...)",
-    "MLP_SR": "SymbolicModel",
-    "Pruning_MLP": "SymbolicModel(block), and its setup_pruning(...)",
-    "SymbolicModelFunction": "SymbolicModel(function)",
-    "SLIME": "symtorch.explain(model, data, x)",
-    "regressor": "symtorch.explain(model, data, x)",
 }
 """The same for names of the package."""
 

@@ -196,7 +196,9 @@ class SymbolicModel(LegacyNames, nn.Module):
             seed=plan.seed,
             drop_nonfinite=drop_nonfinite,
         )
-        return self.distill_captured(captured, plan, progress, around)
+        found = self.distill_captured(captured, plan, progress, around)
+        self._split = None if around is not None and around.x is not None else (plan.held_out, plan.seed)
+        return found
 
     def _capture(self, inputs: Any, parent_model: nn.Module | None, **how: Any) -> Captured:
         """The block's data, from the cache where nothing that it depends on has changed."""
@@ -244,7 +246,6 @@ class SymbolicModel(LegacyNames, nn.Module):
         before = self._findings(kind)
         found = before.with_fronts(fronts, interface, samples, write_options(plan.options.given))
         self._replace(kind, found, keep=before.can_stand_beside(interface))
-        self._split = None if around is not None and around.x is not None else (plan.held_out, plan.seed)
         return fronts if plan.output_dim is None else fronts[plan.output_dim]
 
     def _replace(self, kind: str, found: Findings, keep: bool = True) -> None:
@@ -823,12 +824,8 @@ class SymbolicModel(LegacyNames, nn.Module):
         return portable.write_whole(self.symtorch_block, self._state(), self.__getstate__(), _OURS)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {
-            **super().__getstate__(),
-            "_cache": None,
-            "_split": None,
-            "_seen": None,
-        }  # captured data is no part of a copy or a file
+        # Captured data is no part of a copy or a file.
+        return {**super().__getstate__(), "_cache": None, "_split": None, "_seen": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         if "_found" in state:  # a copy, or a pickle of this very version
@@ -872,7 +869,8 @@ def _interface_of(args: Sequence[Any], kwargs: Mapping[str, Any], output: Any) -
         if isinstance(output, (torch.Tensor, np.ndarray)):
             call = call.resolve(torch.Size(output.shape))
         tensor, result = read_output(output, None, call.leading)
-    except InputError:
+    except Exception as error:  # the user's call has gone well, and must not fail for this
+        logger.debug("the first call can't be read: %s", error)
         return None
     layout = replace(call.layout, result=result)
     return Interface(layout, tensor.shape[-1], Identity().variable_names(layout.n_inputs))

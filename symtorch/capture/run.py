@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from symtorch.capture.batches import arguments_of, batches_of, calling, placing
-from symtorch.capture.calls import Key, as_tensor, describe, is_data
+from symtorch.capture.batches import batches_of, calling, placing
+from symtorch.capture.calls import Key, describe
 from symtorch.capture.early_end import EarlyEnd
 from symtorch.capture.recorder import Recorder
 from symtorch.capture.rows import Block, Captured
@@ -98,7 +98,7 @@ def capture(
         place = placing(modules[0]) if modules else None
         for batch in batches_of(data):
             batch = batch if place is None else place(batch)
-            with _explained(batch, model):
+            with _explained(batch, runner, model is not None):
                 passes.run(functools.partial(run, runner, batch), batch)
             n_batches += 1
             for recorder in recorders.values():
@@ -136,30 +136,34 @@ def _can_be_hooked(block: Block) -> bool:
 
 
 @contextlib.contextmanager
-def _explained(batch: Any, model: Block | None) -> Iterator[None]:
+def _explained(batch: Any, runner: Block, is_parent: bool) -> Iterator[None]:
     """Errors of the user's own model, with a note on what it was called with and what may be meant."""
     try:
         yield
     except (InputError, MemoryError):
         raise
     except Exception as error:
-        args, kwargs = arguments_of(batch)
-        given = ", ".join([*map(describe, args), *(f"{k}={describe(v)}" for k, v in kwargs.items())])
-        what = "the block itself" if model is None else "the parent model"
+        named = batch if isinstance(batch, Mapping) else {}
+        values = list(batch) if isinstance(batch, (tuple, list)) else [] if named else [batch]
+        given = ", ".join([*map(describe, values), *(f"{k}={describe(v)}" for k, v in named.items())])
+        what = "the parent model" if is_parent else "the block itself"
         error.add_note(f"symtorch was calling {what} with ({given[:300]}) when this was raised.")
-        if model is None:
+        if is_parent:
+            error.add_note("With parent_model, the data is what that model is called with, not the block's own inputs.")
+        elif isinstance(runner, nn.Module):
             error.add_note(
                 "Data for the model that the block is part of goes with that model: distill(data, parent_model=model)."
             )
-        else:
-            error.add_note("With parent_model, the data is what that model is called with, not the block's own inputs.")
-        if any(is_data(v) and len(v.shape) == 1 and _are_ids(v) for v in (*args, *kwargs.values())):
+        if any(_are_ids(value) for value in (*values, *named.values())):
             error.add_note("Token ids of one sequence have no batch dimension; give them one: ids[None].")
         raise
 
 
 def _are_ids(value: Any) -> bool:
-    return not as_tensor(value, "the data").is_floating_point()
+    """Whether it is one sequence of integers."""
+    if isinstance(value, torch.Tensor):
+        return value.dim() == 1 and not (value.is_floating_point() or value.is_complex())
+    return isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind in "iu"
 
 
 def _for(name: str, option: Any) -> Any:

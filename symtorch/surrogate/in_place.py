@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 
 from symtorch.capture.batches import is_rows
@@ -88,7 +87,8 @@ class InPlace(Surrogate):
             name: of the block, for messages.
         """
         if not all(isinstance(arg, torch.Tensor) for arg in (*args, *kwargs.values())):
-            read, read_kwargs = [_read(a) for a in args], {key: _read(a) for key, a in kwargs.items()}
+            lists = not any(isinstance(arg, torch.Tensor) for arg in (*args, *kwargs.values()))
+            read, read_kwargs = [_read(a, lists) for a in args], {key: _read(a, lists) for key, a in kwargs.items()}
             pairs = zip([*read, *read_kwargs.values()], [*args, *kwargs.values()], strict=True)
             if any(new is not old for new, old in pairs):
                 with torch.no_grad():
@@ -128,11 +128,11 @@ class InPlace(Surrogate):
         return None if trees == self.untrained else trees
 
 
-def _read(value: Any) -> Any:
-    """A tensor for whatever NumPy reads as numbers; anything else as it is."""
-    if isinstance(value, torch.Tensor):
+def _read(value: Any, lists: bool) -> Any:
+    """A tensor for what NumPy reads as samples, rows of numbers in a list among it if wanted; the rest as it is."""
+    if isinstance(value, torch.Tensor) or not (is_data(value) or (lists and is_rows(value))):
         return value
-    return as_tensor(np.asarray(value), "an argument of the block") if is_data(value) or is_rows(value) else value
+    return as_tensor(value, "an argument of the block")
 
 
 def _to_numpy(result: Any) -> Any:
