@@ -107,7 +107,7 @@ def test_showing_goes_on_after_an_output_without_equations(engine: LinearEngine,
     block.distill(torch.randn(100, 3), output_dim=1, engine=engine)
     block.show_symbolic_expression(dim=[0, 1, 7])
     printed = capsys.readouterr().out
-    assert "output 0 has no equations yet; there are outputs 1." in printed
+    assert "output 0 has no equations yet; there are outputs [1]." in printed
     assert "chosen: y1 =" in printed
     assert "output 7 of 'lin' does not exist" in printed
     block.show_symbolic_expression(dim=[1, 1], complexity=[99, 5])

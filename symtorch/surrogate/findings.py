@@ -74,7 +74,7 @@ class Findings:
         if not 0 <= output < n_outputs:
             raise InputError(f"output {output} of {self.what} does not exist; it has outputs 0..{n_outputs - 1}.")
         if output not in self.fronts:
-            raise NotDistilledError(f"output {output} has no equations yet; there are outputs {listed(self.fronts)}.")
+            raise NotDistilledError(f"output {output} has no equations yet; there are outputs [{listed(self.fronts)}].")
         return self.fronts[output].at(self.complexities.get(output) if complexity is None else complexity)
 
     @property
@@ -192,7 +192,7 @@ class Findings:
         missing = [i for i in active if i not in self.fronts]
         if missing:
             raise NotDistilledError(
-                f"outputs {listed(missing)} of {self.what} have no equations yet (there are {listed(self.fronts)}); "
+                f"outputs [{listed(missing)}] of {self.what} have no equations yet (there are [{listed(self.fronts)}]); "
                 f"distill them too."
             )
         wanted = _per_output(complexity, n_outputs, active)
@@ -211,7 +211,7 @@ def _per_output(complexity: Any, n_outputs: int, active: Sequence[int]) -> list[
     if isinstance(complexity, Mapping):
         unknown = [i for i in complexity if i not in range(n_outputs)]
         if unknown:
-            raise InputError(f"complexity speaks of outputs {listed(unknown)}; there are outputs 0..{n_outputs - 1}.")
+            raise InputError(f"complexity speaks of outputs [{listed(unknown)}]; there are outputs 0..{n_outputs - 1}.")
         return [complexity.get(i) for i in range(n_outputs)]
     if len(complexity) == len(active):
         by_output = dict(zip(active, complexity, strict=True))
