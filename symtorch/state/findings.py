@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from symtorch.equations.expr import Call, Expr, Operator, Variable, size, walk
-from symtorch.equations.front import Front
+from symtorch.equations.front import Front, Fronts
 from symtorch.state.fronts import read_front, write_front, write_options
 from symtorch.state.interface import read_interface, write_interface
 from symtorch.state.node import Node, pair
@@ -55,7 +55,7 @@ def read_findings(node: Node | None, known: Findings, functions: Mapping[str, An
         complexities[index] = complexity.integer()
     return replace(
         empty,
-        fronts=dict(sorted(fronts.items())),
+        fronts=Fronts(sorted(fronts.items())),
         interface=interface,
         complexities=complexities,
         options=write_options({name: option.value for name, option in node["options"].items()}),

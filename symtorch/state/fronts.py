@@ -50,6 +50,7 @@ def write_front(front: Front) -> dict[str, Any]:
         "seconds": _finite(front.seconds),
         "folder": front.folder,
         **_write_evidence(front.evidence),
+        **({} if front.pick is None else {"pick": front.pick}),
     }
 
 
@@ -108,7 +109,7 @@ def read_front(node: Node, variables: tuple[str, ...]) -> Front:
     rule = node["model_selection"]
     if rule.text() not in MODEL_SELECTIONS:
         raise rule.fail(f"one of {', '.join(MODEL_SELECTIONS)}")
-    seconds = node.optional("seconds")
+    seconds, pick = node.optional("seconds"), node.optional("pick")
     return Front(
         tuple(equations),
         rule.text(),
@@ -118,6 +119,7 @@ def read_front(node: Node, variables: tuple[str, ...]) -> Front:
         0.0 if seconds is None else seconds.number(),
         node["folder"].text(10_000),
         _read_evidence(node.optional("evidence")),
+        None if pick is None else pick.integer(),
     )
 
 

@@ -70,7 +70,8 @@ def test_finished_outputs_are_taken_over_and_not_searched(tmp_path, caplog):
 
 
 def test_an_interrupted_search_goes_on_from_its_front(tmp_path):
-    distill(tmp_path, FormulaEngine(*FORMULAS[:3], stop_reason="interrupted"))
+    with pytest.warns(UserWarning, match=r"was interrupted for 2 of 2 outputs \(0, 1\)"):
+        distill(tmp_path, FormulaEngine(*FORMULAS[:3], stop_reason="interrupted"))
     engine = FormulaEngine(FORMULAS[0], stop_reason="budget")
     fronts = distill(tmp_path, engine, resume=True)
     ((_, options),) = engine.searches
