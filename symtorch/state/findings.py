@@ -22,12 +22,18 @@ def write_findings(found: Findings) -> dict[str, Any] | None:
         return None
     return {
         "interface": write_interface(found.interface),
-        "fronts": [[output, write_front(front)] for output, front in found.fronts.items()],
+        "fronts": [[output, _written(front)] for output, front in found.fronts.items()],
         "complexities": [[output, complexity] for output, complexity in found.complexities.items()],
         "options": dict(found.options),
         "ranges": [[output, list(ends)] for output, ends in found.ranges.items()],
         "domain": [list(ends) for ends in found.domain],
     }
+
+
+@lru_cache(maxsize=2048)
+def _written(front: Front) -> dict[str, Any]:
+    """A model is saved again and again, its fronts seldom change; what is kept here nobody may change."""
+    return write_front(front)
 
 
 def read_findings(node: Node | None, known: Findings, functions: Mapping[str, Any]) -> Findings:

@@ -26,9 +26,8 @@ def _finite(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(value)
 
 
-@lru_cache(maxsize=2048)
 def write_front(front: Front) -> dict[str, Any]:
-    """A front as plain values. It is kept in memory: nobody may change it."""
+    """A front as plain values."""
     return {
         "variables": list(front[0].variable_names),
         "operators": write_operators([eq.expr for eq in front]),
