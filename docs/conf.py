@@ -36,7 +36,7 @@ templates_path = ["_templates"]
 exclude_patterns = ["_build", "_generated"]
 highlight_language = "text"  # what is not marked as code is a drawing, a table or a command's output
 
-myst_enable_extensions = ["colon_fence"]
+myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 
 autosummary_ignore_module_all = False
@@ -60,7 +60,7 @@ html_css_files = ["site.css"]
 html_extra_path = ["llms.txt"]
 html_copy_source = True  # llms.txt links to the pages as Markdown
 html_show_sourcelink = False
-html_sidebars = {page: [] for page in ("index", "install", "examples")}
+html_sidebars: dict[str, list[str]] = {page: [] for page in ("index", "install", "examples")}
 html_theme_options = {
     "header_links_before_dropdown": 5,
     "navigation_with_keys": False,
@@ -77,4 +77,9 @@ def setup(app: Any) -> None:
         # The blank line that ends an example for doctest.
         source[0] = re.sub(r"(^```python\n.*?\n)\n+(```\n)", r"\1\2", source[0], flags=re.MULTILINE | re.DOTALL)
 
+    def without_a_type(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
+        if what in ("attribute", "property"):  # else napoleon takes what stands before a colon for their type
+            lines.insert(0, "")
+
     app.connect("source-read", as_on_the_site)
+    app.connect("autodoc-process-docstring", without_a_type, priority=400)  # napoleon has 500

@@ -44,6 +44,11 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
 
 
+def definitions(entries: Iterable[tuple[str, str]]) -> str:
+    """A list of terms, each with what is said of it below; unlike a table it fits any width."""
+    return "\n".join(f"{term}\n: {text}\n" for term, text in entries)
+
+
 def code(text: str) -> str:
     return f"`{text}`" if text else ""
 
@@ -118,13 +123,13 @@ def cost(op: Operator) -> str:
 
 def operators(arity: int) -> str:
     rows = [
-        (code(op.name), code(meaning(op)), code(domain(op)), cost(op), codes(op.row.aliases))
+        (codes((op.name, *op.row.aliases)), cost(op), code(meaning(op)), code(domain(op)))
         for op in OPERATORS.values()
         if op.arity == arity and op.row is not None
     ]
-    header = ["name", "meaning", "only where", "complexity", "also read as"]
-    if arity > 2:
-        header, rows = header[:3] + header[4:], [row[:3] + row[4:] for row in rows]
+    header = ["name", "cost", "meaning", "only where"]
+    if arity > 2:  # no search uses them, so they cost nothing
+        return table(header[:1] + header[2:], (row[:1] + row[2:] for row in rows))
     return table(header, rows)
 
 
@@ -175,19 +180,18 @@ def default(value: Any) -> str:
     if isinstance(value, tuple):
         value = list(value)
     if isinstance(value, dict) and any(callable(v) for v in value.values()):
-        return ", ".join(f"of `{name}`" for name in value)
+        return f"of {codes(value)}"
     return code(repr(value))
 
 
 def options() -> str:
     described, defaults = attributes(SearchOptions), SearchOptions.from_params()
     names = [field.name for field in fields(SearchOptions) if field.name not in ("extra", "given")]
-    rows = [(code(name), default(getattr(defaults, name)), described[name]) for name in names]
-    return table(["option", "default", "meaning"], rows)
+    return definitions((f"`{name}` = {default(getattr(defaults, name))}", described[name]) for name in names)
 
 
 def local_options() -> str:
-    return table(["option", "default"], [(code(name), default(value)) for name, value in DEFAULT_LOCAL_PARAMS.items()])
+    return table(["option", "instead"], [(code(name), default(value)) for name, value in DEFAULT_LOCAL_PARAMS.items()])
 
 
 def options_without_effect() -> str:
@@ -204,7 +208,8 @@ ADVICE = {
     "SymTorchError": "catch it for all of them.",
     "InputError": "read the message: it names the argument, what came, what was expected, and often the way out "
     "(`output_index=` for a block with several results, `drop_nonfinite=True` for NaN).",
-    "OptionError": 'correct the option; where the native engine cannot honour it, leave it out or take `engine="pysr"`.',
+    "OptionError": "correct the option; where the native engine cannot honour it, leave it out or take "
+    '`engine="pysr"`.',
     "ParseError": "write the equation with [the known operators](operators.md), variables by the names of the inputs.",
     "NotDistilledError": "call `distill` first, for every output that is not pruned, or `set_equation`.",
     "NotSetUpError": "call `setup_pruning` before `prune`.",
@@ -228,15 +233,15 @@ def name_of(error: type) -> str:
     return error.__name__ if error.__name__ in symtorch.__all__ else f"errors.{error.__name__}"
 
 
-def error_table() -> str:
-    rows = []
+def error_list() -> str:
+    entries = []
     for error in error_classes():
-        also = [c.__name__ for c in error.__mro__[1:] if c.__module__ == "builtins" and c.__name__.endswith("Error")][
-            :1
-        ]
+        builtin = next((c.__name__ for c in error.__mro__ if c.__module__ == "builtins"), "Exception")
+        also = f", a `{builtin}`" if builtin != "Exception" else ""
         first = markdown((error.__doc__ or "").split("\n\n")[0])
-        rows.append((code(f"symtorch.{name_of(error)}"), codes(also), first, ADVICE[error.__name__]))
-    return table(["error", "also a", "when", "what to do"], rows)
+        name = f"{{py:exc}}`symtorch.{name_of(error)}`"
+        entries.append((f"{name}{also}", f"{first} *What to do:* {ADVICE[error.__name__]}"))
+    return definitions(entries)
 
 
 def warnings() -> list[tuple[str, str]]:
@@ -287,8 +292,8 @@ def advice(message: str) -> str:
     return next((text for start, text in WARNING_ADVICE.items() if message.startswith(start)), "as the message says.")
 
 
-def warning_table() -> str:
-    return table(["message", "what to do"], [(message, advice(message)) for _, message in warnings()])
+def warning_list() -> str:
+    return definitions((code(message), f"*What to do:* {advice(message)}") for _, message in warnings())
 
 
 # ---- what there is
@@ -351,8 +356,8 @@ PAGES = {
     "_generated/local_options.md": local_options,
     "_generated/without_effect.md": options_without_effect,
     "_generated/of_pysr.md": options_of_pysr,
-    "_generated/errors.md": error_table,
-    "_generated/warnings.md": warning_table,
+    "_generated/errors.md": error_list,
+    "_generated/warnings.md": warning_list,
     "api/index.rst": api,
 }
 """What is written, and what it is made by."""
