@@ -339,10 +339,16 @@ def groups() -> dict[str, list[str]]:
 
 
 def api() -> str:
-    lines = ["Names", "=====", "", "Every public name, each with a page of its own.", ""]
+    lines = [
+        "Names",
+        "=====",
+        "",
+        "Every public name, each with a page of its own, which says where it is imported from.",
+        "",
+    ]
     for title, names in groups().items():
         lines += [title, "-" * len(title), "", ".. autosummary::", "   :toctree: .", "   :nosignatures:", ""]
-        lines += [*(f"   symtorch.{name}" for name in names), ""]
+        lines += [*(f"   ~symtorch.{name}" for name in names), ""]
     return "\n".join(lines)
 
 
