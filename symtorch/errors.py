@@ -104,3 +104,15 @@ class UndefinedError(SymTorchError, ArithmeticError):
 
 class CompilerError(SymTorchError, RuntimeError):
     """There is no C compiler, or it failed."""
+
+
+class AskLimitError(SymTorchError, RuntimeError):
+    """A block was to be asked for more rows than the user allows (``distill(..., ask=...)``)."""
+
+
+class PoorFitWarning(UserWarning):
+    """Equations stand in a block's place that explain little of what it does."""
+
+
+class NotAFunctionWarning(UserWarning):
+    """A block's output for a row depends on more than the row, so no equation of the row can be the block."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,13 +19,14 @@ from symtorch import display
 from symtorch.capture import Captured, call_plain, capture, fingerprint
 from symtorch.codegen.export import check_form, export
 from symtorch.distillation import formulas
+from symtorch.distillation.asking import Ask, tell
 from symtorch.distillation.plan import Plan
 from symtorch.distillation.plan import distill as plan_distill
 from symtorch.engines.base import Engine, ProgressCallback
 from symtorch.engines.options import DEFAULT_SR_PARAMS
 from symtorch.equations.front import Equation, Front
 from symtorch.equations.suggest import FORMS, Suggestion, suggest
-from symtorch.errors import InputError, NotDistilledError, NotSetUpError, StateError
+from symtorch.errors import InputError, NotDistilledError, NotSetUpError, PoorFitWarning, StateError
 from symtorch.legacy import LegacyNames
 from symtorch.local.neighbourhood import DEFAULT_SLIME_PARAMS, Neighbourhood
 from symtorch.pruning import MAX_ROWS, Importance, Pruning, masked
@@ -34,7 +36,7 @@ from symtorch.state.model import ModelState, from_tensor, to_tensor
 from symtorch.state.version1 import take_legacy
 from symtorch.surrogate.constants import Loss, fit_constants
 from symtorch.surrogate.encodings import Encoding, Fit, Transform
-from symtorch.surrogate.fidelity import OutputFidelity, fidelity
+from symtorch.surrogate.fidelity import OutputFidelity, check_min_r2, fidelity, poorly_fitted
 from symtorch.surrogate.findings import Findings
 from symtorch.surrogate.in_place import InPlace
 from symtorch.surrogate.module import Surrogate, output_function
@@ -113,6 +115,7 @@ class SymbolicModel(LegacyNames, nn.Module):
         resume: bool = False,
         progress: bool | ProgressCallback | None = None,
         encoding: Encoding | Fit | None = None,
+        ask: Ask = None,
     ) -> Front | dict[int, Front]:
         """Find equations for the block's outputs.
 
@@ -148,6 +151,9 @@ class SymbolicModel(LegacyNames, nn.Module):
             encoding: how the block's rows become what the search sees and its answers the block's outputs,
                 or a function (X, Y) that makes one for the data; ``variable_transforms`` are one such. See
                 :class:`symtorch.surrogate.encodings.Encoding`.
+            ask: whether the search may ask the block for its output at rows of its own, some thousand to some ten
+                thousand for each output; a number is the most rows for all outputs. None asks, unless that takes
+                more than 5 ms a row. ``front.rows_asked`` counts them.
 
         Returns:
             {output: Front}, or with ``output_dim`` that output's Front.
@@ -155,6 +161,9 @@ class SymbolicModel(LegacyNames, nn.Module):
         Raises:
             InputError: arguments or data that can't be used.
             OptionError: search options that can't be used.
+
+        Warns:
+            NotAFunctionWarning: the block gives the same row different answers: it is random, or mixes samples.
         """
         if parent_model is not None and not isinstance(self.symtorch_block, nn.Module):
             raise InputError(
@@ -171,6 +180,7 @@ class SymbolicModel(LegacyNames, nn.Module):
             held_out=held_out,
             save_path=save_path,
             resume=resume,
+            ask=ask,
         )
         around = Neighbourhood.from_params(slime_params) if SLIME else None
         captured = self._capture(
@@ -218,6 +228,7 @@ class SymbolicModel(LegacyNames, nn.Module):
             held_out = None
         else:
             samples, held_out, interface = plan.local_samples(captured, self.symtorch_block, around)
+        tell(self.block_name, samples.asking, stacklevel=3)
         logger.info("%s: %s searches %d rows", self.block_name, plan.engine.name, samples.n_samples)
         show = plan.options.progress and plan.options.verbosity > 0 if progress is None else progress is True
         with display.progress_bar(self.block_name, show) as bar:
@@ -345,6 +356,7 @@ class SymbolicModel(LegacyNames, nn.Module):
         *,
         compile: bool | str = "auto",
         guard: str = "none",
+        min_r2: float | None = 0.5,
     ) -> None:
         """Put the equations in the block's place.
 
@@ -358,13 +370,20 @@ class SymbolicModel(LegacyNames, nn.Module):
                 they have had enough work to be worth it; see :meth:`SymbolicFunction.use_compiled`.
             guard: for rows on which an equation is NaN or infinite: "none" passes that on, "raise"
                 raises an UndefinedError, "block" lets the block answer for those rows.
+            min_r2: held-out R² under which an equation explains too little; None for no warning.
 
         Raises:
             NotDistilledError: not every output has equations yet; says which have none.
             InputError: there is no equation of that complexity; says which there are.
+
+        Warns:
+            PoorFitWarning: equations explain less than ``min_r2`` of what the block does; names their outputs.
         """
+        check_min_r2(min_r2)
         kind = _kind(SLIME)
         self._put_in_place(kind, self._findings(kind), complexity, compile, guard)
+        if min_r2 is not None and (poor := poorly_fitted(self._found[kind], min_r2)):
+            warnings.warn(f"{self.block_name}: {poor}", PoorFitWarning, stacklevel=2)
 
     def _put_in_place(self, kind: str, found: Findings, complexity: Any, compile: bool | str, guard: str) -> None:
         """Choose equations of these findings and use them; nothing is changed where that fails."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +15,8 @@ import torch
 from torch import nn
 
 from symtorch.capture import Captured
+from symtorch.capture.rows import Trial
+from symtorch.distillation.asking import Ask, check_ask, limit_of, limited, tried, with_evidence
 from symtorch.distillation.journal import Journalled
 from symtorch.engines.base import Engine, ProgressCallback
 from symtorch.engines.options import SearchOptions
@@ -25,6 +29,9 @@ from symtorch.local.neighbourhood import Neighbourhood
 from symtorch.surrogate.encodings import Encoding, Fit, Identity, Transform, Transforms, check_transforms
 from symtorch.surrogate.fidelity import judged
 from symtorch.surrogate.interface import Interface
+
+LONGEST_NAME = 255
+"""Bytes that file systems take as the name of a file or folder."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,7 @@ class Plan:
     held_out: float
     save_path: Path | None = None
     resume: bool = False
+    ask: Ask = None
 
     @classmethod
     def make(
@@ -57,6 +65,7 @@ class Plan:
         save_path: str | Path | None = None,
         resume: bool = False,
         encoding: Encoding | Fit | None = None,
+        ask: Ask = None,
     ) -> Plan:
         """Check everything that can be checked without data."""
         chosen = resolve(engine)
@@ -70,6 +79,7 @@ class Plan:
         if isinstance(variable_transforms, Mapping) and names is not None:
             raise InputError("variable_transforms given by name and variable_names too; give the names once.")
         fit_encoding = _encoding_of(variable_transforms, names, encoding)
+        check_ask(ask)
         if not 0 <= held_out < 1:
             raise InputError(f"held_out is {held_out}; expected a share of the rows, at least 0 and under 1.")
         if output_dim is not None and (isinstance(output_dim, bool) or not isinstance(output_dim, int)):
@@ -84,6 +94,7 @@ class Plan:
             held_out,
             _usable(save_path, resume),
             resume,
+            ask,
         )
 
     @property
@@ -91,16 +102,20 @@ class Plan:
         """Seed of everything around the search; the search itself takes the option."""
         return self.options.random_state or 0
 
-    def samples(self, captured: Captured, block: Any) -> tuple[Samples, Interface]:
-        """The captured rows as the engine's samples, and what their columns mean."""
+    def samples(self, captured: Captured, block: Any, trial: Trial | None = None) -> tuple[Samples, Interface]:
+        """The captured rows as the engine's samples, and what their columns mean.
+
+        Args:
+            trial: what has come of trying the block out; None to do that here.
+        """
         n_inputs, X, Y = captured.layout.n_inputs, captured.X, captured.Y
         encoding = self.encoding(X, Y)
         # Torch modules have torch transforms, as everything around them; plain callables NumPy's.
         variables = _numpy(encoding.encode(torch.from_numpy(X) if isinstance(block, nn.Module) else X))
         names = self.variable_names or encoding.variable_names(n_inputs)
-        teacher = encoding.teacher(lambda: captured.teacher(block))
+        teacher, asking = limited(encoding, lambda: trial or tried(captured, block, self.ask), self.ask)
         weights = None if self.weights is None else captured.rows_of(self.weights)
-        samples = Samples(variables, encoding.targets(Y, X), weights, names, teacher)
+        samples = Samples(variables, encoding.targets(Y, X), weights, names, teacher, asking=asking)
         return samples, Interface(captured.layout, Y.shape[1], samples.variable_names, encoding)
 
     def local_samples(
@@ -109,7 +124,8 @@ class Plan:
         """Samples around a point, of the data and new ones; and as many new ones to judge by."""
         if self.weights is not None:
             raise InputError("weights were given, but around a point SLIME weighs the rows; leave one of them out.")
-        teacher = captured.teacher(block)
+        trial = self._trial_around(captured, block, around)
+        teacher = trial.teacher
         if teacher is None:
             raise InputError(
                 "the block can't be asked at new points around x: its output for a row depends on other rows, on "
@@ -127,13 +143,25 @@ class Plan:
             weights = np.concatenate([np.full(len(real), around.real_weighting), around.weights(new, var)])
             return replace(captured, X=X, Y=Y, rows=np.arange(len(X)), n_seen=len(X)), weights
 
-        here = replace(self, encoding=lambda X, Y: encoding)
         local, weights = around_x(near)
-        train, interface = replace(here, weights=weights).samples(local, block)
-        local, weights = around_x(near[:0])
-        # In very many dimensions every new point is so far away that its weight is zero.
-        held_out = replace(here, weights=weights).samples(local, block)[0] if weights.any() else None
-        return train, held_out, interface
+        fresh, fresh_weights = around_x(near[:0])
+        trial = replace(trial, rows=trial.rows + local.n_rows - len(near) + fresh.n_rows)  # with the new points
+        here = replace(self, encoding=lambda X, Y: encoding)
+        train, interface = replace(here, weights=weights).samples(local, block, trial)
+        held_out = None
+        if fresh_weights.any():  # in very many dimensions every new point is so far away that its weight is zero
+            held_out = replace(here, weights=fresh_weights).samples(fresh, block, trial)[0]
+        return replace(train, asking=replace(train.asking, tried=trial.rows)), held_out, interface
+
+    def _trial_around(self, captured: Captured, block: Any, around: Neighbourhood) -> Trial:
+        """The block as a function, for new points around one, of which there are twice as many as are drawn."""
+        limit = limit_of(self.ask)
+        if self.ask is False or (limit is not None and limit < 4 * around.num_synthetic):
+            raise InputError(
+                f"ask is {self.ask!r}, but around a point x the block is asked at {around.num_synthetic} new points, "
+                f"twice. Leave ask out, allow {4 * around.num_synthetic}, or lower num_synthetic."
+            )
+        return tried(captured, block, True if self.ask is None else self.ask)
 
     def outputs(self, n_outputs: int, active: Sequence[int] | None = None) -> list[int]:
         """The outputs to search for, checked against those that there are and that pruning has kept."""
@@ -154,8 +182,16 @@ class Plan:
         """
         if self.save_path is None:
             return self.engine
-        folder = self.save_path / re.sub(r"[^\w.-]+", "_", name).strip(".")
+        folder = self.save_path / _folder_name(name)
         return Journalled(self.engine, folder, interface, suffix, self.resume)
+
+
+def _folder_name(name: str) -> str:
+    """The name of a block as one of a folder; one that is too long for that is cut, and told apart by its hash."""
+    plain = re.sub(r"[^\w.-]+", "_", name).strip(".")
+    if len(os.fsencode(plain)) <= LONGEST_NAME:
+        return plain
+    return f"{plain[:50]}-{hashlib.blake2b(name.encode(errors='surrogatepass'), digest_size=8).hexdigest()}"
 
 
 def distill(
@@ -184,6 +220,7 @@ def distill(
     to_search = [i for i in wanted if i not in fronts]
     if to_search:
         fronts |= zip(to_search, engine.search(train.outputs(to_search), plan.options, progress), strict=True)
+    fronts = with_evidence({i: fronts[i] for i in wanted}, train, held_out, plan.options)
     found = Fronts({i: judged(fronts[i], held_out, i) for i in wanted})
     engine.keep(found)
     return found
@@ -217,7 +254,7 @@ def _usable(save_path: str | Path | None, resume: bool) -> Path | None:
     folder = Path(save_path).expanduser().absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a null character in it
         raise InputError(f"save_path {str(save_path)!r} can't be made a folder: {error}.") from error
     return folder
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,8 @@ import numpy as np
 
 from symtorch.equations import show
 from symtorch.equations.expr import Expr, evaluate, to_text
-from symtorch.equations.selection import pareto, scores, select
+from symtorch.equations.selection import heeding, pareto, scores, select
+from symtorch.equations.verdict import Evidence, Verdict, judge
 from symtorch.errors import InputError, listed
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ class Front:
         n_samples: rows that the losses are over.
         seconds: wall time of the search that found it (all outputs together).
         folder: where the engine has kept its own record of the run; empty if nowhere.
+        evidence: what is known of the output beyond the equations.
     """
 
     equations: tuple[Equation, ...]
@@ -95,6 +97,7 @@ class Front:
     n_samples: int = 0
     seconds: float = 0.0
     folder: str = ""
+    evidence: Evidence = field(default_factory=Evidence)
 
     def __post_init__(self) -> None:
         if not self.equations:
@@ -112,12 +115,24 @@ class Front:
     def best_index(self) -> int:
         """Position of the default pick."""
         losses, score = [eq.loss for eq in self], [eq.score for eq in self]
+        if self.model_selection == "law":
+            return heeding(self.complexities, losses, score, [eq.r2 for eq in self])
         return select(self.complexities, losses, score, self.model_selection)
 
     @property
     def best(self) -> Equation:
         """The default pick."""
         return self.equations[self.best_index]
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """Whether the pick is a law, an approximation or nothing, and why: ``front.verdict == "law"``."""
+        return judge(self.equations, self.best_index, self.evidence, self.stop_reason == "exact")
+
+    @property
+    def rows_asked(self) -> int:
+        """Rows that the block was asked for, for this output, beside the data; see :class:`.Evidence`."""
+        return self.evidence.rows_asked
 
     @property
     def complexities(self) -> list[int]:
@@ -193,9 +208,17 @@ class Front:
 
     @property
     def summary(self) -> str:
-        """One line: which engine searched, on what, how long, and why it stopped."""
+        """One line: which engine searched, on what, how long, why it stopped, and what the pick is."""
+        return f"{self.searched}; {self.verdict}"
+
+    @property
+    def searched(self) -> str:
+        """One line on the search alone."""
         seconds = f" in {self.seconds:.1f} s" if self.seconds else ""
-        return f"engine {self.engine or 'unknown'}, {self.n_samples:,} rows{seconds}; stopped: {self.stop_reason}"
+        asked = f", {self.rows_asked:,} asked" if self.rows_asked else ""
+        return (
+            f"engine {self.engine or 'unknown'}, {self.n_samples:,} rows{asked}{seconds}; stopped: {self.stop_reason}"
+        )
 
     def _repr_html_(self) -> str:
         return show.front_html(self)
@@ -233,5 +256,11 @@ class Fronts(dict[int, Front]):
 
     def _note(self) -> str:
         """One line on the searches."""
-        summaries = list(dict.fromkeys(front.summary for front in self.values()))
-        return summaries[0] if len(summaries) == 1 else f"{len(self)} outputs; fronts[output] tells more of one"
+        searches = list(dict.fromkeys(front.searched for front in self.values()))
+        verdicts = list(dict.fromkeys(str(front.verdict) for front in self.values()))
+        if len(searches) == len(verdicts) == 1:
+            return f"{searches[0]}; {verdicts[0]}"
+        kinds = [front.verdict.kind for front in self.values()]
+        counts = ", ".join(f"{kind} {kinds.count(kind)}" for kind in dict.fromkeys(kinds))
+        start = searches[0] if len(searches) == 1 else f"{len(self)} outputs"
+        return f"{start}; verdicts: {counts}; fronts[output] tells more of one"
