@@ -80,5 +80,10 @@ def setup(app: Any) -> None:
         if what in ("attribute", "property"):  # else napoleon takes what stands before a colon for their type
             lines.insert(0, "")
 
+    def readable(app: Any, what: str, name: str, thing: Any, options: Any, arguments: str, returns: str) -> Any:
+        # A field's default factory is no Python, and what is not parsed is not set as a signature.
+        return (arguments or "").replace("<factory>", "..."), returns
+
     app.connect("source-read", as_on_the_site)
+    app.connect("autodoc-process-signature", readable)
     app.connect("autodoc-process-docstring", without_a_type, priority=400)  # napoleon has 500

@@ -219,13 +219,25 @@ ADVICE = {
     "of `save` wants `trusted=True`, since loading it runs code.",
     "UndefinedError": '`guard="block"` lets the block answer for such rows; `fidelity` counts them; or choose another '
     "equation of the front.",
+    "AskLimitError": "pass a larger number or `ask=True`; `ask=False` searches the data alone.",
+    "PoorFitWarning": "look at `front.verdict` and the front before you use the equations; `min_r2=None` says that "
+    "you know.",
+    "NotAFunctionWarning": "put the block into eval mode, fix its randomness, or wrap a part that answers row by row.",
     "CompilerError": 'install a C compiler, or leave `compile="auto"`, which goes on without.',
 }
-"""What to do about each error."""
+"""What to do about each error, and each class of warning."""
 
 
-def error_classes() -> list[type[errors.SymTorchError]]:
-    return [c for c in vars(errors).values() if inspect.isclass(c) and issubclass(c, errors.SymTorchError)]
+def _classes(base: type) -> list[type]:
+    return [c for c in vars(errors).values() if inspect.isclass(c) and issubclass(c, base)]
+
+
+def error_classes() -> list[type]:
+    return _classes(errors.SymTorchError)
+
+
+def warning_classes() -> list[type]:
+    return _classes(Warning)
 
 
 def name_of(error: type) -> str:
@@ -233,24 +245,27 @@ def name_of(error: type) -> str:
     return error.__name__ if error.__name__ in symtorch.__all__ else f"errors.{error.__name__}"
 
 
-def error_list() -> str:
+def class_list(classes: Iterable[type]) -> str:
     entries = []
-    for error in error_classes():
+    for error in classes:
         builtin = next((c.__name__ for c in error.__mro__ if c.__module__ == "builtins"), "Exception")
-        also = f", a `{builtin}`" if builtin != "Exception" else ""
+        article = "an" if builtin[0] in "AEIO" else "a"
+        also = f", {article} `{builtin}`" if builtin != "Exception" else ""
         first = markdown((error.__doc__ or "").split("\n\n")[0])
         name = f"{{py:exc}}`symtorch.{name_of(error)}`"
-        entries.append((f"{name}{also}", f"{first} *What to do:* {ADVICE[error.__name__]}"))
+        entries.append((f"{name}{also}", f"{first} *What to do:* {ADVICE.get(error.__name__, 'read the message.')}"))
     return definitions(entries)
 
 
 def warnings() -> list[tuple[str, str]]:
-    """(file, message) of every warning that the source can give, the changing parts as ``...``."""
+    """(file, message) of every warning without a class of ours that the source can give; ``...`` is put in."""
     root = Path(symtorch.__file__).parent
     found = []
     for path in sorted(root.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("logger.warning", "warnings.warn"):
+                if any(isinstance(arg, ast.Name) and hasattr(errors, arg.id) for arg in node.args[1:]):
+                    continue
                 found.append((path.relative_to(root).as_posix(), _message(node.args[0])))
     return found
 
@@ -300,7 +315,10 @@ def warning_list() -> str:
 
 GROUPS = {
     "Distill": ["SymbolicModel", "wrap", "unwrap", "distill", "fit_constants", "SearchOptions"],
-    "Results": ["Equation", "Front", "equations.Fronts", "surrogate.fidelity.OutputFidelity"],
+    "Results": [
+        "Equation", "Front", "equations.Fronts", "equations.verdict.Verdict", "equations.verdict.Evidence",
+        "surrogate.fidelity.OutputFidelity",
+    ],
     "Local explanations": [
         "explain", "Explanation", "local.neighbourhood.Neighbourhood", "local.plotting.plot_attributions",
         "local.plotting.plot_profile",
@@ -318,6 +336,7 @@ GROUPS = {
     "Variables of your own": ["surrogate.encodings.Encoding"],
     "Checkpoints": ["state.distributed.LoadPlanner"],
     "Errors": [name_of(error) for error in error_classes()],
+    "Warnings": [name_of(warning) for warning in warning_classes()],
 }  # fmt: skip
 """Where public names stand on the page of names; one that is in none of the groups gets a place at its end."""
 
@@ -362,7 +381,8 @@ PAGES = {
     "_generated/local_options.md": local_options,
     "_generated/without_effect.md": options_without_effect,
     "_generated/of_pysr.md": options_of_pysr,
-    "_generated/errors.md": error_list,
+    "_generated/errors.md": lambda: class_list(error_classes()),
+    "_generated/warning_classes.md": lambda: class_list(warning_classes()),
     "_generated/warnings.md": warning_list,
     "api/index.rst": api,
 }

@@ -82,9 +82,11 @@ def test_every_option_is_described_with_its_default() -> None:
 
 
 def test_every_error_says_what_to_do() -> None:
-    there = {c for c in vars(errors).values() if inspect.isclass(c) and issubclass(c, SymTorchError)}
-    assert tables.ADVICE.keys() == {c.__name__ for c in there}
-    assert "`symtorch.errors.UndefinedError`, a `ArithmeticError`" in tables.error_list()
+    there = {c for c in vars(errors).values() if inspect.isclass(c) and issubclass(c, (SymTorchError, Warning))}
+    assert tables.ADVICE.keys() == {c.__name__ for c in there}, "add the new ones to ADVICE in docs/tables.py"
+    text = tables.class_list(tables.error_classes())
+    assert "`symtorch.errors.UndefinedError`, an `ArithmeticError`" in text
+    assert "`symtorch.InputError`, a `ValueError`" in text
 
 
 def test_advice_on_warnings_is_on_warnings_that_there_are() -> None:
