@@ -82,7 +82,7 @@ def setup(app: Any) -> None:
 
     def readable(app: Any, what: str, name: str, thing: Any, options: Any, arguments: str, returns: str) -> Any:
         # A field's default factory is no Python, and what is not parsed is not set as a signature.
-        return (arguments or "").replace("<factory>", "..."), returns
+        return (arguments.replace("<factory>", "..."), returns) if arguments and "<factory>" in arguments else None
 
     app.connect("source-read", as_on_the_site)
     app.connect("autodoc-process-signature", readable)
