@@ -396,6 +396,10 @@ def write(folder: Path = DOCS) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
+    names = {"index", *(f"symtorch.{name}" for group in groups().values() for name in group)}
+    for page in (folder / "api").glob("*.rst"):
+        if page.stem not in names:  # of a name that has gone since
+            page.unlink()
 
 
 if __name__ == "__main__":

@@ -109,6 +109,14 @@ def test_tables_are_written_once(tmp_path: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")} == written
 
 
+def test_the_page_of_a_name_that_has_gone_goes(tmp_path: Path) -> None:
+    (tmp_path / "api").mkdir()
+    for name in ("symtorch.explain", "symtorch.gone"):
+        (tmp_path / "api" / f"{name}.rst").touch()
+    tables.write(tmp_path)
+    assert {path.name for path in (tmp_path / "api").iterdir()} == {"index.rst", "symtorch.explain.rst"}
+
+
 def test_every_page_is_in_a_tree_and_every_include_is_written() -> None:
     pages = {path.stem for path in DOCS.glob("*.md")}
     texts = [path.read_text(encoding="utf-8") for path in DOCS.glob("*.md")]
