@@ -145,7 +145,7 @@ def bends(complexities: Sequence[float], losses: Sequence[float]) -> list[tuple[
     2
 
     Args:
-        complexities: rising.
+        complexities: rising; of equal ones the one of the least loss counts.
         losses: of the same equations; they need not fall everywhere.
 
     Returns:
@@ -163,6 +163,8 @@ def bends(complexities: Sequence[float], losses: Sequence[float]) -> list[tuple[
     for i in range(1, len(depth)):
         if depth[i] <= depth[hull[-1]]:
             continue  # no better than rounding
+        if complexities[i] == complexities[hull[-1]]:  # the user's own beside one that was found
+            hull.pop()
         while len(hull) > 1 and slope(hull[-2], hull[-1]) <= slope(hull[-1], i):
             hull.pop()
         hull.append(i)

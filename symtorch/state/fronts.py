@@ -26,9 +26,8 @@ def _finite(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(value)
 
 
-@lru_cache(maxsize=2048)
 def write_front(front: Front) -> dict[str, Any]:
-    """A front as plain values. It is kept in memory: nobody may change it."""
+    """A front as plain values."""
     return {
         "variables": list(front[0].variable_names),
         "operators": write_operators([eq.expr for eq in front]),
@@ -50,6 +49,7 @@ def write_front(front: Front) -> dict[str, Any]:
         "seconds": _finite(front.seconds),
         "folder": front.folder,
         **_write_evidence(front.evidence),
+        **({} if front.pick is None else {"pick": front.pick}),
     }
 
 
@@ -108,7 +108,7 @@ def read_front(node: Node, variables: tuple[str, ...]) -> Front:
     rule = node["model_selection"]
     if rule.text() not in MODEL_SELECTIONS:
         raise rule.fail(f"one of {', '.join(MODEL_SELECTIONS)}")
-    seconds = node.optional("seconds")
+    seconds, pick = node.optional("seconds"), node.optional("pick")
     return Front(
         tuple(equations),
         rule.text(),
@@ -118,6 +118,7 @@ def read_front(node: Node, variables: tuple[str, ...]) -> Front:
         0.0 if seconds is None else seconds.number(),
         node["folder"].text(10_000),
         _read_evidence(node.optional("evidence")),
+        None if pick is None else pick.integer(),
     )
 
 

@@ -70,7 +70,8 @@ def test_finished_outputs_are_taken_over_and_not_searched(tmp_path, caplog):
 
 
 def test_an_interrupted_search_goes_on_from_its_front(tmp_path):
-    distill(tmp_path, FormulaEngine(*FORMULAS[:3], stop_reason="interrupted"))
+    with pytest.warns(UserWarning, match=r"was interrupted for 2 of 2 outputs \(0, 1\)"):
+        distill(tmp_path, FormulaEngine(*FORMULAS[:3], stop_reason="interrupted"))
     engine = FormulaEngine(FORMULAS[0], stop_reason="budget")
     fronts = distill(tmp_path, engine, resume=True)
     ((_, options),) = engine.searches
@@ -330,7 +331,8 @@ def test_killed_at_twenty_random_moments_at_most_the_stage_under_way_is_lost(tmp
 
 def test_what_a_search_knew_of_the_block_outlives_its_interruption(tmp_path):
     known = Evidence(noise_floor=1e-5, confirmed=True, rows_asked=1000)
-    fronts = distill(tmp_path, Knowing(known, *FORMULAS, stop_reason="interrupted"))
+    with pytest.warns(UserWarning, match="was interrupted"):
+        fronts = distill(tmp_path, Knowing(known, *FORMULAS, stop_reason="interrupted"))
     tried = fronts[0].rows_asked - 1000
     assert tried > 0
     assert documents(tmp_path)["output_0.json"]["front"]["evidence"]["confirmed"] is True

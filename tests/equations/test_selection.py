@@ -132,6 +132,15 @@ def test_zero_losses_are_no_special_case() -> None:
     assert front((1, 2.0), (4, 0.0)).best.complexity == 4
 
 
+def test_of_equations_of_one_complexity_the_best_makes_the_bend() -> None:
+    losses = [1.0, 0.5, 1e-4, 9e-5]
+    for place, doubled in ((2, [1.0, 0.5, 0.7, 1e-4, 9e-5]), (3, [1.0, 0.5, 1e-4, 0.7, 9e-5])):
+        complexities = [1, 3, 7, 9]
+        found = bends([*complexities[:3], 7, 9], doubled)
+        assert [sharpness for sharpness, _ in found] == [sharpness for sharpness, _ in bends(complexities, losses)]
+        assert doubled[found[0][1]] == 1e-4, place
+
+
 def test_bends_come_sharpest_first() -> None:
     found = bends([1, 3, 7, 9, 13, 20], [1.0, 0.5, 1e-4, 9e-5, 1e-6, 9e-7])
     # By hand: the hull has the equations of 1, 7, 13 and 20; the slopes are log(1e4)/6, log(1e2)/6 and less than 0.15.

@@ -251,7 +251,7 @@ def test_as_many_terms_as_are_asked_for(max_terms: int) -> None:
         ({"base": [0.0]}, "base has shape"),
         ({"model": lambda rows: rows[:5, 0]}, "returned shape"),
         ({"model": lambda rows: rows[:, :2] * 10}, "say which: output=0"),
-        ({"model": lambda rows: rows[:, 0] > 0}, "predict_proba"),
+        ({"model": lambda rows: np.full(len(rows), "yes")}, "predict_proba"),
         ({"sr_params": {"maxsice": 3}}, "'maxsice' is not known"),
     ],
 )

@@ -109,6 +109,7 @@ class _Course:
         """Least squares for every output, then the search for what it leaves."""
         try:
             groups = self._begin()
+            self._report("least squares", 0, 1)  # so that whoever keeps fronts has some, should the process be killed
         except KeyboardInterrupt:
             return
         members = [some for whole in groups for some in divided(whole, self.n_workers)]
