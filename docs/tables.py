@@ -23,7 +23,7 @@ from sympy.printing.str import StrPrinter
 import symtorch
 import symtorch.engines
 import symtorch.equations
-from symtorch import SearchOptions, errors
+from symtorch import SearchOptions, errors, plotting
 from symtorch.engines.native import NativeEngine
 from symtorch.engines.native.fitting import losses
 from symtorch.engines.pysr.signature import PARAMETERS
@@ -257,16 +257,22 @@ def class_list(classes: Iterable[type]) -> str:
     return definitions(entries)
 
 
+WARNS = ("logger.warning", "warnings.warn", "warn_caller")
+"""What gives a warning."""
+
+
 def warnings() -> list[tuple[str, str]]:
     """(file, message) of every warning without a class of ours that the source can give; ``...`` is put in."""
     root = Path(symtorch.__file__).parent
     found = []
     for path in sorted(root.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("logger.warning", "warnings.warn"):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in WARNS:
                 if any(isinstance(arg, ast.Name) and hasattr(errors, arg.id) for arg in node.args[1:]):
                     continue
-                found.append((path.relative_to(root).as_posix(), _message(node.args[0])))
+                message = _message(node.args[0])
+                if message.strip("."):  # not a function that hands one on
+                    found.append((path.relative_to(root).as_posix(), message))
     return found
 
 
@@ -286,6 +292,8 @@ WARNING_ADVICE = {
     "The equations are not compiled": "nothing: they run through torch. `compile=False` says so beforehand.",
     "The equations were compiled where": "nothing, or install a C compiler here, too.",
     "... can't be read, output": "nothing; keep files of `save_path` as they are.",
+    "fronts can't be kept": "make room, or give another `save_path`.",
+    "the search ... for": "give it a longer `timeout_in_seconds`, or go on with `resume=True`.",
     "the GPU can't be used": "nothing, or give this process a GPU of its own.",
     "a worker could not do": "nothing is lost but time; see that workers have the same versions installed.",
     "workers were lost": "nothing is lost but time; look at the workers' memory.",
@@ -320,9 +328,9 @@ GROUPS = {
         "surrogate.fidelity.OutputFidelity",
     ],
     "Local explanations": [
-        "explain", "Explanation", "local.neighbourhood.Neighbourhood", "local.plotting.plot_attributions",
-        "local.plotting.plot_profile",
+        "explain", "Explanation", "local.neighbourhood.Neighbourhood",
     ],
+    "Figures": [f"plotting.{name}" for name in plotting.__all__],
     "scikit-learn": ["SymbolicRegressor"],
     "Equations and operators": [
         "equations.parse", "equations.operator", "equations.operators.add", "equations.operators.remove",

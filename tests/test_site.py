@@ -14,6 +14,7 @@ import tables
 import symtorch
 import symtorch.engines
 import symtorch.equations
+import symtorch.plotting
 from symtorch import SearchOptions, SymTorchError, errors
 from symtorch.engines.native.fitting import losses
 from symtorch.equations import parse
@@ -96,7 +97,7 @@ def test_advice_on_warnings_is_on_warnings_that_there_are() -> None:
 
 def test_the_page_of_names_has_every_public_name() -> None:
     listed = [tables.resolved(name) for names in tables.groups().values() for name in names]
-    for module in (symtorch, symtorch.engines, symtorch.equations):
+    for module in (symtorch, symtorch.engines, symtorch.equations, symtorch.plotting):
         for name in module.__all__:
             assert name == "__version__" or any(thing is getattr(module, name) for thing in listed), name
 
