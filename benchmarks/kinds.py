@@ -50,7 +50,7 @@ class Kind:
 _ANGLE = (-3.0, 3.0)
 
 LAWS = [
-    Kind.of("bilinear + function of one", "bilinear", "1.5*x0*x1 + 0.7*sin((x0 - 1)*(x1 - 1))", *[(-2, 2)] * 2),
+    Kind.of("bilinear + function of one", "bilinear", "1.35*x0*x1 + 5.5*sin((x0 - 1)*(x1 - 1))", *[(-3, 3)] * 2),
     Kind.of("p + q + f*g", "low-rank", "exp(0.6*x0) + cube(x1) + sin(2*x0)*x1/(square(x1) + 1)", *[(-2, 2)] * 2),
     Kind.of(
         "inverse of a sum of squares",

@@ -6,6 +6,7 @@ from symtorch.engines.native.forms.choices import Choices
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.structure.merges import find_divided_merges, find_merges
 from symtorch.engines.native.structure.never_meet import find_never_meeting
+from symtorch.engines.native.structure.quotients import quotient_finder
 from symtorch.engines.native.structure.rank_two import find_rank_twos
 from symtorch.engines.native.structure.scalings import find_rescalings
 from symtorch.engines.native.structure.separations import judge_pairs, separations
@@ -26,4 +27,5 @@ FINDERS = (
 def finders_for(words: Vocabulary) -> tuple[Finder, ...]:
     """All finders whose steps can be written: borders are looked for where there are steps or kinks to write them."""
     choices = Choices(words)
-    return (*FINDERS, switch_finder(choices)) if choices.kinks else FINDERS
+    finders = (*FINDERS, quotient_finder(words))
+    return (*finders, switch_finder(choices)) if choices.kinks else finders

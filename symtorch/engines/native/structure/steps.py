@@ -92,6 +92,8 @@ class Finder:
             error, and where nothing else does, it must be exact.
         last: the steps are followed only where none of another finder is plain.
         alone: functions of one input are tested, too.
+        outright: a test that is dear, and has the whole law if it has anything: tested last, of a teacher that may
+            be exact, and only where no step of another finder is plain.
     """
 
     test: Callable[[Evidence], Iterable[Any]]
@@ -99,6 +101,7 @@ class Finder:
     common: bool = False
     last: bool = False
     alone: bool = False
+    outright: bool = False
 
 
 def place(replica: int) -> float:
