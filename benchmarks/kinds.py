@@ -108,7 +108,7 @@ LAST = [
         "(2*square(square(x0)) + 5*square(x0) - 3*x0)/(square(square(x0)) - x0 + 4)",
         (-2, 3),
     ),
-    Kind.of("four factors", "shared", "square(x0)*exp(0.3*x0)*sin(2.1*x0)*sqrt(x0 + 1)", (0.2, 4)),
+    Kind.of("four factors", "shared", "x0*exp(-0.4*x0)*sin(1.1*x0)*(square(x0) + 3)", (0.5, 6)),
     Kind.of(
         "double pendulum",
         "pendulum",

@@ -12,7 +12,7 @@ exact: the drop in the last degree tells the two apart. Teachers that err have n
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -21,8 +21,8 @@ import numpy as np
 from symtorch.engines.native.forms.normal import add, apply, multiply, normalise, power
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.structure.evidence import Evidence
-from symtorch.engines.native.structure.links_outside import Outside, outside
 from symtorch.engines.native.structure.outright import Outright
+from symtorch.engines.native.structure.outside import outside
 from symtorch.engines.native.structure.problem import Problem, mean_square
 from symtorch.engines.native.structure.steps import Finder
 from symtorch.engines.native.structure.tuning import is_formula, tuning
@@ -62,6 +62,7 @@ class _Term:
 
     Attributes:
         exponents, frequencies: for every input.
+        sine: whether it is the sine.
     """
 
     exponents: tuple[int, ...]
@@ -78,7 +79,10 @@ class _Term:
 
     def over(self, exponents: Sequence[int], sine: str, cosine: str) -> Expr:
         """The term over these powers of the inputs, its waves written by the operators of these names."""
-        powers = [power(Variable(i), float(e - less)) for i, (e, less) in enumerate(zip(self.exponents, exponents))]
+        powers = [
+            power(Variable(i), float(e - less))
+            for i, (e, less) in enumerate(zip(self.exponents, exponents, strict=True))
+        ]
         if not any(self.frequencies):
             return multiply([Constant(1.0), *powers])
         angle = add([multiply([Constant(float(k)), Variable(i)]) for i, k in enumerate(self.frequencies) if k])
@@ -99,9 +103,10 @@ class _Sum:
 
     def written(self, names: Sequence[str]) -> Expr:
         """The sum, over the powers that all terms share; (sine, cosine) are written by operators of these names."""
-        shared = [min(e) for e in zip(*(term.exponents for term in self.terms))]
+        shared = [min(e) for e in zip(*(term.exponents for term in self.terms), strict=True)]
         parts = [
-            multiply([Constant(float(size)), term.over(shared, *names)]) for term, size in zip(self.terms, self.sizes)
+            multiply([Constant(float(size)), term.over(shared, *names)])
+            for term, size in zip(self.terms, self.sizes, strict=True)
         ]
         return multiply([*(power(Variable(i), float(e)) for i, e in enumerate(shared)), add(parts)])
 
@@ -146,9 +151,10 @@ def _quotients(problem: Problem, rng: np.random.Generator, words: Vocabulary) ->
         Z = _line(problem, rows[0], straight, rows[1])
         total = _total(Z[:, straight], way.forward(problem.ask(Z, 0)), [axes[i].degrees for i in straight])
         terms = [_terms(axes, total[k], k) for k in (0, 1)]
-        Z = _questions(problem, len(terms[0]) + len(terms[1]), rng)
-        if Z is None:
+        n_terms = len(terms[0]) + len(terms[1])
+        if n_terms > tuning().most_terms:
             return
+        Z = _questions(problem, n_terms, rng)
         found = _solved(Z, way.forward(problem.ask(Z, 0)), axes, total, words)
         if found is None:
             continue
@@ -227,7 +233,7 @@ def _least(basis: np.ndarray, g: np.ndarray, most: Degrees, per_degree: int) -> 
     before = np.inf
     for total in range(sum(most) + 1):
         tried = [(left(total - q, q), q) for q in range(min(total, most[1]) + 1) if total - q <= most[0]]
-        best, q = min(tried)
+        best = min(tried)[0]
         exact = [q for loss, q in tried if loss <= _EXACT]
         if exact:
             return (total - exact[0], exact[0]) if before > _DROP * max(best, _ROUNDING) else None
@@ -267,10 +273,8 @@ def _terms(axes: Sequence[_Axis], total: int, k: int) -> list[_Term]:
     return [_Term(e, w, sine) for e in low for w in angles for sine in ((False, True) if any(w) else (False,))]
 
 
-def _questions(problem: Problem, n_terms: int, rng: np.random.Generator) -> np.ndarray | None:
+def _questions(problem: Problem, n_terms: int, rng: np.random.Generator) -> np.ndarray:
     """Points with the inputs of different rows together, half as many again as there are terms."""
-    if n_terms > tuning().most_terms:
-        return None
     n = max(len(problem.Z), 3 * n_terms // 2 + 20)
     return np.column_stack([column[rng.integers(len(column), size=n)] for column in problem.Z.T])
 
@@ -294,7 +298,7 @@ def _solved(Z: np.ndarray, g: np.ndarray, axes: Sequence[_Axis], total: Degrees,
 
     def written(sizes: np.ndarray) -> Expr:
         P, Q = (
-            _Sum(tuple(t for t, size in zip(terms, part) if size), part[part != 0]).written(names)
+            _Sum(tuple(t for t, size in zip(terms, part, strict=True) if size), part[part != 0]).written(names)
             for terms, part in ((above, sizes[:split]), (below, sizes[split:]))
         )
         return multiply([P, power(Q, -1.0)])
@@ -326,7 +330,7 @@ def _null(A: np.ndarray) -> np.ndarray | None:
 
 
 def _scaled(sizes: np.ndarray, split: int) -> np.ndarray:
-    """The coefficients over the one that leaves most of them simple; over one of Q's, where that makes no difference."""
+    """The coefficients over the one that leaves most of them simple; one of Q's, of equals."""
     order = [*range(split, len(sizes)), *range(split)]
     tried = [sizes / sizes[k] for k in order if sizes[k]]
     simple = [sum(_is_simple(c) for c in found if c) for found in tried]

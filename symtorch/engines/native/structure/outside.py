@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from symtorch.engines.native.forms.normal import add, apply, multiply, power
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.equations.expr import Constant, Expr, Variable
-from symtorch.equations.operators import OPERATORS
+from symtorch.equations.operators import Operator
 
 _QUARTERS = {"asin": ("acos", np.cos), "acos": ("asin", np.sin)}
-"""Of one of these the other is a quarter of a turn less it: its name, and the inverse of what it stands for."""
+"""Functions that are a quarter of a turn less another: which that is, and its inverse."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,21 @@ def outside(words: Vocabulary, y: np.ndarray) -> Iterator[Outside]:
     for op in words.functions:
         if op.row is None or op.inverse is None or ";" in op.row.inverse:
             continue
-        yield Outside(op.inverse, lambda e, op=op: apply(op, [e]))
-        if op.name in _QUARTERS and _QUARTERS[op.name][0] not in names:
-            turned = OPERATORS[op.name]
-            yield Outside(
-                _QUARTERS[op.name][1],
-                lambda e, op=turned: add([Constant(math.pi / 2), multiply([Constant(-1.0), apply(op, [e])])]),
-            )
+        yield Outside(_inverse_of(op), partial(_applied, op))
+        other, inverse = _QUARTERS.get(op.name, (op.name, None))
+        if inverse is not None and other not in names:
+            yield Outside(inverse, partial(_quarter_less, op))
+
+
+def _inverse_of(op: Operator) -> Callable[[np.ndarray], np.ndarray]:
+    inverse = op.inverse
+    assert inverse is not None
+    return lambda y: inverse(y)[0]
+
+
+def _applied(op: Operator, inner: Expr) -> Expr:
+    return apply(op, [inner])
+
+
+def _quarter_less(op: Operator, inner: Expr) -> Expr:
+    return add([Constant(math.pi / 2), multiply([Constant(-1.0), apply(op, [inner])])])
