@@ -6,6 +6,7 @@ from symtorch.engines.native.forms.choices import Choices
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.structure.merges import find_divided_merges, find_merges
 from symtorch.engines.native.structure.never_meet import find_never_meeting
+from symtorch.engines.native.structure.quadrics import find_quadrics
 from symtorch.engines.native.structure.quotients import quotient_finder
 from symtorch.engines.native.structure.rank_two import find_rank_twos
 from symtorch.engines.native.structure.scalings import find_rescalings
@@ -20,6 +21,7 @@ FINDERS = (
     Finder(judge_pairs, separations),
     Finder(find_never_meeting, last=True),
     Finder(find_rank_twos, common=True, last=True),
+    Finder(find_quadrics, outright=True),
 )
 """In the order in which they are tested; of steps that are equally credible the first is followed first."""
 
