@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from symtorch.engines.native.forms.choices import Choices
 from symtorch.engines.native.forms.vocabulary import Vocabulary
+from symtorch.engines.native.structure.expansions import expansion_finder
 from symtorch.engines.native.structure.merges import find_divided_merges, find_merges
 from symtorch.engines.native.structure.never_meet import find_never_meeting
 from symtorch.engines.native.structure.quadrics import find_quadrics
@@ -29,5 +30,5 @@ FINDERS = (
 def finders_for(words: Vocabulary) -> tuple[Finder, ...]:
     """All finders whose steps can be written: borders are looked for where there are steps or kinks to write them."""
     choices = Choices(words)
-    finders = (*FINDERS, quotient_finder(words))
+    finders = (*FINDERS, quotient_finder(words), expansion_finder(words))
     return (*finders, switch_finder(choices)) if choices.kinks else finders
