@@ -153,9 +153,9 @@ def _candidates(x: np.ndarray, space: np.ndarray, within: float, words: Vocabula
     """Functions in the space, the simplest first."""
     variable = Variable(0)
     for p in _POWERS:
-        if (x > 0).all() or (p.is_integer() and (p >= 0 or x.all())):
-            if _outside(space, (x**p)[:, None])[0] < within:
-                yield power(variable, p)
+        defined = (x > 0).all() or (p.is_integer() and (p >= 0 or x.all()))
+        if defined and _outside(space, (x**p)[:, None])[0] < within:
+            yield power(variable, p)
     if LOG in words.functions and (x > 0).all() and _outside(space, np.log(x)[:, None])[0] < within:
         yield apply(LOG, [variable])
     for kind in _kinds(x):

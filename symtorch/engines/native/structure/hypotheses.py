@@ -94,10 +94,11 @@ def _tested(evidence: Evidence, hint: float, finders: Sequence[Finder]) -> Findi
         # Where no other identity holds, nothing says how exact a common one would have to be.
         limit = numbers.rounding if finder.common and floor > numbers.worst else bound
         found += finder.steps(evidence, identities, partial(holds, bound=limit))
-    if (is_formula(floor) or floor > numbers.worst) and not any(step.plain for step in found):
+    if not (exact and any(step.plain for step in found)):
         whole = [step for finder in finders if finder.outright for step in finder.test(evidence)]
-        floor = min([floor, *(step.residual for step in whole)])
-        found += whole
+        if whole:  # the teacher is exact, and what else seemed to hold at a higher floor doesn't
+            floor = min([floor, *(step.residual for step in whole)])
+            found = [*whole, *(step for step in found if step.residual <= numbers.rounding)]
     found.sort(key=lambda step: _credibility(step, floor), reverse=True)
     return Findings(found, floor)
 

@@ -92,8 +92,8 @@ class Finder:
             error, and where nothing else does, it must be exact.
         last: the steps are followed only where none of another finder is plain.
         alone: functions of one input are tested, too.
-        outright: a test that is dear, and has the whole law if it has anything: tested last, of a teacher that may
-            be exact, and only where no step of another finder is plain.
+        outright: the test is dear, and its steps hold exactly or not at all: tested last, and only where no step of
+            another finder is both exact and plain.
     """
 
     test: Callable[[Evidence], Iterable[Any]]
