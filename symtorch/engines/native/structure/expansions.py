@@ -204,9 +204,14 @@ def _narrowed(kind: _Kind, k: int, space: np.ndarray) -> tuple[float, float, np.
         else:
             low = left
     b = min(at, key=lambda b: at[b])
-    rounded = float(f"{b:.6g}")
-    b = rounded if abs(rounded - b) < 1e-8 * abs(b) else b
+    b = _simple(b)
     return (b, *_outside(space, kind.curves(b)))
+
+
+def _simple(value: float) -> float:
+    """With six digits, where that is what it is."""
+    rounded = float(f"{value:.6g}")
+    return rounded if abs(rounded - value) < 1e-8 * abs(value) else float(value)
 
 
 def _kinds(x: np.ndarray) -> Iterator[_Kind]:
@@ -251,8 +256,7 @@ def _wave(b: float, sizes: np.ndarray) -> Expr:
 
 
 def _shifted(least: float, name: str | None, exponent: float, b: float, sizes: np.ndarray) -> Expr:
-    shift = b + least
-    inside = add([Variable(0), Constant(shift)])
+    inside = add([Variable(0), Constant(_simple(b + least))])
     return apply(OPERATORS[name], [inside]) if name else power(inside, exponent)
 
 

@@ -23,8 +23,12 @@ _WAVES = np.arange(1.6, 40.0, 0.2)
 """Radians over the range of x."""
 _SHIFTS = np.array([0.02, 0.06, 0.15, 0.3, 0.5, 0.8, 1.2, 1.8, 3.0])
 """Distance of the zero of x + b from the least x, as a share of the range; of x^2 + b the same, squared."""
+_RATES = np.array([0.4, 0.8, 1.5, 3.0, 6.0, 12.0])
+"""Exponents that exp(b*x) - 1 and exp(b*x) + 1 gain or lose over the range of x."""
 _MOST_POWER = 4.0
 """Exponent of a factor above which it is an unlikely one."""
+_PAIRS = 40
+"""Pairs of kinds that are narrowed down."""
 _NARROWED = 20
 """Steps by which the constants inside are narrowed down."""
 _NUDGE = 1e-6
@@ -105,29 +109,42 @@ def _always(x: np.ndarray, words: Vocabulary) -> Iterator[tuple[np.ndarray, Call
 
 
 def _kinds(x: np.ndarray, words: Vocabulary) -> Iterator[_Kind]:
-    width, least, variable = float(np.ptp(x)), float(x.min()), Variable(0)
+    width = float(np.ptp(x))
     if OPERATORS["sin"] in words.functions:
         yield _Kind(_WAVES / width, lambda b: np.log(np.abs(np.sin(b * x))), lambda b: _of_multiple("sin", b))
     if OPERATORS["cos"] in words.functions:
         yield _Kind(_WAVES / width, lambda b: np.log(np.abs(np.cos(b * x))), lambda b: _of_multiple("cos", b))
     if OPERATORS["tanh"] in words.functions:
         yield _Kind(_WAVES[::8] / width, lambda b: np.log(np.abs(np.tanh(b * x))), lambda b: _of_multiple("tanh", b))
-    shifts = _SHIFTS * width
+    if EXP in words.functions:
+        rates = np.concatenate([-_RATES[::-1], _RATES]) / width
+        yield _Kind(rates, lambda b: np.log(np.abs(np.expm1(b * x))), lambda b: _beside_one(b, -1.0))
+        yield _Kind(rates, lambda b: np.log1p(np.exp(b * x)), lambda b: _beside_one(b, 1.0))
+    for part in np.array_split(_SHIFTS, 3):
+        yield from _shifted_kinds(x, part * width, LOG in words.functions)
+
+
+def _shifted_kinds(x: np.ndarray, shifts: np.ndarray, logarithms: bool) -> Iterator[_Kind]:
+    least, variable = float(x.min()), Variable(0)
 
     def shifted(b: float) -> Expr:
         return add([variable, Constant(b - least)])
 
     yield _Kind(shifts, lambda b: np.log(x - least + b), shifted)
-    if LOG in words.functions:
+    if logarithms:
         yield _Kind(shifts, lambda b: np.log(np.abs(np.log(x - least + b))), lambda b: apply(LOG, [shifted(b)]))
     yield _Kind(shifts**2, lambda b: np.log(x * x + b), lambda b: add([power(variable, 2.0), Constant(b)]))
+
+
+def _beside_one(b: float, one: float) -> Expr:
+    return add([apply(EXP, [multiply([Constant(b), Variable(0)])]), Constant(one)])
 
 
 def _of_multiple(name: str, b: float) -> Expr:
     return apply(OPERATORS[name], [multiply([Constant(b), Variable(0)])])
 
 
-def _best_pairs(fit: _Fit, kinds: list[_Kind]) -> Iterator[tuple[int, int, float, float]]:
+def _best_pairs(fit: _Fit, kinds: list[_Kind]) -> list[tuple[int, int, float, float]]:
     """Of every two kinds the pair of factors that leaves least beside the fixed columns: kinds and constants."""
     label = np.concatenate([np.full(len(kind.grid), k) for k, kind in enumerate(kinds)])
     grid = np.concatenate([kind.grid for kind in kinds])
@@ -141,11 +158,15 @@ def _best_pairs(fit: _Fit, kinds: list[_Kind]) -> Iterator[tuple[int, int, float
     square = on**2
     gain = (square[:, None] + square - 2 * G * np.outer(on, on)) / np.maximum(1 - G * G, 1e-4)
     np.fill_diagonal(gain, 0.0)
+    found = []
     for k, m in combinations_with_replacement(range(len(kinds)), 2):
-        block = np.where((label == k)[:, None] & (label == m), gain, -1.0)
-        i, j = np.unravel_index(int(np.argmax(block)), block.shape)
-        if block[i, j] > 0:
-            yield k, m, float(grid[i]), float(grid[j])
+        rows, columns = np.flatnonzero(label == k), np.flatnonzero(label == m)
+        block = gain[np.ix_(rows, columns)]
+        if block.size:
+            i, j = np.unravel_index(int(np.argmax(block)), block.shape)
+            found.append((float(block[i, j]), k, m, float(grid[rows[i]]), float(grid[columns[j]])))
+    found.sort(reverse=True)
+    return [(k, m, b, c) for _, k, m, b, c in found[:_PAIRS]]
 
 
 def _narrowed(fit: _Fit, kinds: tuple[_Kind, _Kind], constants: list[float]) -> tuple[float, np.ndarray, list[Expr]]:
@@ -161,7 +182,7 @@ def _narrowed(fit: _Fit, kinds: tuple[_Kind, _Kind], constants: list[float]) -> 
         slopes = [e * (m - h) / (_NUDGE * b) for e, m, h, b in zip(sizes[-2:], moved, here, constants, strict=True)]
         _, step = fit.sizes([*here, *slopes])
         for share in (1.0, 0.3, 0.1, 0.02):
-            near = [float(np.clip(b + share * d, 0.5 * b, 2 * b)) for b, d in zip(constants, step[-2:], strict=True)]
+            near = [b * float(np.clip(1 + share * d / b, 0.5, 2)) for b, d in zip(constants, step[-2:], strict=True)]
             other, exponents = fit.sizes(there := logarithms(near))
             if other < left:
                 break
@@ -176,7 +197,7 @@ def _written(
 ) -> Expr | None:
     """The product with exponents that are halves of whole numbers; None for unlikely ones."""
     raised = [round(2 * float(e)) / 2 for e in sizes[-2:]]
-    if not all(0 < abs(e) <= _MOST_POWER for e in raised):
+    if max(map(abs, raised)) > _MOST_POWER:
         return None
     parts = [write(float(size)) for write, size in zip(always, sizes[:-2], strict=True)]
     product = multiply([*parts, *(power(factor, e) for factor, e in zip(factors, raised, strict=True))])

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
@@ -149,21 +150,22 @@ def _null(
     if not np.abs(q).max() > 0:
         return None
     R = -vector[2:] if linear else -vector[5:]
-    p = _polynomial(q, np.concatenate([R, np.zeros(6 - len(R))]))
+    units = np.array([size[0] ** 2, size[0] * size[1], size[1] ** 2, size[0], size[1]])
+    p = _polynomial(q, np.concatenate([R, np.zeros(6 - len(R))]), units)
     if p is None:
         return None
-    units = np.array([size[0] ** 2, size[0] * size[1], size[1] ** 2, size[0], size[1]])
-    q, p = q / units, p / units
+    q = q / units
     lead = q[np.flatnonzero(q)[0]]
     return float(singular[-1] / singular[0]), _simple(p), _simple(q / lead)
 
 
-def _polynomial(q: np.ndarray, R: np.ndarray) -> np.ndarray | None:
+def _polynomial(q: np.ndarray, R: np.ndarray, units: np.ndarray) -> np.ndarray | None:
     """P with ``P_u*Q_v - P_v*Q_u = R`` in the fewest terms; a multiple of Q makes no difference.
 
     Args:
         q: coefficients of Q.
         R: of 1, u, v, u^2, u*v, v^2.
+        units: of P's coefficients in the end.
     """
     a, b, c, d, e = q
     M = np.array(
@@ -182,13 +184,20 @@ def _polynomial(q: np.ndarray, R: np.ndarray) -> np.ndarray | None:
         return None
     if largest < _TINY * np.abs(q).max():
         return np.zeros(5)
-    tried = [p - p[k] / q[k] * q for k in np.flatnonzero(q)]
-    tried = [np.where(np.abs(p) > _TINY * np.abs(p).max(), p, 0.0) for p in [p, *tried]]
-    return min(tried, key=lambda p: np.count_nonzero(p))
+    # What P may be moved by: Q, and Q^2 where Q is linear. As many terms as that can be taken out.
+    _, singular, rows = np.linalg.svd(M)
+    free = rows[int((singular > 1e-8 * singular[0]).sum()) :]
+    tried = [p / units]
+    for out in combinations(range(5), len(free)):
+        if abs(np.linalg.det(free[:, out])) > 1e-6:
+            moved = p - np.linalg.solve(free[:, out].T, p[list(out)]) @ free
+            tried.append(np.where(np.abs(moved) > _TINY * np.abs(moved).max(), moved, 0.0) / units)
+    return min(tried, key=lambda p: (np.count_nonzero(p), sum(len(f"{k:.6g}") for k in p)))
 
 
 def _simple(coefficients: np.ndarray) -> Coefficients:
     """With six digits where that is what they are."""
+    coefficients = coefficients + 0.0  # no negative zeros
     rounded = [float(f"{k:.6g}") for k in coefficients]
     a, b, c, d, e = (
         r if abs(r - k) <= _TINY * abs(k) else float(k) for r, k in zip(rounded, coefficients, strict=True)
