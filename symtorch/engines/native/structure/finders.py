@@ -5,6 +5,7 @@ from __future__ import annotations
 from symtorch.engines.native.forms.choices import Choices
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.structure.expansions import expansion_finder
+from symtorch.engines.native.structure.half_merges import find_half_merges
 from symtorch.engines.native.structure.merges import find_divided_merges, find_merges
 from symtorch.engines.native.structure.never_meet import find_never_meeting
 from symtorch.engines.native.structure.quadrics import find_quadrics
@@ -23,6 +24,7 @@ FINDERS = (
     Finder(find_never_meeting, last=True),
     Finder(find_rank_twos, common=True, last=True),
     Finder(find_quadrics, outright=True),
+    Finder(find_half_merges, outright=True),
 )
 """In the order in which they are tested; of steps that are equally credible the first is followed first."""
 
