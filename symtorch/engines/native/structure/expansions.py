@@ -32,6 +32,8 @@ _ZERO, _GAP = 1e-12, 1e4
 """Singular values below this share of the largest are zero, if the last of the others is this many times as large."""
 _IN = 1e-9
 """Sine of the angle between a function and the space below which it is in the space."""
+_ROUNDING = 1e-14
+"""Error of a g, relative to the answers and to the weights that it is their sum by."""
 _POWERS = (0.0, 1.0, 2.0, 3.0, -1.0, 4.0, 0.5, -2.0, 5.0, 6.0, 1.5, -0.5)
 _MINIMA = 4
 """Values of a constant inside, of each kind of function, that are narrowed down."""
@@ -60,7 +62,12 @@ class Expansion(Step):
         return [q for q in range(self.n_inputs) if q != self.i]
 
     def parts(self, problem: Problem) -> list[Problem]:
-        return [problem.below(problem.Z[:, self.others], self._share(problem, k)) for k in range(len(self.members))]
+        others, x, weights = problem.Z[:, self.others], *self._weights(problem)
+        size = float(np.sqrt(np.nanmean(problem.y**2)))
+        return [
+            problem.below(others, self._share(problem, x, row), _ROUNDING * size * float(np.abs(row).sum()))
+            for row in weights
+        ]
 
     def join(self, solved: Sequence[Expr]) -> Expr:
         names = [Variable(q) for q in self.others]
@@ -71,16 +78,18 @@ class Expansion(Step):
             ]
         )
 
-    def _share(self, problem: Problem, k: int) -> Ask:
+    def _weights(self, problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+        """Values of x_i, and the weights with which the answers there add up to each g."""
+        x = _nodes(problem, self.i, 3 * len(self.members) + 2)
+        return x, np.linalg.pinv(np.stack([evaluate(phi, x[:, None]) for phi in self.members], axis=1))
+
+    def _share(self, problem: Problem, x: np.ndarray, weights: np.ndarray) -> Ask:
         def ask(Z: np.ndarray, replica: int) -> np.ndarray:
-            x = _nodes(problem, self.i, 3 * len(self.members) + 2)
-            values = np.stack([evaluate(phi, x[:, None]) for phi in self.members], axis=1)
-            weights = np.linalg.pinv(values)[k]
             full = np.empty((len(x), len(Z), self.n_inputs))
             full[:, :, self.others] = Z
             full[:, :, self.i] = x[:, None]
             answers = problem.ask(full.reshape(-1, self.n_inputs), replica).reshape(len(x), len(Z))
-            return weights @ answers
+            return np.asarray(weights @ answers)
 
         return ask
 
