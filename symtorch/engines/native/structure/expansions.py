@@ -23,10 +23,10 @@ from symtorch.engines.native.structure.tuning import tuning
 from symtorch.equations.expr import Constant, Expr, Variable, evaluate, substitute
 from symtorch.equations.operators import OPERATORS
 
-_POINTS = 40
+_POINTS = 32
 """Values of the input."""
-_ROWS = 30
-"""Rows of the others."""
+_FEW_ROWS, _ROWS = 10, 24
+"""Rows of the others, at first and then."""
 _MOST_RANK = 6
 _ZERO, _GAP = 1e-12, 1e4
 """Singular values below this share of the largest are zero, if the last of the others is this many times as large."""
@@ -117,17 +117,17 @@ def _nodes(problem: Problem, i: int, n: int) -> np.ndarray:
 def _members(problem: Problem, i: int, words: Vocabulary) -> tuple[tuple[Expr, ...], float] | None:
     """Functions of the input that span what the answers do along it, and the share of the answers that is left."""
     x = _nodes(problem, i, _POINTS)
-    rows = problem.Z[:_ROWS]
-    full = np.repeat(rows[None], _POINTS, axis=0)
-    full[:, :, i] = x[:, None]
-    table = problem.ask(full.reshape(-1, problem.n_inputs), 0).reshape(_POINTS, len(rows))
-    table = table[:, np.isfinite(table).all(axis=0)]
-    if table.shape[1] < 2 * _MOST_RANK:
-        return None
-    U, singular, _ = np.linalg.svd(table, full_matrices=False)
-    rank = int((singular > _ZERO * singular[0]).sum())
-    if not 2 <= rank <= _MOST_RANK or singular[rank - 1] < _GAP * max(singular[rank], _ZERO * 0.1 * singular[0]):
-        return None
+    for rows in (problem.Z[:_FEW_ROWS], problem.Z[:_ROWS]):  # the rank of most functions is too high for a few rows
+        full = np.repeat(rows[None], _POINTS, axis=0)
+        full[:, :, i] = x[:, None]
+        table = problem.ask(full.reshape(-1, problem.n_inputs), 0).reshape(_POINTS, len(rows))
+        table = table[:, np.isfinite(table).all(axis=0)]
+        if table.shape[1] <= _MOST_RANK:
+            return None
+        U, singular, _ = np.linalg.svd(table, full_matrices=False)
+        rank = int((singular > _ZERO * singular[0]).sum())
+        if not 2 <= rank <= _MOST_RANK or singular[rank - 1] < _GAP * max(singular[rank], _ZERO * 0.1 * singular[0]):
+            return None
     space = U[:, :rank]
     within = max(_IN, 1e-14 * singular[0] / singular[rank - 1])
     members: list[Expr] = []

@@ -22,6 +22,10 @@ from symtorch.engines.native.structure.tuning import is_formula, tuning
 from symtorch.equations.expr import Constant, Expr, Variable, substitute
 
 _TRIED = [(SCALES[name], r) for name in ("log", "identity") for r in (1.0, -1.0)]
+_MOST_INPUTS = 6
+"""Of more inputs there are too many pairs."""
+_FEW = 60
+"""Rows that a pair is tested on at first."""
 _SPREAD = 9
 """Values of x_i of which the one is held that leaves most of the u within the ranges."""
 
@@ -111,27 +115,31 @@ class HalfMerge(Step):
 def find_half_merges(evidence: Evidence) -> Iterator[HalfMerge]:
     """Every ordered pair of inputs of which it is so exactly."""
     problem, d = evidence.problem, evidence.problem.n_inputs
-    Z, partner = problem.Z, evidence.rng.permutation(len(problem.Z))
-    for (i, j), (scale, r), link in product(permutations(range(d), 2), _TRIED, (Link(0.0), Link(1.0))):
+    if d > _MOST_INPUTS:
+        return
+    for (i, j), (scale, r) in product(permutations(range(d), 2), _TRIED):
         if scale.power == 0 and (problem.low[[i, j]] <= 0).any():
             continue
-        step = HalfMerge(i, j, d, scale, r, link)
-        a, b, rest = Z[:, i], Z[partner, i], Z[:, step.rest]
-        u, w = step.together(Z), step.together(_moved(Z, j, evidence))
-        rows = [step.placed(problem, xi, at, rest) for xi, at in ((a, u), (a, w), (b, u), (b, w))]
-        usable = np.isfinite(np.stack(rows)).all(axis=(0, 2))
-        if usable.sum() < tuning().fewest:
-            continue
-        f, fw, fb, fbw = (problem.ask(row[usable], 0) for row in rows)
-        residual = mean_square(link.violation(f, fw, fb, fbw)) / problem.scale
-        effect = min(mean_square(f - fw), mean_square(f - fb)) / problem.scale
-        contrast = residual / max(effect, 1e-300)
-        if is_formula(residual) and contrast <= tuning().rounding:
-            yield replace(step, residual=residual, contrast=contrast)
+        steps = [HalfMerge(i, j, d, scale, r, link) for link in (Link(0.0), Link(1.0))]
+        for rows in (problem.rows(_FEW), problem):  # most pairs need no more than a few rows
+            steps = [step for step in _judged(steps, rows, evidence.rng) if is_formula(step.residual)]
+            if not steps:
+                break
+        yield from (step for step in steps if step.contrast <= tuning().rounding)
 
 
-def _moved(Z: np.ndarray, j: int, evidence: Evidence) -> np.ndarray:
-    """The rows with one input from others of them."""
-    out = Z.copy()
-    out[:, j] = Z[evidence.rng.permutation(len(Z)), j]
-    return out
+def _judged(steps: Sequence[HalfMerge], problem: Problem, rng: np.random.Generator) -> Iterator[HalfMerge]:
+    """Steps that differ in their links, tested; without those of which too few rows can be asked."""
+    Z, i, j, rest = problem.Z, steps[0].i, steps[0].j, problem.Z[:, steps[0].rest]
+    moved = Z.copy()
+    moved[:, j] = Z[rng.permutation(len(Z)), j]
+    b, u, w = Z[rng.permutation(len(Z)), i], steps[0].together(Z), steps[0].together(moved)
+    rows = [steps[0].placed(problem, xi, at, rest) for xi, at in ((Z[:, i], w), (b, u), (b, w))]
+    usable = np.isfinite(np.stack(rows)).all(axis=(0, 2))
+    if usable.sum() < min(tuning().fewest, len(Z) // 6):
+        return
+    f, (fw, fb, fbw) = problem.y[usable], (problem.ask(row[usable], 0) for row in rows)
+    effect = min(mean_square(f - fw), mean_square(f - fb)) / problem.scale
+    for step in steps:
+        residual = mean_square(step.link.violation(f, fw, fb, fbw)) / problem.scale
+        yield replace(step, residual=residual, contrast=residual / max(effect, 1e-300))

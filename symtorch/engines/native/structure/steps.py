@@ -65,7 +65,7 @@ class Step(ABC):
 
     @abstractmethod
     def parts(self, problem: Problem) -> list[Problem]:
-        """The smaller problems that solve this one."""
+        """The smaller problems that solve this one: on its points, or on those of them that can be asked for."""
 
     @abstractmethod
     def join(self, solved: Sequence[Expr]) -> Expr:
