@@ -50,6 +50,12 @@ class _Course:
         self.fronts, self.loss = fronts, loss
         self.now = {i: min(range(len(front)), key=lambda k: front[k].loss) for i, front in fronts.items()}
         best, worst = self.measured(self.now), self.measured(dict.fromkeys(fronts, 0))
+        for i, front in fronts.items():
+            # Trained or the user's own, with no loss of a search: the model's loss says whether it is more accurate.
+            for k in (k for k, eq in enumerate(front) if math.isinf(eq.loss) and k != self.now[i]):
+                found = self.measured({**self.now, i: k})
+                if found < best:
+                    self.now[i], best = k, found
         if not math.isfinite(best):
             raise InputError(
                 "the loss is not finite with the most accurate equations; check the data, or switch with a guard."

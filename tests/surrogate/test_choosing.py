@@ -92,6 +92,15 @@ def test_the_most_accurate_equation_need_not_be_the_last():
     assert simplest_within(fronts, lambda chosen: {1: 2.0, 3: 1.0, 5: 9.0}[chosen[0]], 0.01) == {0: 3}
 
 
+def test_an_equation_whose_loss_nobody_knows_is_the_most_accurate_where_the_model_says_so():
+    fronts = {0: front([1.0, 0.1, math.inf]), 1: front([1.0, 0.0])}  # trained constants, within the model
+
+    def loss(chosen):
+        return {1: 2.0, 3: 1.5, 5: 1.0}[chosen[0]] + fronts[1].at(chosen[1]).loss
+
+    assert simplest_within(fronts, loss, 0.01) == {0: 5, 1: 3}
+
+
 @pytest.mark.parametrize("tolerance", [-0.1, math.inf, math.nan, None, True, "1 %"])
 def test_a_tolerance_that_is_none(tolerance):
     with pytest.raises(InputError, match="tolerance"):

@@ -53,6 +53,11 @@ class StructureTuning:
         prior_sum, prior_product, prior_merge, prior_rescale, prior_power, prior_line, prior_rank_two,
             prior_divided_rank_two, prior_never_meet: how many decades of contrast a kind of step is worth in
             advance. Pieces apart are the easiest to solve and to read, pieces that share inputs the hardest.
+        prior_quotient, prior_inside: the same of a quotient of polynomials that was found outright, and of one that
+            is inside another function.
+        prior_half_merge: the same of a merge beside a function of one input.
+        prior_expansion: the same of several terms in known functions of one input.
+        most_terms: terms of a quotient that are fitted at once.
         least_evidence: contrasts below this are all the same: the structure holds.
         floor_evidence: so are those below this many times the floor.
         widths: steps that are followed at each depth.
@@ -82,6 +87,7 @@ class StructureTuning:
             functions of one input is what no identity sees.
         kept: a law counts as kept by the user's operators if it loses at most this many times more on the samples.
         compared: rows on which the teacher's answers are compared with the outputs.
+        limit_compared: where few rows may be asked, this share of them (one in so many) is spent on that.
         stranger: a teacher that differs from the outputs by more than this is not theirs.
         forms: forms of one input that are fitted.
         forms_written: forms of one input that are written out and priced in the user's operators.
@@ -140,6 +146,11 @@ class StructureTuning:
     prior_divided_rank_two: float = -1.25
     prior_never_meet: float = -1.5
     prior_border: float = 1.0
+    prior_quotient: float = 1.0
+    prior_inside: float = -0.5
+    prior_half_merge: float = 0.25
+    prior_expansion: float = -0.5
+    most_terms: int = 320
     border_probes: int = 24
     border_steps: int = 32
     border_lines: int = 12
@@ -172,6 +183,7 @@ class StructureTuning:
     seen_late: float = 30.0
     kept: float = 2.0
     compared: int = 256
+    limit_compared: int = 8
     stranger: float = 0.1
     forms: int = 8
     forms_written: int = 60
