@@ -62,14 +62,6 @@ class Candidate:
     def depth(self) -> float:
         return depth(self.loss)
 
-    def merit(self, price: float) -> float:
-        """How good it is for its size; less is better.
-
-        Args:
-            price: what a unit of complexity costs, in units of log(loss).
-        """
-        return self.depth + price * self.complexity
-
 
 @dataclass
 class Archive:
@@ -81,7 +73,8 @@ class Archive:
         rows: rows of the fit that counts.
         loss: what is minimised.
         scale: loss of the best constant, on ``rows``.
-        parsimony: added to the relative loss per unit of complexity when candidates compete.
+        parsimony: what a unit of complexity costs beside the usual price, in units of log(loss), where it is
+            decided what to build on. What is on the front goes by loss alone.
         found: by shape, the best of every shape that was worth keeping.
         front: by complexity, the best of each.
         tried: shapes that were fitted, or can't be written.
@@ -113,8 +106,16 @@ class Archive:
     def pareto(self) -> list[Candidate]:
         """The front without what a simpler one matches."""
         sizes = sorted(self.front)
-        kept = pareto(sizes, [self.front[n].loss for n in sizes], self.tuning.parsimony_gain, ROUNDING)
+        kept = pareto(sizes, [self.front[n].loss for n in sizes], self.tuning.least_gain, ROUNDING)
         return [self.front[sizes[position]] for position in kept]
+
+    def merit(self, candidate: Candidate, price: float) -> float:
+        """How good a candidate is for its size, as a start for others; less is better.
+
+        Args:
+            price: what a unit of complexity costs, in units of log(loss).
+        """
+        return candidate.depth + (price + self.parsimony) * candidate.complexity
 
     # ---- taking in
 
@@ -204,13 +205,8 @@ class Archive:
         return candidate
 
     def _improves(self, candidate: Candidate) -> bool:
-        """Whether it is better than all that is no larger, complexity counted in as the user wants it."""
-        rival = min(
-            (c.loss + self.parsimony * c.complexity for size, c in self.front.items() if size <= candidate.complexity),
-            default=np.inf,
-        )
-        own = max(candidate.loss, ROUNDING) + self.parsimony * candidate.complexity
-        return own < self.tuning.parsimony_gain * rival
+        """Whether it is better than all that is no larger."""
+        return max(candidate.loss, ROUNDING) < self.tuning.least_gain * self.level(candidate.complexity)
 
     def _place(self, candidate: Candidate) -> None:
         self.front[candidate.complexity] = candidate

@@ -22,7 +22,7 @@ class FittingTuning:
     """Candidates of each complexity in one batch that go on to all rows, the best on few."""
     far: float = 4.0
     """One that is so many times worse than the front on few rows is remembered as it is: all rows won't mend it."""
-    parsimony_gain: float = 0.999
+    least_gain: float = 0.999
     """What an equation's loss must be to that of simpler ones, at most, to enter the front; less is rounding."""
     price: float = 0.12
     """What a unit of complexity costs when expressions of all sizes are ranked, in units of log(loss)."""

@@ -256,7 +256,7 @@ class Workbench:
         else:
             price = self.tuning.mutated_price
             candidates = [(normal.key(c.expr), c) for c in archive.front.values()]
-        ranked = [(c.merit(price), shape) for shape, c in candidates if shape not in archive.mutated]
+        ranked = [(archive.merit(c, price), shape) for shape, c in candidates if shape not in archive.mutated]
         return min(ranked, default=(0.0, None))[1]
 
 

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from symtorch.engines.native.forms.arithmetic import Arithmetic, Way
 from symtorch.engines.native.forms.normal import (
+    EXP,
     NEGATIVE,
     REMEMBERED,
+    add,
     coefficient,
     factors,
     is_power,
     is_product,
     is_sum,
+    multiply,
     terms,
 )
 from symtorch.engines.native.forms.tuning import FormsTuning
 from symtorch.engines.native.tuning import current
 from symtorch.equations.expr import Call, Constant, Expr, Variable, variables
 from symtorch.equations.operators import Operator
+
+_Factors = list[tuple[Expr, float]]
+"""Bases, in normal form, and their exponents."""
 
 
 class Renderer:
@@ -61,6 +68,11 @@ class Renderer:
             return self._sum(expr)
         if is_product(expr) or is_power(expr):
             return self._factors(*factors(expr))
+        if expr.op is EXP:
+            return self._exponential(expr)
+        return self._function(expr)
+
+    def _function(self, expr: Call) -> Expr | None:
         if self.operators.get(expr.op.name) != expr.op:
             return None
         args = self._all(self.render(arg) for arg in expr.args)
@@ -140,13 +152,48 @@ class Renderer:
 
     # ---- products
 
+    def _exponential(self, expr: Call) -> Expr | None:
+        """``exp(u)``, or ``1/exp(-u)`` where that is cheaper."""
+        turned = self._function(_turned(expr))
+        return self._cheapest([self._function(expr), None if turned is None else self._raised(turned, -1.0)])
+
     def _scaled(self, c: float, term: Expr) -> Expr | None:
         """A coefficient times a term that has none."""
         inner, rest = coefficient(term)
         return self._factors(c * inner, factors(rest)[1] if not is_sum(rest) else [(rest, 1.0)])
 
-    def _factors(self, c: float, found: list[tuple[Expr, float]]) -> Expr | None:
-        """``c * prod(base^exponent)``: as one product, as a product with 1/(...), or as a quotient."""
+    def _factors(self, c: float, found: _Factors) -> Expr | None:
+        """``c * prod(base^exponent)``, the coefficient outside or in a sum, ``exp(-u)`` above or ``exp(u)`` below."""
+        return self._cheapest(self._quotient(c, way) for c, way in self._arranged(c, found))
+
+    def _arranged(self, c: float, found: _Factors) -> Iterator[tuple[float, _Factors]]:
+        """Ways of sharing out a product among its factors; the values are the same."""
+        yield c, found
+        turned = [(self._cheaper_below(base), exponent) for base, exponent in found]
+        below = [(base, -e if base != before else e) for (base, e), (before, _) in zip(turned, found, strict=True)]
+        if below != found:
+            yield c, below
+        if c == 1.0:
+            return
+        for k, (base, exponent) in enumerate(found):
+            if is_sum(base) and (c > 0.0 or exponent % 2.0 == 1.0):
+                inside = math.copysign(abs(c) ** (1.0 / exponent), c)
+                if math.isfinite(inside) and inside != 0.0:
+                    constant, addends = terms(base)
+                    parts = [multiply([Constant(inside * a), term]) for a, term in addends]
+                    yield 1.0, [*found[:k], (add([*parts, Constant(inside * constant)]), exponent), *found[k + 1 :]]
+
+    def _cheaper_below(self, base: Expr) -> Expr:
+        """``exp(-u)`` for ``exp(u)`` where that is cheaper to write, else the base as it is."""
+        if not (isinstance(base, Call) and base.op is EXP):
+            return base
+        here, turned = self._function(base), self._function(_turned(base))
+        if here is None or turned is None:
+            return base
+        return _turned(base) if self.cost(turned) < self.cost(here) else base
+
+    def _quotient(self, c: float, found: _Factors) -> Expr | None:
+        """As one product, as a product with 1/(...), or as a quotient."""
         bases = self._all(self.render(base) for base, _ in found)
         if bases is None:
             return None
@@ -179,6 +226,8 @@ class Renderer:
         if c == -1.0:
             rest = self._times(1.0, parts)
             return None if rest is None else self._negated(rest)
+        if ops.times is not None and self.deep:  # x*(y*y) reads x*y*y
+            parts = [piece for part in parts for piece in _pieces(ops.times, part)]
         whole = parts if c == 1.0 else [Constant(c), *parts]
         if len(whole) == 1 or ops.times is not None:
             return self._chain(ops.times, whole)
@@ -194,6 +243,18 @@ class Renderer:
             for part in parts[:-1]
         )
         return None if inverses is None else _one_after_the_other(divide, parts[-1], inverses)
+
+
+def _turned(expr: Call) -> Call:
+    """``exp(-u)`` for ``exp(u)``."""
+    return Call(EXP, (multiply([NEGATIVE, expr.args[0]]),))
+
+
+def _pieces(times: Operator, tree: Expr) -> list[Expr]:
+    """What a written product multiplies."""
+    if isinstance(tree, Call) and tree.op is times:
+        return [*_pieces(times, tree.args[0]), *_pieces(times, tree.args[1])]
+    return [tree]
 
 
 def _one_after_the_other(op: Operator, first: Expr, others: list[Expr]) -> Expr:
