@@ -108,7 +108,7 @@ class Plan:
             rows = torch.from_numpy(X) if isinstance(block, nn.Module) else X
             X, names, teacher = _numpy(transforms(rows)), transforms.names, None
         weights = None if self.weights is None else captured.rows_of(self.weights)
-        samples = Samples(X, captured.Y, weights, names, teacher)
+        samples = Samples(X, captured.Y, weights, names, teacher, layout.result.running)
         return samples, Interface(layout, samples.n_outputs, samples.variable_names, transforms)
 
     def local_samples(

@@ -7,16 +7,20 @@ import secrets
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from symtorch.engines.base import Progress, ProgressCallback
 from symtorch.engines.native.fitting.losses import Loss, parse_loss
+from symtorch.engines.native.fitting.precision import finite
 from symtorch.engines.native.forms.normal import normalise
+from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.hardware import one_thread
 from symtorch.engines.native.runner import Runner
 from symtorch.engines.native.screening import Group, group
 from symtorch.engines.native.task import Found, Task
+from symtorch.engines.native.units import Units, check_sizes
 from symtorch.engines.options import ENGINE_PARAMETERS, SearchOptions
 from symtorch.engines.samples import Samples
 from symtorch.equations.expr import Constant, Expr, Variable, evaluate
@@ -83,11 +87,16 @@ class _Course:
 
     def __init__(self, samples: Samples, options: SearchOptions, progress: ProgressCallback | None) -> None:
         self.started = time.monotonic()
-        self.samples, self.options, self.progress = samples, options, progress
+        self.given, self.options, self.progress = samples, options, progress
         self.loss = check_options(options)
-        guesses = _guesses(samples, options)
-        seed = options.random_state if options.random_state is not None else secrets.randbits(32)
         self.varying = [k for k in range(samples.n_outputs) if _varies(samples.Y[:, k])]
+        check_sizes(samples.Y, self.varying, self.loss)
+        self.units = Units.of(samples)
+        self.samples = samples = self.units.inward(samples)
+        if not self.units.ordinary:  # the losses of the search are in other units than the user's goal
+            options = replace(options, early_stop_condition=None)
+        guesses = {k: [self.units.guess(guess, k) for guess in own] for k, own in _guesses(samples, options).items()}
+        seed = options.random_state if options.random_state is not None else secrets.randbits(32)
         self.n_workers = _n_workers()
         groups = group(samples, self.varying, options.select_k_features, seed)
         members = [some for whole in groups for some in divided(whole, self.n_workers)]
@@ -141,9 +150,13 @@ class _Course:
         for part in (*self.found.values(), *([] if self.under_way is None else [self.under_way.found()])):
             trees |= zip(part.outputs, part.trees, strict=True)
             reasons |= zip(part.outputs, part.reasons, strict=True)
+        if not self.units.ordinary:
+            words = Vocabulary(self.options)
+            trees = {k: self.units.outward(found, k, words) for k, found in trees.items()}
+        trees = {k: [tree for tree in found if _runs(tree, self.given)] for k, found in trees.items()}
         return [
-            _front(self.samples, self.options, self.loss, k, trees.get(k), reasons.get(k, "interrupted"), seconds)
-            for k in range(self.samples.n_outputs)
+            _front(self.given, self.options, self.loss, k, trees.get(k), reasons.get(k, "interrupted"), seconds)
+            for k in range(self.given.n_outputs)
         ]
 
     def _failed(self, outputs: Sequence[int], error: Exception) -> EngineError:
@@ -240,6 +253,13 @@ def _front(
         n_samples=samples.n_samples,
         seconds=seconds,
     )
+
+
+def _runs(tree: Expr, samples: Samples) -> bool:
+    """Whether a tree is finite on all rows that count, in the type in which it will run."""
+    X = samples.X if samples.weights is None else samples.X[samples.weights > 0.0]
+    parts = (X[first : first + _ROWS_AT_ONCE] for first in range(0, len(X), _ROWS_AT_ONCE))
+    return all(finite(tree, part, samples.dtype) for part in parts)
 
 
 def _loss_on_all(tree: Expr, samples: Samples, y: np.ndarray, loss: Loss) -> float:

@@ -38,6 +38,13 @@ class FittingTuning:
     huge: float = 1e3
     """A coefficient beside which a term without one may be negligible."""
 
+    rounded: float = 100.0
+    """Units of rounding, of the type in which equations run, by which each of their values may be off."""
+    lost_running: float = 1e-6
+    """What running in that type may lose besides, as a share of the best constant's loss."""
+    lost_share: float = 0.1
+    """The same as a share of the equation's own loss, where that is more."""
+
     damping: float = 1e-3
     """Lambda at first, in units of the scaled normal matrix's diagonal of ones (Marquardt 1963 has 1e-2)."""
     raised: float = 8.0

@@ -57,6 +57,7 @@ class Workbench:
         seed: of everything random.
         device: where the bank lives.
         watch: asked between two candidates whether time is up.
+        dtype: type in which equations will run.
         archives: what has been found, one for each output.
     """
 
@@ -69,6 +70,7 @@ class Workbench:
     seed: int = 0
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     watch: Watch = field(default_factory=Watch)
+    dtype: np.dtype = field(default_factory=lambda: np.dtype(np.float64))
     archives: list[Archive] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -92,6 +94,7 @@ class Workbench:
                 self.loss,
                 constant_loss(y, self.weights, self.loss),
                 self.words.options.parsimony,
+                self.dtype,
             )
             self.archives.append(archive)
 
