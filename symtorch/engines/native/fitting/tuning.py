@@ -38,6 +38,11 @@ class FittingTuning:
     huge: float = 1e3
     """A coefficient beside which a term without one may be negligible."""
 
+    most_reductions: int = 12
+    """Steps in which an expression that is too long is brought down to size."""
+    reduced: int = 2
+    """Expressions of one offer that are brought down to size where they are too long, the first ones."""
+
     rounded: float = 100.0
     """Units of rounding, of the type in which equations run, by which each of their values may be off."""
     lost_running: float = 1e-6

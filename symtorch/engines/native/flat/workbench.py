@@ -12,6 +12,7 @@ import torch
 from symtorch.engines.native.fitting.archive import EXACT, Archive
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows
 from symtorch.engines.native.fitting.losses import SQUARED, Loss
+from symtorch.engines.native.fitting.reduce import reduced, too_long
 from symtorch.engines.native.flat.bank import Bank
 from symtorch.engines.native.flat.contexts import first_guesses
 from symtorch.engines.native.flat.pursuit import likely_factors, pursue
@@ -142,9 +143,16 @@ class Workbench:
         return values[self._bank_rows]
 
     def offer(self, output: int, exprs: Sequence[Expr]) -> None:
-        """Candidates from elsewhere: fitted, cleaned and kept if they are good."""
-        for expr in exprs:
-            self.archives[output].offer(normal.normalise(expr), self.tuning.offer_steps)
+        """Candidates from elsewhere: fitted, cleaned and kept if they are good; brought down to size if too long."""
+        archive = self.archives[output]
+        forms = [normal.normalise(expr) for expr in exprs]
+        long = [form for form in forms if too_long(form, archive)]
+        for form in forms:
+            archive.offer(form, self.tuning.offer_steps)
+        for form in long[: archive.tuning.reduced]:
+            less = reduced(form, archive)
+            if less is not None:
+                archive.offer(less, self.tuning.offer_steps)
 
     def _scan_weights(self, archive: Archive) -> np.ndarray | None:
         """Square roots of the weights with which squared errors on the bank's rows stand for the loss.
