@@ -154,6 +154,8 @@ class Renderer:
 
     def _exponential(self, expr: Call) -> Expr | None:
         """``exp(u)``, or ``1/exp(-u)`` where that is cheaper."""
+        if not _mostly_minus(expr.args[0]):
+            return self._function(expr)
         turned = self._function(_turned(expr))
         return self._cheapest([self._function(expr), None if turned is None else self._raised(turned, -1.0)])
 
@@ -164,28 +166,28 @@ class Renderer:
 
     def _factors(self, c: float, found: _Factors) -> Expr | None:
         """``c * prod(base^exponent)``, the coefficient outside or in a sum, ``exp(-u)`` above or ``exp(u)`` below."""
-        return self._cheapest(self._quotient(c, way) for c, way in self._arranged(c, found))
+        ways = list(self._arranged(c, found))
+        return self._quotient(*ways[0]) if len(ways) == 1 else self._cheapest(self._quotient(*way) for way in ways)
 
     def _arranged(self, c: float, found: _Factors) -> Iterator[tuple[float, _Factors]]:
-        """Ways of sharing out a product among its factors; the values are the same."""
+        """Ways of sharing out a product among its factors that may be the cheapest; the values are the same."""
         yield c, found
-        turned = [(self._cheaper_below(base), exponent) for base, exponent in found]
-        below = [(base, -e if base != before else e) for (base, e), (before, _) in zip(turned, found, strict=True)]
-        if below != found:
-            yield c, below
+        turned = [self._cheaper_below(base) for base, _ in found]
+        if any(base is not before for base, (before, _) in zip(turned, found, strict=True)):
+            yield c, [(b, e if b is base else -e) for b, (base, e) in zip(turned, found, strict=True)]
         if c == 1.0:
             return
         for k, (base, exponent) in enumerate(found):
             if is_sum(base) and (c > 0.0 or exponent % 2.0 == 1.0):
                 inside = math.copysign(abs(c) ** (1.0 / exponent), c)
-                if math.isfinite(inside) and inside != 0.0:
-                    constant, addends = terms(base)
+                constant, addends = terms(base)
+                if math.isfinite(inside) and inside != 0.0 and (c == -1.0 or _worth_sharing(inside, addends)):
                     parts = [multiply([Constant(inside * a), term]) for a, term in addends]
                     yield 1.0, [*found[:k], (add([*parts, Constant(inside * constant)]), exponent), *found[k + 1 :]]
 
     def _cheaper_below(self, base: Expr) -> Expr:
         """``exp(-u)`` for ``exp(u)`` where that is cheaper to write, else the base as it is."""
-        if not (isinstance(base, Call) and base.op is EXP):
+        if not (isinstance(base, Call) and base.op is EXP and _mostly_minus(base.args[0])):
             return base
         here, turned = self._function(base), self._function(_turned(base))
         if here is None or turned is None:
@@ -248,6 +250,18 @@ class Renderer:
 def _turned(expr: Call) -> Call:
     """``exp(-u)`` for ``exp(u)``."""
     return Call(EXP, (multiply([NEGATIVE, expr.args[0]]),))
+
+
+def _mostly_minus(expr: Expr) -> bool:
+    """Whether most terms of an argument have no coefficient but a sign, which costs where there is nothing else."""
+    _, found = terms(expr)
+    return 2 * sum(c < 0.0 for c, _ in found) > len(found) and any(c == -1.0 for c, _ in found)
+
+
+def _worth_sharing(inside: float, addends: list[tuple[float, Expr]]) -> bool:
+    """Whether the terms of a sum take a coefficient for less than it costs outside."""
+    lost = sum(abs(a) == 1.0 and any(e > 0.0 for _, e in factors(term)[1]) for a, term in addends)
+    return 1 + sum(abs(inside * a) == 1.0 for a, _ in addends) > lost
 
 
 def _pieces(times: Operator, tree: Expr) -> list[Expr]:
