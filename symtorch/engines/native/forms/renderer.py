@@ -27,6 +27,9 @@ from symtorch.equations.operators import Operator
 _Factors = list[tuple[Expr, float]]
 """Bases, in normal form, and their exponents."""
 
+_HUGE = 1e15
+"""Coefficients of exponentials beyond this, or below its inverse, are written in the exponent."""
+
 
 class Renderer:
     """Writes normal forms: of every sum, product and power the cheapest way there is.
@@ -171,6 +174,7 @@ class Renderer:
 
     def _arranged(self, c: float, found: _Factors) -> Iterator[tuple[float, _Factors]]:
         """Ways of sharing out a product among its factors that may be the cheapest; the values are the same."""
+        c, found = _moderate(c, found)
         yield c, found
         turned = [self._cheaper_below(base) for base, _ in found]
         if any(base is not before for base, (before, _) in zip(turned, found, strict=True)):
@@ -250,6 +254,17 @@ class Renderer:
 def _turned(expr: Call) -> Call:
     """``exp(-u)`` for ``exp(u)``."""
     return Call(EXP, (multiply([NEGATIVE, expr.args[0]]),))
+
+
+def _moderate(c: float, found: _Factors) -> tuple[float, _Factors]:
+    """``exp(u + log(c))`` for ``c*exp(u)`` where c is huge or tiny: as long, and no step of it is out of range."""
+    if 1.0 / _HUGE <= abs(c) <= _HUGE or c == 0.0 or not math.isfinite(c):
+        return c, found
+    for k, (base, exponent) in enumerate(found):
+        if isinstance(base, Call) and base.op is EXP and exponent == 1.0:
+            within = Call(EXP, (add([base.args[0], Constant(math.log(abs(c)))]),))
+            return math.copysign(1.0, c), [*found[:k], (within, 1.0), *found[k + 1 :]]
+    return c, found
 
 
 def _mostly_minus(expr: Expr) -> bool:
