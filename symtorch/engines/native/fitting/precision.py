@@ -37,7 +37,7 @@ def runs(tree: Expr, columns: Sequence[np.ndarray], dtype: np.dtype, own: float,
     exact = _values(tree, columns, np.dtype(np.float64))
     if exact is None or dtype == np.float64:
         return exact is not None
-    values = _values(tree, columns, dtype) if max(constants, default=0.0) <= np.finfo(dtype).max else None
+    values = _values(tree, columns, dtype) if max(constants, default=0.0) <= float(np.finfo(dtype).max) else None
     if values is None:
         return False
     tuning = current(FittingTuning)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from symtorch.engines.native.fitting.archive import Archive, depth
+from symtorch.engines.native.fitting.archive import Archive
 from symtorch.engines.native.fitting.levenberg_marquardt import fit
 from symtorch.engines.native.fitting.tuning import FittingTuning
 from symtorch.engines.native.forms import normal
@@ -32,17 +32,15 @@ def reduced(expr: Expr, archive: Archive) -> Expr | None:
     for _ in range(tuning.most_reductions):
         if not too_long(expr, archive):
             return expr
-        cost, before = _cost(expr, archive), depth(loss / archive.scale)
-        best = np.inf
+        cost = _cost(expr, archive)
+        tried: list[tuple[float, float, Expr]] = []
         for less in _less(expr, archive):
             saved = cost - _cost(less, archive)
-            if saved <= 0.0:
-                continue
-            tried, found = fit(less, archive.few, archive.loss, tuning.first_steps)
-            missed = (depth(found / archive.scale) - before) / saved if np.isfinite(found) else np.inf
-            if missed < best:
-                best, expr, loss = missed, normal.normalise(tried), found
-        if not np.isfinite(best):
+            if saved > 0.0:
+                fitted, found = fit(less, archive.few, archive.loss, tuning.first_steps)
+                tried.append(((found - loss) / saved, found, normal.normalise(fitted)))
+        missed, loss, expr = min(tried, key=lambda item: item[0], default=(np.inf, loss, expr))
+        if not np.isfinite(missed):
             return None
     return None
 
