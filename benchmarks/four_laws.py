@@ -10,14 +10,17 @@ import argparse
 import json
 import time
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import sympy
 import torch
-from problems import LAWS, SEARCH_SPACE
+from problems import LAWS, SEARCH_SPACE, Law
 
-from symtorch import SymbolicModel
+from symtorch import Front, SearchOptions, SymbolicModel
+from symtorch.engines import ProgressCallback
 from symtorch.engines.native import NativeEngine
+from symtorch.engines.samples import Samples
 from symtorch.equations.sympy_bridge import to_sympy
 
 FOUR = ("pysr", "gravity", "planck", "relativity")
@@ -26,25 +29,25 @@ FOUR = ("pysr", "gravity", "planck", "relativity")
 class DataOnly(NativeEngine):
     """The native engine without the function that the rows come from."""
 
-    def search(self, samples, options, progress=None):
+    def search(self, samples: Samples, options: SearchOptions, progress: ProgressCallback | None = None) -> list[Front]:
         return super().search(replace(samples, teacher=None), options, progress)
 
 
 ENGINES = {"data": DataOnly(), "asks": NativeEngine()}
 
 
-def measure(law, seed, way):
+def measure(law: Law, seed: int, way: str) -> dict[str, Any]:
     """One search on the law as a plain function that is wrapped, distilled and read."""
     block = SymbolicModel(lambda X: law(X)[:, 0], law.name)
     started, cpu = time.perf_counter(), time.process_time()
-    front = block.distill(
+    block.distill(
         law.draw(1000, seed),
-        output_dim=0,
         sr_params=SEARCH_SPACE | {"random_state": seed},
         engine=ENGINES[way],
         held_out=0,  # all 1,000 rows are searched; the fresh points judge
     )
     seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
+    front = block.fronts[0]
     fresh = law.draw(2000, seed + 1000, stretch=1.5)
     truth, found = law(fresh)[:, 0], front.predict(fresh)
     with np.errstate(invalid="ignore"):
@@ -66,7 +69,7 @@ def measure(law, seed, way):
     }
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--json", help="write the rows to this file too")

@@ -38,6 +38,7 @@ from symtorch.engines.native import NativeEngine
 from symtorch.engines.options import SearchOptions
 from symtorch.engines.samples import Samples
 from symtorch.equations import Equation
+from symtorch.equations.front import Front
 
 SETS = ("table", "data", "sums", "learned", "held-out", "held-out-learned")
 
@@ -108,8 +109,15 @@ def is_law_by_algebra(equation: Equation, law: problems.Law) -> str:
 
 
 def judge(
-    set_: str, law: problems.Law, seed: int, seconds: float, front, variance: float, network: float, algebra: bool
-):  # type: ignore[no-untyped-def]
+    set_: str,
+    law: problems.Law,
+    seed: int,
+    seconds: float,
+    front: Front,
+    variance: float,
+    network: float,
+    algebra: bool,
+) -> Result:
     options = SearchOptions.from_params(problems.SEARCH_SPACE)
     enough = 1e-12 if network == 0.0 else 0.1 * network
     best = front.best
@@ -133,7 +141,7 @@ def judge(
     )
 
 
-def search(samples: Samples, seed: int):  # type: ignore[no-untyped-def]
+def search(samples: Samples, seed: int) -> tuple[list[Front], float]:
     options = SearchOptions.from_params(problems.SEARCH_SPACE | {"random_state": seed, "verbosity": 0})
     started = time.process_time()
     fronts = NativeEngine().search(samples, options)
@@ -146,10 +154,10 @@ def run(set_: str, seed: int, algebra: bool, only: list[str]) -> Iterator[Result
         laws = problems.many_outputs(8)
         X = laws[0].draw(1000, seed)
 
-        def teacher(X: np.ndarray) -> np.ndarray:
+        def layer(X: np.ndarray) -> np.ndarray:
             return np.hstack([law(X) for law in laws])
 
-        fronts, seconds = search(Samples(X, teacher(X), teacher=teacher), seed)
+        fronts, seconds = search(Samples(X, layer(X), teacher=layer), seed)
         for law, front in zip(laws, fronts, strict=True):
             variance = float(law(X).var())
             yield judge(set_, law, seed, seconds / len(laws), front, variance, 0.0, algebra)
@@ -162,7 +170,8 @@ def run(set_: str, seed: int, algebra: bool, only: list[str]) -> Iterator[Result
     for name in names:
         if only and name not in only:
             continue
-        law, teacher, network = problems.LAWS[name], None, 0.0
+        law = problems.LAWS[name]
+        teacher, network = None, 0.0
         if set_.endswith("learned"):
             teacher, network = problems.learned(law, **problems.LEARNED.get(name, {}))
         samples = problems.samples(law, teacher, seed, queries=set_ != "data")

@@ -26,6 +26,7 @@ import json
 import time
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from lime.lime_tabular import LimeTabularExplainer
@@ -45,24 +46,31 @@ from sklearn.preprocessing import StandardScaler
 
 from symtorch.local.explain import explain
 from symtorch.local.frame import Frame
+from symtorch.local.neighbourhood import Neighbourhood
+
+Model = Callable[[np.ndarray], np.ndarray]
+"""(n_rows, n_inputs) -> (n_rows, n_outputs)."""
+
+Predict = Callable[[np.ndarray], np.ndarray]
+"""A local equation: (n_rows, n_inputs) -> (n_rows,)."""
 
 METHODS = ("explain", "no search", "linear", "lime", "lime around x")
 N_FRESH = 500
 
 
-def mlp(kind, **kwargs):
+def mlp(kind: Any, **kwargs: Any) -> Any:
     net = kind(hidden_layer_sizes=(32, 32), max_iter=3000, random_state=0, **kwargs)
     if kind is MLPRegressor:
         return make_pipeline(StandardScaler(), TransformedTargetRegressor(net, transformer=StandardScaler()))
     return make_pipeline(StandardScaler(), net)
 
 
-def digits():
+def digits() -> tuple[np.ndarray, np.ndarray]:
     X, y = datasets.load_digits(return_X_y=True)
     return PCA(8, random_state=0).fit_transform(X), y
 
 
-def linnerud():
+def linnerud() -> tuple[np.ndarray, np.ndarray]:
     X, Y = datasets.load_linnerud(return_X_y=True)
     return X, Y[:, 0]
 
@@ -89,17 +97,22 @@ def fidelity(prediction: np.ndarray, truth: np.ndarray) -> float:
     return float(np.clip(1 - np.mean((prediction - truth) ** 2) / truth.var(), 0, 1))
 
 
-def by_explain(X, x, model, output, seed):
+def neighbourhood(X: np.ndarray, x: np.ndarray) -> Neighbourhood:
+    """The ten nearest rows and what is around them, as explain takes them by default."""
+    return Frame.make(X, x, [f"x{i}" for i in range(X.shape[1])], ()).neighbourhood(X)
+
+
+def by_explain(X: np.ndarray, x: np.ndarray, model: Model, output: int, seed: int) -> Predict:
     return explain(model, X, x, output=output, seed=seed).predict
 
 
-def by_linear(X, x, model, output, seed):
+def by_linear(X: np.ndarray, x: np.ndarray, model: Model, output: int, seed: int) -> Predict:
     """Least squares on the rows that explain draws, with its weights (same seed, same rows)."""
-    frame = Frame.make(X, x, [f"x{i}" for i in range(X.shape[1])], ())
-    near = X[np.argsort(np.linalg.norm(frame.scaled(X), axis=1), kind="stable")[:10]]
-    spread = frame.spread(near)
-    new = frame.draw(1000, spread, np.random.default_rng(seed))
-    weights = np.concatenate([np.ones(10), frame.weights(new, spread, np.sqrt(X.shape[1]))])
+    around = neighbourhood(X, x)
+    near = X[around.near(X)]
+    spread = around.variance(near)
+    new = around.draw(1000, spread, np.random.default_rng(seed))
+    weights = np.concatenate([np.ones(10), around.weights(new, spread)])
     rows = np.concatenate([near, new])
     root = np.sqrt(weights)[:, None]
     scale = np.sqrt(spread)
@@ -108,7 +121,7 @@ def by_linear(X, x, model, output, seed):
     return lambda Z: c[0] + (Z - x) / scale @ c[1:]
 
 
-def by_lime(X, x, model, output, seed, around=False):
+def by_lime(X: np.ndarray, x: np.ndarray, model: Model, output: int, seed: int, around: bool = False) -> Predict:
     classify = model(x[None]).shape[1] > 1
     explainer = LimeTabularExplainer(
         X,
@@ -129,7 +142,7 @@ def by_lime(X, x, model, output, seed, around=False):
         coefficients[column] = value
     intercept = found.intercept[label]
 
-    def predict(Z):
+    def predict(Z: np.ndarray) -> np.ndarray:
         if around:
             inputs = (Z - explainer.scaler.mean_) / explainer.scaler.scale_
         else:
@@ -140,12 +153,12 @@ def by_lime(X, x, model, output, seed, around=False):
     return predict
 
 
-BY = {
+BY: dict[str, Callable[[np.ndarray, np.ndarray, Model, int, int], Predict]] = {
     "explain": by_explain,
     "no search": lambda X, x, model, output, seed: explain(model, X, x, output=output, seed=seed, engine=None).predict,
     "linear": by_linear,
     "lime": by_lime,
-    "lime around x": lambda *args: by_lime(*args, around=True),
+    "lime around x": lambda X, x, model, output, seed: by_lime(X, x, model, output, seed, around=True),
 }
 
 
@@ -161,9 +174,9 @@ def run(name: str, n_points: int, n_stability: int) -> dict:
     flat = 0
     for i, x in enumerate(points):
         output = int(model(x[None])[0].argmax())
-        frame = Frame.make(X, x, [f"x{j}" for j in range(X.shape[1])], ())
-        near = X[np.argsort(np.linalg.norm(frame.scaled(X), axis=1))[:10]]
-        fresh = frame.draw(N_FRESH, frame.spread(near), np.random.default_rng(10_000 + i))
+        around = neighbourhood(X, x)
+        spread = around.variance(X[around.near(X)])
+        fresh = around.draw(N_FRESH, spread, np.random.default_rng(10_000 + i))
         truth = model(fresh)[:, output]
         if truth.std() <= 1e-9 * max(abs(truth).max(), 1e-300):
             flat += 1

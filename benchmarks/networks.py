@@ -53,11 +53,15 @@ def _law(name: str, text: str, *boxes: tuple[float, float]) -> Law:
 LAWS = {
     "tuning": [
         _law("radiation", "cube(x0)/(exp(x0/x1) - 1)", (0.5, 5), (0.5, 2)),
-        _law("well", "x0*(1 - exp(-1.3*(x1 - 1.2)))*(1 - exp(-1.3*(x1 - 1.2)))", (1, 3), (0.5, 4)),
-        _law("lens", "x0*x1/(x0 + x1)", (1, 5), (1, 5)),
-        _law("drag", "0.5*x0*square(x1)*x2", (1, 3), (1, 4), (0.2, 1)),
+        _law("well", "x0*square(1 - exp(-1.3*(x1 - 1.2)))", (1, 3), (0.5, 4)),
         _law("saturation", "x0*x1/(x2 + x1)", (1, 4), (0.2, 5), (0.5, 2)),
         _law("beat", "cos(2*x0) + cos(2.6*x0) + 0.5*x1", (-3, 3), (-2, 2)),
+        _law("flutter", "x0*sin(x1*x2) + 0.5*x3", (1, 3), (0.5, 2), (0.5, 3), (-2, 2)),
+        _law("quantum", "x0*x1/(exp(x0*x1/x2) - 1)", (1, 5), (1, 5), (1, 5)),
+        _law("momentum", "x0*x1/sqrt(1 - square(x1/x2))", (1, 5), (1, 2), (3, 10)),
+        _law("orientation", "x0*(1/tanh(x1*x2) - 1/(x1*x2))", (1, 5), (0.5, 3), (0.5, 3)),
+        _law("response", "x0*(cos(x1*x2) + x3*square(cos(x1*x2)))", (1, 3), (1, 3), (1, 3), (0, 1)),
+        _law("attraction", "x0*x1/(square(x2 - x3) + 0.5)", (1, 3), (1, 3), (-2, 2), (-2, 2)),
     ],
     "last": [
         _law("pendulum", "6.283185307179586*sqrt(x0/x1)*(1 + square(x2)/16)", (0.5, 3), (5, 15), (0, 1.5)),

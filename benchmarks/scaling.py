@@ -129,7 +129,7 @@ def start_worker() -> None:
     time.sleep(0.5)  # so that every worker gets one
 
 
-def timed_part(folder: str, packet: Packet) -> tuple[int, Found]:
+def timed_part(folder: str, packet: Packet) -> tuple[int, Found | str]:
     from symtorch.engines.native import parallel as workers
 
     started = time.process_time()

@@ -5,15 +5,15 @@
     python benchmarks/sensitivity.py --stages GuessTuning --fields block agree --json block.json
     python benchmarks/sensitivity.py --cases data:coulomb learned:heat --seeds 0 1
 
-Protocol. A case is a way of searching and a law of problems.py: ``asked:`` with the law as the teacher,
-``data:`` from 1,000 rows alone, ``learned:`` with a trained network as the teacher; ``sums:3`` are three outputs of
-many_outputs at once, from 1,000 rows alone. The default set has
-laws that end in the first stages, laws that need the last ones, and networks; one pass over it takes about
-20 CPU-seconds. It is searched once with the numbers as they are, then once more for every number of every
-stage (a field of its dataclass) halved, and doubled; all else, seeds included, stays. The first pass notes
-which numbers each case reads, and only cases that read a number are searched again for it. Whole numbers stay whole
-and at least 1. Shares (numbers between one half and 1 that count rows, or factors of a loss) are moved by half and
-twice what they are short of 1. Of a tuple all numbers are scaled at once.
+Protocol. A case is a way of searching and a law of problems.py: ``asked:`` with the law as the teacher, ``data:``
+from 1,000 rows alone, ``learned:`` with a trained network as the teacher; ``sums:3`` are three outputs of
+many_outputs at once, from 1,000 rows alone. The default set has laws that end in the first stages, laws that need
+pursuit, and networks; one pass over it takes about 20 CPU-seconds. It is searched once with the numbers as they are,
+then once more for every number of every stage (a field of its dataclass) halved, and doubled; all else, seeds
+included, stays. The first pass notes which numbers each case reads, and only cases that read a number are searched
+again for it. Whole numbers stay whole and at least 1. Numbers between one half and three halves, which are shares of
+the rows or factors of a loss, are moved to half and twice what they are off 1. Of a tuple all numbers are scaled at
+once.
 
 A line says what differs from the first pass: laws lost or won (the default pick is the law as laws.py
 judges it), other picks, the geometric mean of the ratios of the picks' errors where the teacher is a network,
@@ -42,6 +42,7 @@ import torch
 from symtorch.engines.native.fitting.tuning import FittingTuning
 from symtorch.engines.native.flat.tuning import (
     BankTuning,
+    ChoosingTuning,
     GuessTuning,
     PursuitTuning,
     RefineTuning,
@@ -60,6 +61,7 @@ STAGES: tuple[type, ...] = (
     FittingTuning,
     SearchTuning,
     BankTuning,
+    ChoosingTuning,
     GuessTuning,
     RefineTuning,
     PursuitTuning,
@@ -142,17 +144,15 @@ def solve(case: str, seed: int) -> Outcome:
 def scaled(value: Any, factor: float) -> Any:
     """A number of a Tuning halved or doubled; see the protocol.
 
-    >>> scaled(3, 0.5), scaled(1, 0.5), scaled(0.02, 2.0), scaled(0.98, 2.0), scaled((1.0, 2.0), 2.0)
-    (2, 1, 0.04, 0.96, (2.0, 4.0))
+    >>> scaled(3, 0.5), scaled(1, 0.5), scaled(0.2, 2.0), scaled(0.98, 2.0), scaled(1.02, 0.5), scaled((0.6, 2.0), 2.0)
+    (2, 1, 0.4, 0.96, 1.01, (1.2, 4.0))
     """
     if isinstance(value, tuple):
-        return tuple(scaled(part, factor) for part in value)
-    if isinstance(value, bool):
-        return value
+        return tuple(part * factor if isinstance(part, float) else scaled(part, factor) for part in value)
     if isinstance(value, int):
         return max(1, round(value * factor))
-    if 0.5 < value < 1.0:
-        return round(1.0 - (1.0 - value) * factor, 12)
+    if 0.5 < value < 1.5 and value != 1.0:
+        return round(1.0 + (value - 1.0) * factor, 12)
     return value * factor
 
 

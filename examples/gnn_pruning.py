@@ -50,8 +50,8 @@ def scenes(n: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tens
     return positions, torch.zeros_like(positions).index_add(1, torch.tensor(RECEIVERS), forces)
 
 
-def train(model: GraphNetwork, steps: int, generator: torch.Generator) -> None:
-    model.message.setup_pruning(WIDTH, KEPT, total_steps=steps, end_step_frac=0.5, decay_rate="cosine")
+def train(model: GraphNetwork, message: symtorch.SymbolicModel, steps: int, generator: torch.Generator) -> None:
+    message.setup_pruning(WIDTH, KEPT, total_steps=steps, end_step_frac=0.5, decay_rate="cosine")
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1e-2, total_steps=steps)
     sample, _ = scenes(64, generator)
@@ -65,7 +65,7 @@ def train(model: GraphNetwork, steps: int, generator: torch.Generator) -> None:
         optimizer.step()
         schedule.step()
         if step % 10 == 0:
-            model.message.prune(step, sample, parent_model=model)
+            message.prune(step, sample, parent_model=model)
 
 
 def main() -> None:
@@ -80,24 +80,24 @@ def main() -> None:
     generator = torch.Generator().manual_seed(0)
     started = time.perf_counter()
     model = GraphNetwork()
-    symtorch.wrap(model, "message")
-    train(model, args.steps, generator)
+    message = symtorch.wrap(model, "message")
+    train(model, message, args.steps, generator)
     positions, accelerations = scenes(500, generator)
     with torch.no_grad():
         error = (model(positions) - accelerations).std() / accelerations.std()
-    kept = model.message.get_active_dimensions()
+    kept = message.get_active_dimensions()
     print(f"trained in {time.perf_counter() - started:.0f} s; error {error:.2%} of the accelerations' spread")
     print(f"messages kept: {kept} of {WIDTH}")
 
     d = (positions[:, SENDERS] - positions[:, RECEIVERS]).reshape(-1, 2)
     with torch.no_grad():
-        messages = model.message(d)[:, kept]
+        messages = message(d)[:, kept]
     design = torch.cat([force(d), torch.ones(len(d), 1)], dim=1)
     residual = messages - design @ torch.linalg.lstsq(design, messages).solution
     shares = 1 - residual.var(dim=0) / messages.var(dim=0)
     print("R² of each message as a linear combination of the true force:", np.round(shares.numpy(), 5))
 
-    fronts = model.message.distill(
+    message.distill(
         positions,
         parent_model=model,
         variable_transforms={"dx": "x0", "dy": "x1", "r": "sqrt(x0^2 + x1^2)"},
@@ -112,9 +112,9 @@ def main() -> None:
         max_rows=2000,
     )
     print("\nthe messages, which should be (a*dx + b*dy) / r^3 + c:")
-    for i, front in fronts.items():
+    for i, front in message.fronts.items():
         print(f"  message {i} = {front.best}    R² {front.best.r2:.5f}")
-    model.message.switch_to_symbolic()
+    message.switch_to_symbolic()
     with torch.no_grad():
         error = (model(positions) - accelerations).std() / accelerations.std()
     print(f"with the equations in the messages' place: error {error:.2%}; {time.perf_counter() - started:.0f} s in all")

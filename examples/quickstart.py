@@ -19,12 +19,12 @@ import symtorch
 DIFFUSIVITY = 0.2
 
 
-def exact(x, t):
+def exact(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
     """The solution of the heat equation."""
     return torch.sin(math.pi * x) * torch.exp(-DIFFUSIVITY * math.pi**2 * t)
 
 
-def residual(net, points):
+def residual(net: nn.Module, points: torch.Tensor) -> torch.Tensor:
     """u_t - 0.2 u_xx of the network at points (n, 2) = (x, t): (n, 1)."""
     points = points.requires_grad_()
     u = net(points)
@@ -33,7 +33,7 @@ def residual(net, points):
     return u_t - DIFFUSIVITY * u_xx
 
 
-def train_pinn(seed=0, adam_steps=1500, lbfgs_steps=400):
+def train_pinn(seed: int = 0, adam_steps: int = 1500, lbfgs_steps: int = 400) -> nn.Module:
     """A network of three tanh layers of 32, trained on the equation and ten points."""
     torch.manual_seed(seed)
     net = nn.Sequential(
@@ -44,7 +44,7 @@ def train_pinn(seed=0, adam_steps=1500, lbfgs_steps=400):
     start = torch.cat([x, torch.zeros_like(x)], dim=1)
     data = torch.rand(10, 2)
 
-    def loss():
+    def loss() -> torch.Tensor:
         physics = residual(net, inside).square().mean()
         initial = (net(start) - exact(*start.split(1, dim=1))).square().mean()
         measured = (net(data) - exact(*data.split(1, dim=1))).square().mean()
@@ -57,7 +57,7 @@ def train_pinn(seed=0, adam_steps=1500, lbfgs_steps=400):
         adam.step()
     lbfgs = torch.optim.LBFGS(net.parameters(), max_iter=lbfgs_steps, history_size=50, line_search_fn="strong_wolfe")
 
-    def closure():
+    def closure() -> torch.Tensor:
         lbfgs.zero_grad()
         value = loss()
         value.backward()
@@ -67,19 +67,19 @@ def train_pinn(seed=0, adam_steps=1500, lbfgs_steps=400):
     return net
 
 
-def error(model, points):
+def error(model: nn.Module, points: torch.Tensor) -> float:
     """Relative L2 error against the exact solution."""
     with torch.no_grad():
         truth = exact(*points.split(1, dim=1))
         return float((model(points) - truth).norm() / truth.norm())
 
 
-def grid(n=60):
+def grid(n: int = 60) -> torch.Tensor:
     axis = torch.linspace(0, 1, n)
     return torch.stack(torch.meshgrid(axis, axis, indexing="ij"), dim=-1)
 
 
-def draw(fields, path):
+def draw(fields: dict[str, torch.Tensor], path: str) -> None:
     """One picture of each field u(x, t) side by side."""
     import matplotlib
 
@@ -95,7 +95,7 @@ def draw(fields, path):
     plt.close(figure)
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--figure", default="quickstart.png", help="where the picture goes; '' for none")
     parser.add_argument("--seed", type=int, default=0)
@@ -110,13 +110,13 @@ def main():
 
     block = symtorch.SymbolicModel(net, "heat")
     points = torch.rand(2000, 2, generator=torch.Generator().manual_seed(args.seed))
-    front = block.distill(
+    block.distill(
         points,
-        output_dim=0,
         sr_params={"random_state": args.seed},
         fit_params={"variable_names": ["x", "t"]},
         engine="native",
     )
+    front = block.fronts[0]
     distilled = time.perf_counter()
 
     print(f"\n{front}\n")

@@ -18,7 +18,7 @@ import symtorch
 DIFFUSIVITY = 0.2
 
 
-def loss(model, points):
+def loss(model: nn.Module, points: torch.Tensor) -> torch.Tensor:
     """Mean squared residual of the PDE, of u(x, 0) = sin(pi x) and of u(0, t) = u(1, t) = 0; points (n, 2) = (x, t)."""
     points = points.clone().requires_grad_()
     u = model(points)
@@ -30,7 +30,7 @@ def loss(model, points):
     return (u_t - DIFFUSIVITY * u_xx).square().mean() + start.square().mean() + sum(u.square().mean() for u in ends)
 
 
-def train(net, steps=800):
+def train(net: nn.Module, steps: int = 800) -> None:
     """Train the network on the same loss."""
     optimizer = torch.optim.Adam(net.parameters(), lr=5e-3)
     for _ in range(steps):
@@ -39,7 +39,7 @@ def train(net, steps=800):
         optimizer.step()
 
 
-def main():
+def main() -> None:
     """Train, distill, switch, refine."""
     logging.basicConfig(level=logging.INFO)
     torch.manual_seed(0)

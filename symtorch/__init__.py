@@ -16,9 +16,9 @@ from symtorch.errors import (
 )
 from symtorch.legacy import warn_of_old_name
 from symtorch.local.explain import Explanation, explain
-from symtorch.model import SymbolicModel, distill
+from symtorch.model import SymbolicModel
 from symtorch.surrogate.constants import fit_constants
-from symtorch.wrapping import unwrap, wrap
+from symtorch.wrapping import distill, unwrap, wrap
 
 __all__ = [
     "EngineError",

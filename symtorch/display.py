@@ -1,48 +1,20 @@
-"""How a SymbolicModel and its equations look: in a terminal, in a notebook, while a search runs."""
+"""How a SymbolicModel looks: in a terminal, in a notebook, while a search runs.
+
+Equations and fronts know how they look themselves: :mod:`symtorch.equations.show`.
+"""
 
 from __future__ import annotations
 
-import html
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from tqdm.auto import tqdm
 
 from symtorch.engines.base import Progress, ProgressCallback
+from symtorch.equations.show import figures, picks_html, picks_latex, text_lines
 
-if TYPE_CHECKING:
-    from symtorch.equations.front import Equation
-
-
-def figures(eq: Equation) -> str:
-    """``complexity 9, loss 1.2e-06, held-out R² 0.99998``"""
-    r2 = "" if eq.r2 is None else f", held-out R² {eq.r2:.6g}"
-    return f"complexity {eq.complexity}, loss {eq.loss:.3g}{r2}"
-
-
-def text_lines(equations: Mapping[int, Equation]) -> list[str]:
-    """One line per output: the equation and its figures."""
-    return [f"y{i} = {eq}    [{figures(eq)}]" for i, eq in equations.items()]
-
-
-def latex(equations: Mapping[int, Equation]) -> str:
-    """The equations as one aligned LaTeX display."""
-    rows = r" \\ ".join(f"y_{{{i}}} &= {eq.latex()}" for i, eq in equations.items())
-    return rf"$$\begin{{aligned}} {rows} \end{{aligned}}$$"
-
-
-def html_table(title: str, equations: Mapping[int, Equation]) -> str:
-    """The equations as an HTML table with their complexity, loss and held-out R²."""
-    head = "".join(f"<th>{name}</th>" for name in ("output", "equation", "complexity", "loss", "held-out R²"))
-    rows = []
-    for i, eq in equations.items():
-        r2 = "" if eq.r2 is None else f"{eq.r2:.6g}"
-        cells = (f"y{i}", f"${html.escape(eq.latex())}$", str(eq.complexity), f"{eq.loss:.3g}", r2)
-        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    body = "".join(rows)
-    return f"<div><b>{html.escape(title)}</b><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+__all__ = ["figures", "picks_html", "picks_latex", "progress_bar", "text_lines"]
 
 
 @contextmanager
@@ -62,10 +34,3 @@ def progress_bar(title: str, show: bool) -> Iterator[ProgressCallback]:
         yield report
     finally:
         bar.close()
-
-
-def indices(what: int | Sequence[int] | None, default: Sequence[int]) -> list[int]:
-    """The outputs that a user means by None (all of them), a number or a list."""
-    if what is None:
-        return list(default)
-    return [what] if isinstance(what, int) else list(what)

@@ -6,12 +6,60 @@ message says what came, what was expected and what to do.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+LONGEST_MESSAGE = 900
+"""Characters of a message: it is to be read, also where a user's model has hundreds of parts."""
+
+
+def listed(values: Iterable[Any], most: int = 12) -> str:
+    """Values for a message: neighbouring numbers as ranges, and of many the first.
+
+    >>> listed([0, 1, 2, 3, 7, 9, 10])
+    '0-3, 7, 9, 10'
+    >>> listed(f"layer{i}" for i in range(100))
+    "'layer0', 'layer1', 'layer2', 'layer3', 'layer4', ... (95 more)"
+    """
+    values = list(values)
+    if all(isinstance(value, int) and not isinstance(value, bool) for value in values):
+        texts, counts = _ranges(values)
+    else:
+        texts, counts = [repr(value) for value in values], [1] * len(values)
+    if len(texts) <= most and sum(map(len, texts)) <= LONGEST_MESSAGE // 2:
+        return ", ".join(texts)
+    few = [text if len(text) <= 60 else text[:57] + "..." for text in texts[:5]]
+    return f"{', '.join(few)}, ... ({sum(counts[5:])} more)"
+
+
+def _ranges(values: Sequence[int]) -> tuple[list[str], list[int]]:
+    """Rising neighbours, three and more of them, as one text; and how many each text stands for."""
+    runs: list[list[int]] = []
+    for value in values:
+        if runs and value == runs[-1][-1] + 1:
+            runs[-1].append(value)
+        else:
+            runs.append([value])
+    texts: list[str] = []
+    counts: list[int] = []
+    for run in runs:
+        written = [f"{run[0]}-{run[-1]}"] if len(run) > 2 else [str(value) for value in run]
+        texts += written
+        counts += [len(run)] if len(run) > 2 else [1] * len(run)
+    return texts, counts
 
 
 class SymTorchError(Exception):
-    """Base of every error that symtorch raises on purpose."""
+    """Base of every error that symtorch raises on purpose.
+
+    A message that is longer than anybody reads loses its middle.
+    """
+
+    def __init__(self, *args: object) -> None:
+        if args and isinstance(args[0], str) and len(args[0]) > LONGEST_MESSAGE:
+            text = args[0]
+            args = (f"{text[: LONGEST_MESSAGE - 310]} [...] {text[-300:]}", *args[1:])
+        super().__init__(*args)
 
 
 class InputError(SymTorchError, ValueError):

@@ -9,7 +9,7 @@ import numpy as np
 from torch import nn
 
 from symtorch.capture import Captured, capture
-from symtorch.distillation.plan import Plan
+from symtorch.distillation.plan import Plan, distill
 from symtorch.engines import Engine
 from symtorch.engines.samples import Samples
 from symtorch.equations.front import Equation, Front
@@ -152,7 +152,8 @@ class SymbolicRegressor(RegressorMixin, BaseEstimator):
         weights = None if sample_weight is None else _check_sample_weight(sample_weight, X, ensure_non_negative=True)
         names = tuple(self.input_vars or identifiers(getattr(self, "feature_names_in_", ())))
         samples = Samples(X, y.reshape(len(X), -1), weights, names)
-        found = self._plan().run(samples, None)
+        plan = self._plan()
+        found = distill(plan, samples, plan.engine)
         return [found[i] for i in range(samples.n_outputs)]
 
     def _fit_model(self, X: Any, sample_weight: Any) -> list[Front]:

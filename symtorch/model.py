@@ -3,39 +3,50 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from symtorch import display
 from symtorch.capture import Captured, call_plain, capture, fingerprint
-from symtorch.distillation.formulas import Formulas
+from symtorch.codegen.export import check_form, export
+from symtorch.distillation import formulas
 from symtorch.distillation.plan import Plan
+from symtorch.distillation.plan import distill as plan_distill
 from symtorch.engines.base import Engine, ProgressCallback
 from symtorch.engines.options import DEFAULT_SR_PARAMS
 from symtorch.equations.front import Equation, Front
-from symtorch.errors import InputError
+from symtorch.equations.suggest import FORMS, Suggestion, suggest
+from symtorch.errors import InputError, NotDistilledError, NotSetUpError, StateError
 from symtorch.legacy import LegacyNames
 from symtorch.local.neighbourhood import DEFAULT_SLIME_PARAMS, Neighbourhood
-from symtorch.pruning import Prunable, masked
-from symtorch.state import write_options
-from symtorch.state.model import Persistent
-from symtorch.surrogate.constants import Trainable
-from symtorch.surrogate.fidelity import OutputFidelity, output_fidelity
+from symtorch.pruning import MAX_ROWS, Importance, Pruning, masked
+from symtorch.state import portable, write_options
+from symtorch.state.files import load_trusted, save_trusted
+from symtorch.state.model import ModelState, from_tensor, to_tensor
+from symtorch.state.version1 import take_legacy
+from symtorch.surrogate.constants import Loss, fit_constants
+from symtorch.surrogate.encodings import Encoding, Fit, Transform
+from symtorch.surrogate.fidelity import OutputFidelity, fidelity
 from symtorch.surrogate.findings import Findings
-from symtorch.surrogate.guard import check_guard, require_finite, with_block
-from symtorch.surrogate.module import Surrogate
-from symtorch.surrogate.transforms import Transform
+from symtorch.surrogate.in_place import InPlace
+from symtorch.surrogate.module import Surrogate, output_function
 
 logger = logging.getLogger("symtorch")
 
+_SURROGATE = "surrogate"
+_OURS = ("symtorch_block", "block_name", _SURROGATE, "pruning_mask", "_found", "_pruned", "_cache")
+_ID_NAME = re.compile(r"block_\d+")
 
-class SymbolicModel(LegacyNames, Formulas, Trainable, Prunable, Persistent):
+
+class SymbolicModel(LegacyNames, nn.Module):
     """A block of a model that can be replaced by equations.
 
     It calls the block until :meth:`switch_to_symbolic`, and after that the equations that
@@ -57,6 +68,8 @@ class SymbolicModel(LegacyNames, Formulas, Trainable, Prunable, Persistent):
     Attributes:
         symtorch_block: the block.
         fronts: {output: Front} of all that has been distilled.
+        surrogate: the equations that were last put in the block's place, as a module; None for none.
+        pruning_mask: (initial_dim,), True where an output is kept; None before :meth:`setup_pruning`.
     """
 
     DEFAULT_SR_PARAMS = DEFAULT_SR_PARAMS
@@ -68,14 +81,13 @@ class SymbolicModel(LegacyNames, Formulas, Trainable, Prunable, Persistent):
             raise InputError(f"block is a {type(block).__name__}; expected an nn.Module or a callable.")
         self.symtorch_block = block
         self.block_name = block_name or f"block_{id(self)}"
-        self._standard = Findings(repr(self.block_name))
-        self._local = Findings(f"{self.block_name!r} with SLIME=True", "distill(..., SLIME=True)")
-        self._chosen = self._standard
-        self.surrogate: Surrogate | None = None
-        self._use_symbolic = False
-        self._compile: bool | str = "auto"
-        self._guard = "none"
-        self._cache: tuple[str, Captured] | None = None
+        self.surrogate: InPlace | None = None
+        self._found: dict[str, Findings] = portable.new_findings(self.block_name)
+        self._cache: portable.Cache | None = None
+        # It is part of the extra state: a buffer that comes and goes would make the keys of state dicts differ.
+        self.register_buffer("pruning_mask", None, persistent=False)
+        self.pruning_mask: Tensor | None
+        self._pruned: Pruning | None = None
 
     # ---- distill
 
@@ -100,6 +112,7 @@ class SymbolicModel(LegacyNames, Formulas, Trainable, Prunable, Persistent):
         drop_nonfinite: bool = False,
         resume: bool = False,
         progress: bool | ProgressCallback | None = None,
+        encoding: Encoding | Fit | None = None,
     ) -> Front | dict[int, Front]:
         """Find equations for the block's outputs.
 
@@ -132,6 +145,9 @@ class SymbolicModel(LegacyNames, Formulas, Trainable, Prunable, Persistent):
                 that it was interrupted or killed: finished outputs are taken over, others start from there.
             progress: True or False for a bar, a callable for the reports themselves; None follows
                 ``sr_params["progress"]``.
+            encoding: how the block's rows become what the search sees and its answers the block's outputs,
+                or a function (X, Y) that makes one for the data; ``variable_transforms`` are one such. See
+                :class:`symtorch.surrogate.encodings.Encoding`.
 
         Returns:
             {output: Front}, or with ``output_dim`` that output's Front.
@@ -148,6 +164,7 @@ class SymbolicModel(LegacyNames, Formulas, Trainable, Prunable, Persistent):
         plan = Plan.make(
             output_dim=output_dim,
             variable_transforms=variable_transforms,
+            encoding=encoding,
             sr_params=sr_params,
             fit_params=fit_params,
             engine=engine,
@@ -166,7 +183,7 @@ class SymbolicModel(LegacyNames, Formulas, Trainable, Prunable, Persistent):
             seed=plan.seed,
             drop_nonfinite=drop_nonfinite,
         )
-        return self._search(captured, plan, progress, around)
+        return self.distill_captured(captured, plan, progress, around)
 
     def _capture(self, inputs: Any, parent_model: nn.Module | None, **how: Any) -> Captured:
         """The block's data, from the cache where nothing that it depends on has changed."""
@@ -174,12 +191,12 @@ class SymbolicModel(LegacyNames, Formulas, Trainable, Prunable, Persistent):
         if self._cache is not None and key is not None and self._cache[0] == key:
             logger.info("%s: data captured before is used again", self.block_name)
             return self._cache[1]
-        with self._calling_block():
+        with calling_blocks([self]):
             captured = capture({self.block_name: self.symtorch_block}, inputs, model=parent_model, **how)
         self._cache = (key or "", captured[self.block_name])  # without a key it is never used for another search
         return captured[self.block_name]
 
-    def _search(
+    def distill_captured(
         self,
         captured: Captured,
         plan: Plan,
@@ -187,7 +204,15 @@ class SymbolicModel(LegacyNames, Formulas, Trainable, Prunable, Persistent):
         around: Neighbourhood | None = None,
         name: str | None = None,
     ) -> Front | dict[int, Front]:
-        found = self._standard if around is None else self._local
+        """What :meth:`distill` does once the data is there.
+
+        Args:
+            captured: of the block.
+            plan: the request.
+            progress: as for :meth:`distill`.
+            around: the point to explain the block around, where there is one.
+            name: what the folder of the fronts is called; None for the name that the user gave the block.
+        """
         if around is None or around.x is None:
             samples, interface = plan.samples(captured, self.symtorch_block)
             held_out = None
@@ -196,21 +221,37 @@ class SymbolicModel(LegacyNames, Formulas, Trainable, Prunable, Persistent):
         logger.info("%s: %s searches %d rows", self.block_name, plan.engine.name, samples.n_samples)
         show = plan.options.progress and plan.options.verbosity > 0 if progress is None else progress is True
         with display.progress_bar(self.block_name, show) as bar:
-            active = self._active_outputs(samples.n_outputs)
-            journal = plan.journal(
+            active = interface.encoding.needed(self._kept_outputs(interface.n_outputs))
+            engine = plan.journalled(
                 self._own_name if name is None else name, interface, "" if around is None else "_local"
             )
-            fronts = plan.run(samples, progress if callable(progress) else bar, active, held_out, journal)
-        self._keep_trained()
-        stale = found.add(fronts, interface, samples)
-        found.options = write_options(plan.options.given)
-        if self._use_symbolic and found is self._chosen:
-            # What stands in the block's place is always what is shown.
-            if stale:
-                self.switch_to_block()
-            else:
-                self._switch_again()
+            report = progress if callable(progress) else bar
+            fronts = plan_distill(plan, samples, engine, report, active, held_out)
+        kind = _kind(around is not None)
+        before = self._findings(kind)
+        found = before.with_fronts(fronts, interface, samples, write_options(plan.options.given))
+        self._replace(kind, found, keep=before.can_stand_beside(interface))
         return fronts if plan.output_dim is None else fronts[plan.output_dim]
+
+    def _replace(self, kind: str, found: Findings, keep: bool = True) -> None:
+        """Take new findings; what stands in the block's place is always what is shown.
+
+        Args:
+            kind: "global" or "local".
+            found: the findings.
+            keep: whether equations of this kind that are in use stay in use.
+        """
+        in_place = self.surrogate
+        if in_place is None or in_place.kind != kind:
+            self._found = {**self._found, kind: found}
+        elif keep and in_place.in_use:
+            try:
+                self._put_in_place(kind, found, dict(found.complexities), in_place.compile_as, in_place.guard)
+            except Exception:  # of an output that nothing was found for; what was found is not lost over it
+                self._found, self.surrogate = {**self._found, kind: found}, None
+                raise
+        else:
+            self._found, self.surrogate = {**self._found, kind: found}, None
 
     def clear_cache(self) -> None:
         """Forget the captured data."""
@@ -221,18 +262,18 @@ class SymbolicModel(LegacyNames, Formulas, Trainable, Prunable, Persistent):
     @property
     def fronts(self) -> dict[int, Front]:
         """{output: Front} of all that has been distilled."""
-        return self._findings(False).fronts
+        return self._findings("global").fronts
 
     @property
     def slime_fronts(self) -> dict[int, Front]:
         """{output: Front} of all that has been distilled with SLIME=True."""
-        return self._findings(True).fronts
+        return self._findings("local").fronts
 
     @property
     def n_outputs(self) -> int | None:
         """Number of the block's outputs; None before the first distillation."""
-        interface = self._standard.interface or self._local.interface
-        return None if interface is None else interface.n_outputs
+        interfaces = [found.interface for found in self._found.values() if found.interface is not None]
+        return interfaces[0].n_outputs if interfaces else None
 
     def equation(
         self, output: int = 0, complexity: int | None = None, SLIME: bool = False, expand: bool = False
@@ -250,41 +291,39 @@ class SymbolicModel(LegacyNames, Formulas, Trainable, Prunable, Persistent):
                 Python function, which can't be written out.
             NotDistilledError: the output has not been distilled.
         """
-        found = self._findings(SLIME)
+        found = self._findings(_kind(SLIME))
         equation = found.equation(output, complexity)
         return found.in_block_inputs(equation) if expand else equation
 
-    def _findings(self, SLIME: bool) -> Findings:
-        self._keep_trained()
-        return self._local if SLIME else self._standard
+    def _findings(self, kind: str) -> Findings:
+        """What was found; the equations in place with the constants that they have now."""
+        found, in_place = self._found[kind], self.surrogate
+        return found if in_place is None or in_place.kind != kind else found.with_constants_of(in_place.equations())
 
     @property
     def equations(self) -> dict[int, Equation]:
         """The chosen equation of each output that has been distilled."""
-        return {i: self.equation(i) for i in self.fronts}
+        found = self._findings("global")
+        return {i: found.equation(i) for i in found.fronts}
 
     def get_symbolic_function(
         self, dim: int = 0, complexity: int | None = None, SLIME: bool = False
     ) -> Callable[[Any], np.ndarray]:
         """A function of the block's inputs, tensor or array (n_samples, n_inputs), to an array (n_samples,)."""
-        expr = self.equation(dim, complexity, SLIME).expr
-        interface = self._findings(SLIME).require()
-        surrogate = Surrogate([expr], interface.layout, interface.transforms)
-
-        def function(x: Any) -> np.ndarray:
-            x = torch.as_tensor(x)
-            with torch.no_grad():
-                return surrogate.to(x.device).rows(x if x.is_floating_point() else x.double())[..., 0].cpu().numpy()
-
-        return function
+        found = self._findings(_kind(SLIME))
+        interface = found.require()
+        formulas.check_output(dim, interface.n_outputs)
+        needed = interface.encoding.needed([dim])
+        exprs = {i: found.equation(i, complexity if i == dim else None).expr for i in needed}
+        return output_function(Surrogate([exprs.get(i) for i in range(interface.n_searched)], interface), dim)
 
     def show_symbolic_expression(
         self, dim: int | Sequence[int] | None = None, complexity: int | Sequence[int] | None = None, SLIME: bool = False
     ) -> None:
         """Print the fronts of these outputs (all by default), or their equations of these complexities."""
-        found = self._findings(SLIME)
+        found = self._findings(_kind(SLIME))
         found.require()
-        outputs = display.indices(dim, list(found.fronts))
+        outputs = indices(dim, list(found.fronts))
         if complexity is None:
             for i in outputs:
                 best = found.equation(i)
@@ -324,63 +363,37 @@ class SymbolicModel(LegacyNames, Formulas, Trainable, Prunable, Persistent):
             NotDistilledError: not every output has equations yet; says which have none.
             InputError: there is no equation of that complexity; says which there are.
         """
-        check_guard(guard)
-        self._put_in_place(self._findings(SLIME), complexity, compile, guard)
+        kind = _kind(SLIME)
+        self._put_in_place(kind, self._findings(kind), complexity, compile, guard)
 
-    def _put_in_place(self, found: Findings, complexity: Any, compile: bool | str, guard: str) -> None:
-        chosen_before = found.complexities
-        surrogate = found.choose(complexity, self._active_outputs(found.require().n_outputs))
+    def _put_in_place(self, kind: str, found: Findings, complexity: Any, compile: bool | str, guard: str) -> None:
+        """Choose equations of these findings and use them; nothing is changed where that fails."""
+        active = found.require().encoding.needed(self._kept_outputs(found.require().n_outputs))
+        found = found.choosing(complexity, active)
+        in_place = InPlace(found, kind, active, guard)
         tensors = (*self.parameters(), *self.buffers())
-        surrogate = surrogate.to(tensors[0].device) if tensors else surrogate
-        try:
-            surrogate.function.use_compiled(compile)
-        except Exception:
-            found.complexities = chosen_before
-            raise
-        self.surrogate = surrogate
-        self._compile, self._guard = compile, guard
-        self._chosen = found
-        self._use_symbolic = True
-
-    def _switch_again(self) -> None:
-        """Put the chosen equations in place anew, after one of them has changed."""
-        self._put_in_place(self._chosen, dict(self._chosen.complexities), self._compile, self._guard)
-
-    def _calling_block(self) -> AbstractContextManager[None]:
-        return _calling_blocks([self])
+        in_place = in_place.to(tensors[0].device) if tensors else in_place
+        self.surrogate = in_place.use_compiled(compile)
+        self._found = {**self._found, kind: found}
 
     def switch_to_block(self) -> None:
         """Put the block back in its place; the equations are kept."""
-        self._use_symbolic = False
+        if self.surrogate is not None:
+            self.surrogate.in_use = False
+
+    @property
+    def use_symbolic(self) -> bool:
+        """Whether the equations are in the block's place."""
+        return self.surrogate is not None and self.surrogate.in_use
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The block's result, or the equations' in the same structure; NumPy in gives NumPy out."""
-        output = self._forward(*args, **kwargs)
-        return output if self.pruning_mask is None else masked(output, self.pruning_mask)
-
-    def _forward(self, *args: Any, **kwargs: Any) -> Any:
-        if not self._use_symbolic:
-            return self._call_block(*args, **kwargs)
-        assert self.surrogate is not None
-        if any(isinstance(arg, np.ndarray) for arg in (*args, *kwargs.values())):
-            with torch.no_grad():
-                args = tuple(torch.as_tensor(a) if isinstance(a, np.ndarray) else a for a in args)
-                kwargs = {k: torch.as_tensor(a) if isinstance(a, np.ndarray) else a for k, a in kwargs.items()}
-                return _to_numpy(self._guarded(self.surrogate, args, kwargs))
-        return self._guarded(self.surrogate, args, kwargs)
-
-    def _guarded(self, surrogate: Surrogate, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """What the equations say, where the guard lets them."""
-        if self._guard == "none":
-            return surrogate(*args, **kwargs)
-        layout = surrogate.layout
-        x = layout.join(args, kwargs)
-        if self._guard == "raise":
-            outputs = surrogate.rows(x)
-            require_finite(outputs, {i: self._chosen.equation(i) for i in self._chosen.complexities}, self.block_name)
+        in_place = self.surrogate
+        if in_place is not None and in_place.in_use:
+            output = in_place.answer(args, kwargs, self._call_block, self.block_name)
         else:
-            outputs = with_block(surrogate, x, self._call_block, args, kwargs)
-        return layout.wrap(outputs)
+            output = self._call_block(*args, **kwargs)
+        return output if self.pruning_mask is None else masked(output, self.pruning_mask)
 
     def _call_block(self, *args: Any, **kwargs: Any) -> Any:
         if isinstance(self.symtorch_block, nn.Module):
@@ -399,90 +412,343 @@ class SymbolicModel(LegacyNames, Formulas, Trainable, Prunable, Persistent):
             parent_model: the model that calls the block.
             how: ``forward``, ``arguments``, ``output_index``, ``max_rows``, as for :meth:`distill`.
         """
-        found = self._findings(SLIME)
-        interface = found.require()
-        equations = {i: found.equation(i) for i in found.fronts}
-        with self._calling_block():
+        found = self._findings(_kind(SLIME))
+        found.require()
+        with calling_blocks([self]):
             data = capture({self.block_name: self.symtorch_block}, inputs, model=parent_model, **how)[self.block_name]
-        surrogate = Surrogate([eq.expr for eq in equations.values()], interface.layout, interface.transforms)
-        rows = torch.from_numpy(data.X)
+        return fidelity(found, data)
+
+    # ---- constants
+
+    def trainable_constants(self, trainable: bool = True) -> list[nn.Parameter]:
+        """Let an optimizer train the constants of the equations in use, or freeze them again.
+
+        Returns:
+            the parameters, for the optimizer. :meth:`equation` and what is saved follow them.
+
+        Raises:
+            NotDistilledError: no equations are in use.
+        """
+        if self.surrogate is None or not self.surrogate.in_use:
+            raise NotDistilledError("no equations are in use; call distill(...) and switch_to_symbolic() first.")
+        self.surrogate.function.trainable_constants(trainable)
+        return [self.surrogate.function.constants]
+
+    def fit_constants(self, parent: nn.Module | None, data: Any, loss: Loss, steps: int = 200) -> float:
+        """Fit the constants of the equations in use; see :func:`symtorch.surrogate.constants.fit_constants`.
+
+        Args:
+            parent: the model that this block is part of; None for the block alone.
+            data: a batch, or a list or DataLoader of batches.
+            loss: ``loss(parent, batch)``, a scalar tensor.
+            steps: iterations of L-BFGS at most.
+        """
+        return fit_constants(self if parent is None else parent, data, loss, steps)
+
+    # ---- formulas
+
+    def set_equation(
+        self, output: int, formula: Any, refit_constants: bool = False, complexity: int | None = None
+    ) -> Equation:
+        """Put a formula of one's own in an output's place; it joins the output's front and is the chosen one.
+
+        >>> block = SymbolicModel(lambda x: np.exp(0.5 * x), "growth")
+        >>> fronts = block.distill(np.random.default_rng(0).normal(size=(200, 1)))
+        >>> print(block.set_equation(0, "exp(0.4*x0)", refit_constants=True))
+        exp(0.5*x0)
+
+        Args:
+            output: index of the output.
+            formula: text or a SymPy expression over the equations' variables.
+            refit_constants: fit its constants to the data of the last distillation first.
+            complexity: what it is called by; by default its number of nodes. An equation of the front
+                that has this complexity gives way.
+
+        Raises:
+            ParseError: the formula can't be read.
+            InputError: there is no such output, a constant is not finite, or there is no data to fit to.
+        """
+        found = self._findings("global")
+        data = self._data(found) if refit_constants or self._cache is not None else None
+        equation = formulas.own_equation(found, output, formula, data, refit_constants, complexity)
+        self._replace("global", found.with_equation(output, equation))
+        return equation
+
+    def suggest(self, output: int, functions: Sequence[str] = FORMS, top: int | None = 5) -> list[Suggestion]:
+        """The forms a*f(b*x + c) + d of one variable that fit an output best; see :func:`symtorch.equations.suggest`.
+
+        One of them is put in place with ``set_equation(output, suggestion.text)``.
+
+        Raises:
+            InputError: there is no such output, or no data: distill first, in this process.
+        """
+        found = self._findings("global")
+        X, Y = self._data(found)
+        formulas.check_output(output, Y.shape[1])
+        return suggest(X, Y[:, output], found.require().variable_names, functions, top)
+
+    def _data(self, found: Findings) -> formulas.Data:
+        """Variables and outputs of the last distillation."""
+        interface = found.require()
+        if self._cache is None:
+            raise InputError("there is no data; it is kept by distill(...) until clear_cache(), and in no file.")
+        return formulas.encoded(self._cache[1], interface)
+
+    def export(self, form: str, path: str | Path | None = None, outputs: Sequence[int] | None = None) -> Any:
+        """The chosen equations for another program, over the block's own inputs.
+
+        Args:
+            form: "sympy" and "latex" give a list with one item per output; "numpy" and "jax" a function
+                (..., n_inputs) -> (..., n_outputs); "torch source", "numpy source", "jax source" and "c" text
+                that needs no symtorch; "torch.export" a program; "onnx" a file.
+            path: where to write it; needed for "onnx", and possible for the sources.
+            outputs: which ones, in which order; None for all that have been distilled.
+
+        Returns:
+            what ``form`` says; for a file its path.
+
+        Raises:
+            InputError: another form; or a variable is made by a Python function, which can't be written out.
+        """
+        check_form(form, path)
+        exprs, names = formulas.in_block_inputs(self._findings("global"), outputs)
+        return export(form, exprs, names, path)
+
+    # ---- pruning
+
+    def setup_pruning(
+        self, initial_dim: int, target_dim: int, total_steps: int, end_step_frac: float = 0.5, decay_rate: str = "exp"
+    ) -> None:
+        """Make the schedule by which the block's outputs are pruned during training.
+
+        Args:
+            initial_dim: number of the block's outputs.
+            target_dim: how many of them are left in the end.
+            total_steps: steps of training.
+            end_step_frac: share of the steps after which the target is reached.
+            decay_rate: "exp", "linear" or "cosine"; see :func:`symtorch.pruning.schedule`.
+
+        Raises:
+            InputError: the block is a plain callable, or the numbers make no schedule.
+        """
+        if not isinstance(self.symtorch_block, nn.Module):
+            raise InputError(f"{self.block_name!r} wraps a plain callable, which does not learn; prune an nn.Module.")
+        pruning = Pruning.start(initial_dim, target_dim, total_steps, end_step_frac, decay_rate)
+        self._set_pruning(pruning, next((t.device for t in (*self.parameters(), *self.buffers())), None))
+
+    def prune(
+        self, step: int, sample_data: Any, parent_model: nn.Module | None = None, importance: Importance | None = None
+    ) -> None:
+        """Keep as many outputs as the schedule says for this step of training, the most important ones.
+
+        A step that is not in the schedule changes nothing. Modes and gradients of the model stay as they are.
+
+        Args:
+            step: number of the training step.
+            sample_data: what the block is called with, or ``parent_model`` if there is one, as for
+                :meth:`distill`; importance is judged on it.
+            parent_model: the model that calls the block.
+            importance: (n_rows, n_outputs) -> (n_outputs,), on the block's outputs before pruning;
+                None for their standard deviation.
+
+        Raises:
+            RuntimeError: pruning was not set up.
+            InputError: the block does not have ``initial_dim`` outputs, or importance is not one number for each.
+        """
+        pruning = self._pruning()
+        if int(step) not in pruning.schedule:
+            return
+        block = {self.block_name: self.symtorch_block}
+        with calling_blocks([self]):
+            captured = capture(block, sample_data, model=parent_model, max_rows=MAX_ROWS)[self.block_name]
+        self._kept_outputs(captured.Y.shape[1])
+        self._pruned = pruning.at(int(step), torch.from_numpy(captured.Y), importance)
         with torch.no_grad():
-            predicted = surrogate.rows(rows).numpy()
-            X = rows if interface.transforms is None else interface.transforms(rows)
-        return [
-            output_fidelity(
-                i, str(eq), predicted[:, k], data.Y[:, i], found.ranges.get(i), found.beyond(eq.expr, X.numpy())
+            pruning.mask.copy_(self._pruned.mask)  # the buffer stays the one that other processes share
+
+    def get_active_dimensions(self) -> list[int]:
+        """Indices of the outputs that are kept.
+
+        Raises:
+            RuntimeError: pruning was not set up.
+        """
+        return torch.where(self._pruning().mask)[0].tolist()
+
+    @property
+    def pruning_schedule(self) -> dict[int, int] | None:
+        """{step: number of outputs kept}; None before :meth:`setup_pruning`."""
+        return None if self._pruned is None else self._pruned.schedule
+
+    @property
+    def initial_dim(self) -> int | None:
+        """Number of outputs before pruning."""
+        return None if self._pruned is None else self._pruned.initial_dim
+
+    @property
+    def target_dim(self) -> int | None:
+        """Number of outputs after pruning."""
+        return None if self._pruned is None else self._pruned.target_dim
+
+    @property
+    def current_dim(self) -> int | None:
+        """Number of outputs kept at the latest step."""
+        return None if self._pruned is None else self._pruned.current_dim
+
+    def _pruning(self) -> Pruning:
+        """How far pruning is; its mask is the buffer, which follows the model to its device."""
+        if self._pruned is None or self.pruning_mask is None:
+            raise NotSetUpError(f"pruning of {self.block_name!r} was not set up; call setup_pruning(...) first.")
+        return replace(self._pruned, mask=self.pruning_mask)
+
+    def _set_pruning(self, pruning: Pruning | None, device: torch.device | None) -> None:
+        self._pruned = pruning
+        self.pruning_mask = None if pruning is None else pruning.mask.to(device)
+
+    def _kept_outputs(self, n_outputs: int) -> list[int]:
+        """Those of the block's outputs that pruning has kept."""
+        if self.pruning_mask is None:
+            return list(range(n_outputs))
+        if len(self.pruning_mask) != n_outputs:
+            raise InputError(
+                f"{self.block_name!r} has {n_outputs} outputs; setup_pruning was told initial_dim={self.initial_dim}."
             )
-            for k, (i, eq) in enumerate(equations.items())
-        ]
+        return self.get_active_dimensions()
+
+    # ---- state
+
+    @property
+    def _own_name(self) -> str:
+        """The name that the user gave it; empty for one made from its id, which is another in every process."""
+        return "" if _ID_NAME.fullmatch(self.block_name) else self.block_name
+
+    def _state(self) -> ModelState:
+        known = self.pruning_mask is not None and not self.pruning_mask.is_meta
+        return ModelState(self.block_name, self._found, self.surrogate, self._pruning() if known else None)
+
+    def _take(self, state: ModelState) -> None:
+        """Become what a state says, but for the name."""
+        tensors = (*self.parameters(), *self.buffers())
+        device = next((tensor.device for tensor in tensors if not tensor.is_meta), None)
+        in_place = state.in_place
+        if in_place is not None:
+            in_place = in_place.to(device).train(self.training).use_compiled(in_place.compile_as, where_possible=True)
+        self._found, self.surrogate = dict(state.found), in_place
+        self._set_pruning(state.pruning, device)
+
+    def get_extra_state(self) -> Tensor:
+        """Everything symbolic, as UTF-8 JSON in a uint8 tensor (n_bytes,) on the CPU."""
+        return to_tensor(self._state())
+
+    def set_extra_state(self, state: Any) -> None:
+        """Take over what :meth:`get_extra_state` has given, all of it or, where anything is wrong, nothing.
+
+        Raises:
+            StateError: says what is wrong and where.
+        """
+        functions = {kind: found.functions for kind, found in self._found.items()}
+        read = from_tensor(state, self.block_name, self._found, functions)
+        self.block_name = self._own_name or read.name
+        self._take(read)
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """As every module's; the equations and their constants are in its extra state."""
+        state = super().state_dict(*args, **kwargs)
+        prefix = kwargs.get("prefix", args[1] if len(args) > 1 else "")
+        for key in [key for key in state if key.startswith(f"{prefix}{_SURROGATE}.")]:
+            del state[key]
+        return state
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        legacy = take_legacy(state_dict, prefix)
+        if legacy is not None:
+            state_dict[f"{prefix}_extra_state"] = self.get_extra_state()
+        super()._load_from_state_dict(state_dict, prefix, *args)
+        if legacy is not None and legacy.pruning is not None:
+            self._set_pruning(legacy.pruning, legacy.pruning.mask.device)
+        # The surrogate was made from the extra state a moment ago, and has its constants from there.
+        if self.surrogate is not None:
+            state_dict.update(self.surrogate.state_dict(prefix=f"{prefix}{_SURROGATE}."))
+
+    def save(self, path: str | Path, data: bool = False) -> None:
+        """Write the whole object, with the block and whatever Python functions belong to it, into one file.
+
+        For what a state_dict can't hold: plain functions as blocks, functions as variable transforms. The
+        file is written atomically. Loading it runs code that is in it.
+
+        Args:
+            path: of the file.
+            data: keep the captured data as well.
+        """
+        save_trusted(path, {"model": self, "data": portable.write_cache(self._cache) if data else None})
+
+    @classmethod
+    def load(cls, path: str | Path, trusted: bool = False, map_location: Any = None) -> Self:
+        """Read what :meth:`save` has written.
+
+        Args:
+            path: of the file.
+            trusted: say that you know where it comes from; nothing is loaded otherwise.
+            map_location: where tensors go, as for ``torch.load``.
+
+        Raises:
+            StateError: the file isn't trusted, is damaged, of a later version, or something else.
+        """
+        content = load_trusted(path, trusted, map_location)
+        model = content.get("model") if isinstance(content, dict) else None
+        if not isinstance(model, cls):
+            raise StateError(f"{path} holds a {type(model).__name__}; expected a {cls.__name__}.")
+        model._cache = portable.read_cache(content.get("data"))
+        return model
+
+    def portable_state(self) -> dict[str, Any]:
+        """What :meth:`save` writes of it: parts that a later version can read, whatever its classes look like."""
+        return portable.write_whole(self.symtorch_block, self._state(), self.__getstate__(), _OURS)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_cache": None}  # captured data is no part of a copy or a file
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if "_found" in state:  # a copy, or a pickle of this very version
+            super().__setstate__(state)
+            return
+        whole = portable.read_whole(state)
+        SymbolicModel.__init__(self, whole.block, whole.state.name)  # what a subclass adds is among the attributes
+        portable.give_attributes(self, whole.attributes)
+        self._take(whole.state)
 
     # ---- display
 
     def extra_repr(self) -> str:
-        mode = "equations" if self._use_symbolic else "block"
+        mode = "equations" if self.use_symbolic else "block"
         return "\n".join([f"{self.block_name!r}, uses its {mode}", *display.text_lines(self.equations)])
 
     def _repr_html_(self) -> str:
-        return display.html_table(self.block_name, self.equations)
+        return display.picks_html(self.equations, self.block_name)
 
     def _repr_latex_(self) -> str | None:
-        return display.latex(self.equations) if self.fronts else None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_cache": None}  # captured data is no part of a copy or a file
-
-
-# ---- several blocks
-
-_CAPTURE_OPTIONS = ("forward", "max_rows", "arguments", "output_index", "drop_nonfinite")
-
-
-def distill(
-    model: nn.Module, data: Any, blocks: Sequence[str] | None = None, **options: Any
-) -> dict[str, dict[int, Front] | Front]:
-    """Distill several wrapped blocks of one model, their data captured in a single pass.
-
-    Args:
-        model: a model that holds SymbolicModels.
-        data: what the model is called with, as for :meth:`SymbolicModel.distill`.
-        blocks: dotted names of the SymbolicModels in it; None for all of them.
-        options: the keywords of :meth:`SymbolicModel.distill`.
-
-    Returns:
-        {dotted name: what ``distill`` returns for that block}.
-    """
-    wrapped = {name: m for name, m in model.named_modules() if isinstance(m, SymbolicModel)}
-    unknown = [name for name in blocks or () if name not in wrapped]
-    if unknown or not wrapped:
-        raise InputError(f"no wrapped blocks named {unknown}; the model has {list(wrapped)}. Wrap with symtorch.wrap.")
-    chosen = {name: wrapped[name] for name in (blocks or wrapped)}
-    how = {key: options.pop(key) for key in _CAPTURE_OPTIONS if key in options}
-    progress = options.pop("progress", None)
-    plan = Plan.make(**options)
-    with _calling_blocks(list(chosen.values())):
-        captured = capture({n: sm.symtorch_block for n, sm in chosen.items()}, data, model=model, seed=plan.seed, **how)
-    return {name: sm._search(captured[name], plan, progress, name=name) for name, sm in chosen.items()}
+        return display.picks_latex(self.equations) if self.fronts else None
 
 
 @contextmanager
-def _calling_blocks(models: Sequence[SymbolicModel]) -> Iterator[None]:
+def calling_blocks(models: Sequence[SymbolicModel]) -> Iterator[None]:
     """Within it these call their blocks, also where their equations are in place."""
-    symbolic = [sm for sm in models if sm.use_symbolic]
-    for sm in symbolic:
-        sm._use_symbolic = False
+    in_use = [sm.surrogate for sm in models if sm.surrogate is not None and sm.surrogate.in_use]
+    for in_place in in_use:
+        in_place.in_use = False
     try:
         yield
     finally:
-        for sm in symbolic:
-            sm._use_symbolic = True
+        for in_place in in_use:
+            in_place.in_use = True
 
 
-def _to_numpy(result: Any) -> Any:
-    """Tensors to arrays, also inside a tuple or a dict."""
-    if isinstance(result, torch.Tensor):
-        return result.cpu().numpy()
-    if isinstance(result, tuple):
-        return tuple(_to_numpy(part) for part in result)
-    if isinstance(result, Mapping):
-        return {key: _to_numpy(part) for key, part in result.items()}
-    return result
+def _kind(SLIME: bool) -> str:
+    """Which findings are meant."""
+    return "local" if SLIME else "global"
+
+
+def indices(what: int | Sequence[int] | None, default: Sequence[int]) -> list[int]:
+    """The outputs that a user means by None (all of them), a number or a list."""
+    if what is None:
+        return list(default)
+    return [what] if isinstance(what, int) else list(what)

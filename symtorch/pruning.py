@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from symtorch.capture import capture
-from symtorch.errors import InputError, NotSetUpError
+from symtorch.errors import InputError
 
 Importance = Callable[[Tensor], Any]
 """(n_rows, n_outputs) -> (n_outputs,): how much each output matters."""
@@ -96,111 +96,46 @@ def masked(output: Any, mask: Tensor) -> Any:
     return output.masked_fill(~mask.to(output.device), 0)
 
 
-class Prunable(nn.Module):
-    """What :class:`symtorch.SymbolicModel` knows of pruning.
+@dataclass(frozen=True)
+class Pruning:
+    """How far the pruning of a block is.
 
     Attributes:
-        pruning_mask: (initial_dim,), True where an output is kept; None before :meth:`setup_pruning`.
-        pruning_schedule: {step: number of outputs kept}.
-        initial_dim, target_dim, current_dim: number of outputs before, after and at the latest step.
+        mask: (initial_dim,), True where an output is kept.
+        schedule: {step: number of outputs kept}.
+        initial_dim: number of outputs before.
+        target_dim: number of outputs in the end.
+        current_dim: number of outputs kept at the latest step.
     """
 
-    symtorch_block: Any
-    block_name: str
-    pruning_mask: Tensor | None
+    mask: Tensor = field(repr=False)
+    schedule: dict[int, int]
+    initial_dim: int
+    target_dim: int
+    current_dim: int
 
-    def __init__(self) -> None:
-        super().__init__()
-        # It is part of the extra state: a buffer that comes and goes would make the keys of state dicts differ.
-        self.register_buffer("pruning_mask", None, persistent=False)
-        self.pruning_schedule: dict[int, int] | None = None
-        self.initial_dim: int | None = None
-        self.target_dim: int | None = None
-        self.current_dim: int | None = None
+    @classmethod
+    def start(cls, initial_dim: int, target_dim: int, total_steps: int, end_step_frac: float, decay: str) -> Pruning:
+        """Nothing pruned yet; the arguments are those of :func:`schedule`."""
+        steps = schedule(initial_dim, target_dim, total_steps, end_step_frac, decay)
+        return cls(torch.ones(initial_dim, dtype=torch.bool), steps, initial_dim, target_dim, initial_dim)
 
-    def setup_pruning(
-        self, initial_dim: int, target_dim: int, total_steps: int, end_step_frac: float = 0.5, decay_rate: str = "exp"
-    ) -> None:
-        """Make the schedule by which the block's outputs are pruned during training.
+    def at(self, step: int, outputs: Tensor, importance: Importance | None = None) -> Pruning:
+        """As many outputs kept as the schedule says for this step, the most important ones.
 
         Args:
-            initial_dim: number of the block's outputs.
-            target_dim: how many of them are left in the end.
-            total_steps: steps of training.
-            end_step_frac: share of the steps after which the target is reached.
-            decay_rate: "exp", "linear" or "cosine"; see :func:`symtorch.pruning.schedule`.
+            step: one of the schedule.
+            outputs: (n_rows, initial_dim) of the block, before pruning.
+            importance: (n_rows, n_outputs) -> (n_outputs,); None for the standard deviation.
 
         Raises:
-            InputError: the block is a plain callable, or the numbers make no schedule.
+            InputError: importance is not one number for each output.
         """
-        if not isinstance(self.symtorch_block, nn.Module):
-            raise InputError(f"{self.block_name!r} wraps a plain callable, which does not learn; prune an nn.Module.")
-        self.pruning_schedule = schedule(initial_dim, target_dim, total_steps, end_step_frac, decay_rate)
-        self.initial_dim, self.target_dim, self.current_dim = initial_dim, target_dim, initial_dim
-        device = next((t.device for t in (*self.parameters(), *self.buffers())), None)
-        self.pruning_mask = torch.ones(initial_dim, dtype=torch.bool, device=device)
-
-    def prune(
-        self, step: int, sample_data: Any, parent_model: nn.Module | None = None, importance: Importance | None = None
-    ) -> None:
-        """Keep as many outputs as the schedule says for this step of training, the most important ones.
-
-        A step that is not in the schedule changes nothing. Modes and gradients of the model stay as they are.
-
-        Args:
-            step: number of the training step.
-            sample_data: what the block is called with, or ``parent_model`` if there is one, as for
-                :meth:`symtorch.SymbolicModel.distill`; importance is judged on it.
-            parent_model: the model that calls the block.
-            importance: (n_rows, n_outputs) -> (n_outputs,), on the block's outputs before pruning;
-                None for their standard deviation.
-
-        Raises:
-            RuntimeError: pruning was not set up.
-            InputError: the block does not have ``initial_dim`` outputs, or importance is not one number for each.
-        """
-        mask = self._mask()
-        assert self.pruning_schedule is not None
-        n_kept = self.pruning_schedule.get(int(step))
-        if n_kept is None:
-            return
-        block = {self.block_name: self.symtorch_block}
-        with self._calling_block():
-            captured = capture(block, sample_data, model=parent_model, max_rows=MAX_ROWS)[self.block_name]
-        outputs = torch.from_numpy(captured.Y)
-        self._active_outputs(outputs.shape[1])
         values = torch.as_tensor((importance or standard_deviation)(outputs)).detach().to("cpu", torch.float64)
-        if values.shape != mask.shape or values.isnan().any():
+        if values.shape != self.mask.shape or values.isnan().any():
             raise InputError(
                 f"importance is {values.tolist() if values.numel() < 20 else tuple(values.shape)}; expected one "
-                f"number for each of {len(mask)} outputs, none of them NaN (the sample had {len(outputs)} rows)."
+                f"number for each of {len(self.mask)} outputs, none of them NaN (the sample had {len(outputs)} rows)."
             )
-        with torch.no_grad():
-            mask.copy_(keep(values, n_kept))
-        self.current_dim = n_kept
-
-    def get_active_dimensions(self) -> list[int]:
-        """Indices of the outputs that are kept.
-
-        Raises:
-            RuntimeError: pruning was not set up.
-        """
-        return torch.where(self._mask())[0].tolist()
-
-    def _active_outputs(self, n_outputs: int) -> list[int]:
-        if self.pruning_mask is None:
-            return list(range(n_outputs))
-        if len(self.pruning_mask) != n_outputs:
-            raise InputError(
-                f"{self.block_name!r} has {n_outputs} outputs; setup_pruning was told initial_dim={self.initial_dim}."
-            )
-        return self.get_active_dimensions()
-
-    def _mask(self) -> Tensor:
-        if self.pruning_mask is None:
-            raise NotSetUpError(f"pruning of {self.block_name!r} was not set up; call setup_pruning(...) first.")
-        return self.pruning_mask
-
-    def _calling_block(self) -> Any:
-        """A context within which the block is called, also while its equations are in place."""
-        raise NotImplementedError
+        n_kept = self.schedule[step]
+        return replace(self, mask=keep(values, n_kept), current_dim=n_kept)

@@ -1,16 +1,23 @@
-"""SymbolicModels in the place of parts of a model, by dotted name, and the parts back again."""
+"""SymbolicModels in the place of parts of a model: put in, taken out again, and distilled together."""
 
 from __future__ import annotations
 
 import difflib
 import logging
+from collections.abc import Sequence
+from typing import Any
 
 from torch import nn
 
+from symtorch.capture import capture
+from symtorch.distillation.plan import Plan
+from symtorch.equations.front import Front
 from symtorch.errors import InputError
-from symtorch.model import SymbolicModel
+from symtorch.model import SymbolicModel, calling_blocks
 
 logger = logging.getLogger("symtorch.wrapping")
+
+_CAPTURE_OPTIONS = ("forward", "max_rows", "arguments", "output_index", "drop_nonfinite")
 
 
 def wrap(model: nn.Module, name: str, block_name: str | None = None) -> SymbolicModel:
@@ -69,6 +76,33 @@ def unwrap(model: nn.Module, block: str | SymbolicModel) -> nn.Module:
         raise InputError(f"{wrapped.block_name!r} wraps a plain callable; there is no module to put back.")
     _replace(model, wrapped, original)
     return original
+
+
+def distill(
+    model: nn.Module, data: Any, blocks: Sequence[str] | None = None, **options: Any
+) -> dict[str, dict[int, Front] | Front]:
+    """Distill several wrapped blocks of one model, their data captured in a single pass.
+
+    Args:
+        model: a model that holds SymbolicModels.
+        data: what the model is called with, as for :meth:`SymbolicModel.distill`.
+        blocks: dotted names of the SymbolicModels in it; None for all of them.
+        options: the keywords of :meth:`SymbolicModel.distill`.
+
+    Returns:
+        {dotted name: what ``distill`` returns for that block}.
+    """
+    wrapped = {name: m for name, m in model.named_modules() if isinstance(m, SymbolicModel)}
+    unknown = [name for name in blocks or () if name not in wrapped]
+    if unknown or not wrapped:
+        raise InputError(f"no wrapped blocks named {unknown}; the model has {list(wrapped)}. Wrap with symtorch.wrap.")
+    chosen = {name: wrapped[name] for name in (blocks or wrapped)}
+    how = {key: options.pop(key) for key in _CAPTURE_OPTIONS if key in options}
+    progress = options.pop("progress", None)
+    plan = Plan.make(**options)
+    with calling_blocks(list(chosen.values())):
+        captured = capture({n: sm.symtorch_block for n, sm in chosen.items()}, data, model=model, seed=plan.seed, **how)
+    return {name: sm.distill_captured(captured[name], plan, progress, name=name) for name, sm in chosen.items()}
 
 
 def _find(model: nn.Module, name: str) -> nn.Module:

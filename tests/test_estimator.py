@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import symtorch
 from symtorch import InputError, OptionError
+from symtorch.engines.samples import Samples
 from symtorch.estimator import SymbolicRegressor
 
 RNG = np.random.default_rng(0)
@@ -29,11 +31,11 @@ X = RNG.uniform(-2, 2, (120, 2))
 Y = np.stack([X[:, 0] * X[:, 1], X[:, 0] + 2], axis=1)
 
 
-def quick(**options) -> SymbolicRegressor:
+def quick(**options: Any) -> SymbolicRegressor:
     return SymbolicRegressor(engine="native", random_state=0, **{"niterations": 20, **options})
 
 
-def symbols(expr) -> set[str]:
+def symbols(expr: Any) -> set[str]:
     return {str(symbol) for symbol in expr.free_symbols}
 
 
@@ -42,20 +44,20 @@ class Engine(LinearEngine):
 
     complexities = (1, 5)
 
-    def __init__(self):
+    def __init__(self) -> None:
         pass
 
     @property
-    def searches(self):
+    def searches(self) -> list[Samples]:  # type: ignore[override]
         return []
 
 
 @parametrize_with_checks([SymbolicRegressor(engine=Engine())])
-def test_scikit_learns_contract(estimator, check):
+def test_scikit_learns_contract(estimator: Any, check: Any) -> None:
     check(estimator)
 
 
-def test_a_plain_symbolic_regressor():
+def test_a_plain_symbolic_regressor() -> None:
     regressor = quick().fit(X, Y[:, 0])
     assert symbols(regressor.sympy()) == {"x0", "x1"}
     assert "x_{0}" in regressor.latex()
@@ -65,7 +67,7 @@ def test_a_plain_symbolic_regressor():
     assert regressor.get_best() is regressor.fronts_[0].best
 
 
-def test_several_outputs_names_and_held_out_rows():
+def test_several_outputs_names_and_held_out_rows() -> None:
     regressor = quick(input_vars=["mass", "speed"], held_out=0.2).fit(X, Y)
     assert [symbols(e) for e in regressor.sympy()] == [{"mass", "speed"}, {"mass"}]
     assert regressor.predict(X).shape == (120, 2)
@@ -73,19 +75,19 @@ def test_several_outputs_names_and_held_out_rows():
     assert regressor.fronts_[0].best.r2 == pytest.approx(1)
 
 
-def test_a_data_frame_gives_the_names():
+def test_a_data_frame_gives_the_names() -> None:
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(X, columns=["mass (kg)", "speed"])
     assert symbols(quick().fit(frame, Y[:, 0]).sympy()) == {"mass_kg", "speed"}
 
 
-def test_weights_count():
+def test_weights_count() -> None:
     y = np.where(X[:, 0] > 0, X[:, 1], 5.0)
     regressor = quick(unary_operators=[]).fit(X, y, sample_weight=(X[:, 0] > 0).astype(float))
     assert regressor.score(X[X[:, 0] > 0], y[X[:, 0] > 0]) == pytest.approx(1)
 
 
-def test_pipeline_grid_search_and_clone():
+def test_pipeline_grid_search_and_clone() -> None:
     pipeline = make_pipeline(StandardScaler(), quick(unary_operators=[]))
     search = GridSearchCV(pipeline, {"symbolicregressor__maxsize": [1, 5]}, cv=2).fit(X, Y[:, 1])
     assert search.best_params_ == {"symbolicregressor__maxsize": 5}
@@ -103,11 +105,11 @@ class Net(nn.Module):
         self.core = nn.Linear(2, 2)
         self.drop = nn.Dropout()
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.drop(self.core(self.embed(x))).sum(-1)
 
 
-def test_a_named_module_of_a_model():
+def test_a_named_module_of_a_model() -> None:
     net, x = Net().train(), torch.randn(200, 3)
     regressor = quick(model=net, target_module="core", input_vars=["a", "b"], unary_operators=[]).fit(x)
     expected = net.core(net.embed(x)).detach().double()
@@ -120,13 +122,13 @@ def test_a_named_module_of_a_model():
     assert clone(regressor).fit(x).n_outputs_ == 2
 
 
-def test_a_whole_model_and_a_callable():
+def test_a_whole_model_and_a_callable() -> None:
     x = torch.randn(100, 2)
     assert quick(model=nn.Linear(2, 1), unary_operators=[]).fit(x).predict(x).shape == (100,)
     assert quick(model=lambda X: X[:, 0] * X[:, 1]).fit(X).score(X) == pytest.approx(1)
 
 
-def test_mistakes_are_named():
+def test_mistakes_are_named() -> None:
     with pytest.raises(InputError, match=r"no module 'cor'; there are .*core"):
         quick(model=Net(), target_module="cor").fit(torch.randn(50, 3))
     with pytest.raises(InputError, match="no model to find it in"):
@@ -136,10 +138,10 @@ def test_mistakes_are_named():
     with pytest.raises(OptionError, match="'maxsice' is not known"):
         quick(extra={"maxsice": 3}).fit(X, Y)
     with pytest.raises(TypeError):
-        SymbolicRegressor(maxsice=3)
+        SymbolicRegressor(maxsice=3)  # type: ignore[call-arg]
 
 
-def test_it_is_a_lazy_name_of_the_package():
+def test_it_is_a_lazy_name_of_the_package() -> None:
     assert symtorch.SymbolicRegressor is SymbolicRegressor
     code = "import symtorch, sys; assert 'sklearn' not in sys.modules; symtorch.SymbolicRegressor"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from symtorch import InputError, SymbolicModel
-from symtorch.pruning import keep, schedule
+from symtorch import InputError, NotDistilledError, SymbolicModel
+from symtorch.pruning import Pruning, keep, schedule
 
 
 def scaled(*scales: float) -> nn.Linear:
@@ -71,6 +71,15 @@ def test_numbers_that_make_no_schedule(args, message):
 
 def test_of_equal_importance_the_first_are_kept():
     assert keep(torch.ones(5), 2).tolist() == [True, True, False, False, False]
+
+
+def test_a_step_of_pruning_is_a_new_value():
+    start = Pruning.start(3, 1, 10, end_step_frac=0.0, decay="exp")
+    outputs = torch.randn(20, 3) * torch.tensor([1.0, 9.0, 3.0])
+    after = start.at(4, outputs)
+    assert (start.mask.tolist(), start.current_dim) == ([True] * 3, 3)
+    assert (after.mask.tolist(), after.current_dim, after.target_dim) == ([False, True, False], 1, 1)
+    assert start.at(4, outputs, lambda y: -y.std(dim=0)).mask.tolist() == [True, False, False]
 
 
 # ---- the block
@@ -221,6 +230,34 @@ def test_only_the_kept_outputs_are_distilled_and_switched(engine):
     block.switch_to_symbolic()
     block.prune(9, x * 2)
     assert block.use_symbolic
+
+
+def test_what_was_found_is_kept_where_it_does_not_suffice_for_the_block(engine):
+    block = pruned()
+    x = torch.randn(100, 1)
+    block.prune(9, x)
+    block.distill(x, engine=engine)
+    block.switch_to_symbolic()
+    block.setup_pruning(4, 2, 10)  # outputs 0 and 2 are back
+    with pytest.raises(NotDistilledError, match=r"outputs \[2\]"):
+        block.distill(x, output_dim=0, engine=engine)
+    assert list(block.fronts) == [0, 1, 3]
+    assert not block.use_symbolic
+    block.load_state_dict(block.state_dict())
+    assert list(block.fronts) == [0, 1, 3]
+
+
+def test_a_state_with_outputs_that_are_back_loads(engine):
+    block = pruned()
+    x = torch.randn(100, 1)
+    block.prune(9, x)
+    block.distill(x, engine=engine)
+    block.switch_to_symbolic()
+    block.setup_pruning(4, 2, 10)
+    other = SymbolicModel(nn.Linear(1, 4))
+    other.load_state_dict(block.state_dict())
+    assert list(other.fronts) == [1, 3]
+    assert not other.use_symbolic
 
 
 def test_the_mask_is_a_buffer_and_follows_the_model():

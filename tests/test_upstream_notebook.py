@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -14,43 +16,43 @@ SHORT = {"niterations": 20, "verbosity": 0, "progress": False, "random_state": 0
 
 
 class MLP(nn.Module):
-    def __init__(self, n_in=3, n_hidden=16, n_out=2):
+    def __init__(self, n_in: int = 3, n_hidden: int = 16, n_out: int = 2) -> None:
         super().__init__()
         self.layers = nn.Sequential(nn.Linear(n_in, n_hidden), nn.ReLU(), nn.Linear(n_hidden, n_out))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.layers(x)
 
 
 class Law(nn.Module):
     """Stands for a network that has learned its two laws well."""
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.stack([x[:, 0] * x[:, 1] + 1, 2 * torch.sin(x[:, 2])], dim=1)
 
 
 class Parent(nn.Module):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.f = Law()
         self.g = nn.Linear(2, 1)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.g(self.f(x * 2))
 
 
 @pytest.fixture(scope="module")
-def data():
+def data() -> torch.Tensor:
     return torch.rand(200, 3, generator=torch.Generator().manual_seed(0)) * 4 - 2
 
 
-def test_a_layer_of_a_model(data, tmp_path, capsys):
+def test_a_layer_of_a_model(data: torch.Tensor, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     torch.manual_seed(0)
     model = Parent()
     truth = model.f(data * 2)
     before = model(data)
     # -- the notebook
-    model.f = SymbolicModel(model.f, block_name="edge")
+    model.f = SymbolicModel(model.f, block_name="edge")  # type: ignore[assignment]
     assert model.f.block_name == "edge"
     regressors = model.f.distill(
         data,
@@ -96,7 +98,7 @@ def test_a_layer_of_a_model(data, tmp_path, capsys):
     assert torch.equal(model(data), before)
 
 
-def test_transforms_and_one_output(data):
+def test_transforms_and_one_output(data: torch.Tensor) -> None:
     model = SymbolicModel(Law(), block_name="law")
     # -- the notebook
     transforms = [lambda x: x[:, 0] * x[:, 1], lambda x: torch.sin(x[:, 2])]
@@ -111,8 +113,8 @@ def test_transforms_and_one_output(data):
     model.clear_cache()
 
 
-def test_a_black_box_and_its_explanation():
-    def black_box(x):
+def test_a_black_box_and_its_explanation() -> None:
+    def black_box(x: np.ndarray) -> np.ndarray:
         return x[:, 0] ** 2 + 3 * x[:, 1]
 
     inputs = np.random.default_rng(0).normal(size=(100, 2))
@@ -129,10 +131,10 @@ def test_a_black_box_and_its_explanation():
     assert isinstance(model(inputs), np.ndarray)
 
 
-def test_pruning_while_training(data):
+def test_pruning_while_training(data: torch.Tensor) -> None:
     torch.manual_seed(0)
     model = MLP(n_out=8)
-    model.layers = SymbolicModel(model.layers, block_name="mlp")
+    model.layers = SymbolicModel(model.layers, block_name="mlp")  # type: ignore[assignment]
     readout = nn.Linear(8, 1)
     optimizer = torch.optim.Adam([*model.parameters(), *readout.parameters()], lr=0.01)
     # -- the notebook
@@ -156,7 +158,7 @@ def test_pruning_while_training(data):
     assert (model(data)[:, [i for i in range(8) if i not in active]] == 0).all()
 
 
-def test_errors_that_notebooks_catch(data):
+def test_errors_that_notebooks_catch(data: torch.Tensor) -> None:
     model = SymbolicModel(Law())
     assert model.block_name.startswith("block_")
     with pytest.raises(ValueError, match="parent_model"):
@@ -179,7 +181,7 @@ def test_errors_that_notebooks_catch(data):
         model.get_active_dimensions()
 
 
-def test_defaults_are_the_same():
+def test_defaults_are_the_same() -> None:
     assert set(SymbolicModel.DEFAULT_SLIME_PARAMS.items()) == {
         ("x", None),
         ("J_nn", 10),

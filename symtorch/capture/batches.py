@@ -37,8 +37,22 @@ def arguments_of(batch: Any) -> tuple[Sequence[Any], Mapping[str, Any]]:
     return (batch,), {}
 
 
-def call_model(model: Any, batch: Any) -> None:
-    args, kwargs = arguments_of(batch)
+def calling() -> Callable[[Any, Any], None]:
+    """``call(model, batch)`` for the batches of a stream; what it is given is looked at where it is new."""
+    seen: set[tuple[int, frozenset[str]]] = set()
+
+    def call(model: Any, batch: Any) -> None:
+        args, kwargs = arguments_of(batch)
+        given = (len(args), frozenset(kwargs))
+        if given not in seen:
+            _check_arguments(model, args, kwargs)
+            seen.add(given)
+        model(*args, **kwargs)
+
+    return call
+
+
+def _check_arguments(model: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
     try:
         inspect.signature(model.forward if isinstance(model, nn.Module) else model).bind(*args, **kwargs)
     except TypeError as error:
@@ -49,13 +63,18 @@ def call_model(model: Any, batch: Any) -> None:
         ) from None
     except ValueError:  # a builtin has no signature to look at
         pass
-    model(*args, **kwargs)
 
 
 def placed(batch: Any, module: nn.Module) -> Any:
     """The batch with arrays as tensors of the module's type, and everything on its device (if it has one)."""
+    return placing(module)(batch)
+
+
+def placing(module: nn.Module) -> Callable[[Any], Any]:
+    """What does to each batch of a stream what :func:`placed` does to one."""
     tensors = [*module.parameters(), *module.buffers()]
     devices = {t.device for t in tensors}
+    device = next(iter(devices)) if len(devices) == 1 else None
     dtype = next((t.dtype for t in tensors if t.is_floating_point()), torch.get_default_dtype())
 
     def place(value: Any) -> Any:
@@ -63,7 +82,7 @@ def placed(batch: Any, module: nn.Module) -> Any:
             value = as_tensor(value, "the data")
             value = value.to(dtype) if value.is_floating_point() else value
         if isinstance(value, torch.Tensor):
-            return value.to(next(iter(devices)), non_blocking=True) if len(devices) == 1 else value
+            return value if device is None else value.to(device, non_blocking=True)
         if isinstance(value, Mapping):
             return {key: place(v) for key, v in value.items()}
         if isinstance(value, tuple) and hasattr(value, "_fields"):
@@ -72,7 +91,7 @@ def placed(batch: Any, module: nn.Module) -> Any:
             return type(value)(map(place, value))
         return value
 
-    return place(batch)
+    return place
 
 
 def swapped(batch: Any) -> Any:
@@ -89,17 +108,27 @@ def swapped(batch: Any) -> Any:
     return batch
 
 
+def call_either(
+    function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> tuple[Any, Sequence[Any], Mapping[str, Any]]:
+    """What a plain function returns, and the arguments that it took: as given, or swapped.
+
+    NumPy functions do not always take tensors, nor PyTorch functions arrays.
+    """
+    try:
+        return function(*args, **kwargs), args, kwargs
+    except Exception as error:
+        try:
+            args, kwargs = swapped(args), swapped(kwargs)
+            return function(*args, **kwargs), args, kwargs
+        except Exception:
+            raise error from None
+
+
 def call_plain(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Call a plain function with tensors or arrays, whichever it takes; the answer is of the kind given."""
     tensor = next((a for a in (*args, *kwargs.values()) if isinstance(a, torch.Tensor)), None)
-    try:
-        output = function(*args, **kwargs)
-    except Exception as error:
-        # NumPy functions do not always take tensors, nor PyTorch functions arrays.
-        try:
-            output = function(*swapped(args), **swapped(kwargs))
-        except Exception:
-            raise error from None
+    output, _, _ = call_either(function, args, kwargs)
     if tensor is None:
         return swapped(output) if isinstance(output, torch.Tensor) else output
     if isinstance(output, np.ndarray):

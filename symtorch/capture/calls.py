@@ -181,7 +181,7 @@ class Call:
 
     def resolve(self, output: torch.Size) -> Call:
         """Read vectors (n,) with an output (n,) as n samples of one number each."""
-        shape = torch.broadcast_shapes(*(t.shape for t in self.tensors)) if self.ambiguous else torch.Size()
+        shape = _broadcast([t.shape for t in self.tensors]) if self.ambiguous else torch.Size()
         if len(shape) != 1 or len(output) != 1 or shape != output:
             return self
         given = self.layout.arguments
@@ -189,9 +189,9 @@ class Call:
         tensors = tuple(t if a.scalar else t.unsqueeze(-1) for a, t in zip(given, self.tensors, strict=True))
         return Call(Layout(arguments, self.layout.constants, self.layout.complete), tensors, shape)
 
-    def rows(self, index: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
-        """The samples at these positions of the leading shape, one (k, width) copy per argument."""
-        return [take(t.expand(*self.leading, t.shape[-1]), index) for t in self.tensors]
+    def rows(self, positions: torch.Tensor | None) -> list[torch.Tensor]:
+        """The samples at these positions (k,) of the flattened leading dimensions: a (k, width) copy per argument."""
+        return [take(t.expand(*self.leading, t.shape[-1]), positions) for t in self.tensors]
 
 
 def read_call(args: Sequence[Any], kwargs: Mapping[str, Any], chosen: Sequence[Key] | None = None) -> Call:
@@ -214,7 +214,7 @@ def read_call(args: Sequence[Any], kwargs: Mapping[str, Any], chosen: Sequence[K
         if is_data and (chosen is None or key in chosen):
             devices[key] = value.device if isinstance(value, torch.Tensor) else None
             found[key] = as_tensor(value, f"{_name(key)} of the block").detach()
-        elif _is_simple(value):
+        elif is_simple(value):
             constants[key] = value
         else:
             complete = False
@@ -222,10 +222,10 @@ def read_call(args: Sequence[Any], kwargs: Mapping[str, Any], chosen: Sequence[K
     rank = max(t.dim() for t in found.values())
     largest = [t.shape[:-1] for t in found.values() if t.dim() == rank]
     try:
-        outline = torch.broadcast_shapes(*largest)
+        outline = _broadcast(largest)
         scalar = {key: t.dim() == 0 or _is_scalar(t.shape, outline) for key, t in found.items()}
         tensors = {key: t.unsqueeze(-1) if scalar[key] else t for key, t in found.items()}
-        leading = torch.broadcast_shapes(*(t.shape[:-1] for t in tensors.values()))
+        leading = _broadcast([t.shape[:-1] for t in tensors.values()])
     except RuntimeError:
         shapes = ", ".join(f"{_name(key)} {tuple(t.shape)}" for key, t in found.items())
         raise InputError(
@@ -282,14 +282,23 @@ def find_output(output: Any, index: Key | None) -> tuple[torch.Tensor, Result]:
     return tensor, replace(result, dtype=tensor.dtype)
 
 
-def take(tensor: torch.Tensor, index: tuple[torch.Tensor, ...]) -> torch.Tensor:
-    """Copy the samples at these positions of the leading dimensions: (k, width).
+def take(tensor: torch.Tensor, positions: torch.Tensor | None) -> torch.Tensor:
+    """Copy samples of a tensor (*leading, width), by their positions in the flattened leading dimensions: (k, width).
 
-    Advanced indexing reads any view, expanded or transposed, without making it contiguous first.
+    Args:
+        positions: (k,), int64; None for all.
     """
-    if not index:  # no leading dimensions: one sample
-        return tensor.reshape(1, -1).clone()
-    return tensor[tuple(i.to(tensor.device, non_blocking=True) for i in index)]
+    width = tensor.shape[-1]
+    if positions is None:
+        rows = torch.empty(tensor.shape, dtype=tensor.dtype, device=tensor.device).copy_(tensor)
+        return rows.view(-1, width)
+    positions = positions.to(tensor.device, non_blocking=True)
+    if tensor.is_contiguous():
+        return tensor.view(-1, width).index_select(0, positions)
+    # Advanced indexing reads any view, expanded or transposed, without making it contiguous first.
+    return (
+        tensor[torch.unravel_index(positions, tensor.shape[:-1])] if tensor.dim() > 1 else tensor.reshape(1, -1).clone()
+    )
 
 
 def as_tensor(value: Any, what: str) -> torch.Tensor:
@@ -310,14 +319,20 @@ def as_tensor(value: Any, what: str) -> torch.Tensor:
     )
 
 
+def _broadcast(shapes: Sequence[torch.Size]) -> torch.Size:
+    """torch.broadcast_shapes, which takes long even where there is nothing to do."""
+    first = shapes[0]
+    return first if all(shape == first for shape in shapes) else torch.broadcast_shapes(*shapes)
+
+
 def _is_scalar(shape: torch.Size, outline: torch.Size) -> bool:
     if len(shape) != len(outline):
         return False
     return all(size in (1, length) for size, length in zip(shape, outline, strict=True))
 
 
-def _is_simple(value: Any) -> bool:
-    return isinstance(value, _SIMPLE) or (isinstance(value, tuple) and all(_is_simple(v) for v in value))
+def is_simple(value: Any) -> bool:
+    return isinstance(value, _SIMPLE) or (isinstance(value, tuple) and all(is_simple(v) for v in value))
 
 
 def _check_chosen(chosen: Sequence[Key] | None, found: Mapping[Key, Any], args: Any, kwargs: Any) -> None:
@@ -336,15 +351,19 @@ def _part(output: Any, index: Key | None) -> tuple[Any, Result]:
     is_map = isinstance(output, Mapping)
     parts = dict(output) if is_map else dict(enumerate(output))
     keys = tuple(parts)
-    what = ", ".join(f"{key!r}: {describe(value)}" for key, value in parts.items())
+
+    def what() -> str:
+        return ", ".join(f"{key!r}: {describe(value)}" for key, value in parts.items())
+
     if index is None:
-        raise InputError(f"the block returns a {type(output).__name__} ({what}); say which part with output_index.")
+        raise InputError(f"the block returns a {type(output).__name__} ({what()}); say which part with output_index.")
     if isinstance(index, int) and index not in parts and -len(keys) <= index < len(keys):
         index = keys[index]  # from the end; or a position in a ModelOutput of Hugging Face
     if index not in parts:
-        raise InputError(f"output_index={index!r} is not in what the block returns: {what}.")
+        raise InputError(f"output_index={index!r} is not in what the block returns: {what()}.")
     if not isinstance(parts[index], (torch.Tensor, np.ndarray)):
-        raise InputError(f"output_index={index!r} is a {type(parts[index]).__name__}, not a tensor; there are {what}.")
+        kind = type(parts[index]).__name__
+        raise InputError(f"output_index={index!r} is a {kind}, not a tensor; there are {what()}.")
     kind = "dict" if is_map else "list" if isinstance(output, list) else "tuple"
     cls = None if type(output) in (dict, tuple, list) else type(output)
     return parts[index], Result(kind=kind, keys=keys, index=index, cls=cls)

@@ -1,11 +1,17 @@
-"""Keeps rows of what goes into a block and what comes out, in bounded memory."""
+"""Keeps rows of what goes into a block and what comes out, in bounded memory.
+
+A small block's call takes microseconds, and taking note of it must not take many more. What a call looks
+like is read thoroughly once; calls that look the same are recognised at a glance. Rows of the first calls go
+straight to where they stay.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,59 +19,75 @@ import numpy as np
 import torch
 from torch import nn
 
-from symtorch.capture.batches import arguments_of, swapped
-from symtorch.capture.calls import Call, Key, Layout, find_output, read_call, read_output, take
+from symtorch.capture.batches import arguments_of, call_either, swapped
+from symtorch.capture.calls import Call, Key, Layout, find_output, is_simple, read_call, read_output, take
+from symtorch.capture.reservoir import Reservoir, Store, last_of_each
 from symtorch.capture.rows import Captured
 from symtorch.errors import InputError
 
 logger = logging.getLogger("symtorch.capture")
 
+_ROWS_AT_ONCE = 1024
+"""So many rows wait, at least, before they are stored."""
 
-class Reservoir:
-    """Which rows of a stream to keep, so that every row seen so far is kept with equal probability.
 
-    Vitter's algorithm R (ACM TOMS 11, 1985), for many rows at a time.
+@dataclass
+class _Form:
+    """What calls of one form have in common: all but the data and the leading dimensions.
+
+    Attributes:
+        layout: of such a call, as far as its arguments say.
+        outputs: types of outputs that came of such calls and were in order; see ``_output_type``.
     """
 
-    def __init__(self, capacity: int, seed: int) -> None:
-        self.capacity = capacity
-        self.n_seen = 0
-        self._rng = np.random.default_rng(seed)
+    layout: Layout
+    outputs: set[Hashable] = field(default_factory=set)
 
-    def draw(self, n: int) -> tuple[np.ndarray, np.ndarray]:
-        """Positions among the next n rows to keep, rising, and the slot that each of them goes to."""
-        number = np.arange(self.n_seen, self.n_seen + n)
-        self.n_seen += n
-        slots = number.copy()
-        late = number >= self.capacity
-        if late.any():
-            slots[late] = self._rng.integers(0, number[late] + 1)
-        kept = np.flatnonzero(slots < self.capacity)
-        # Of several rows for one slot the last stays.
-        _, last = np.unique(slots[kept][::-1], return_index=True)
-        kept = np.sort(kept[len(kept) - 1 - last])
-        return kept, slots[kept]
+
+@dataclass(eq=False)
+class _Pending:
+    """A call of the block that has begun: its inputs, taken before the block may overwrite them.
+
+    Attributes:
+        call: its arguments.
+        form: what it was recognised by, if it was.
+        drawn: whether it is decided which of its rows to keep.
+        first: number of its first row among all.
+        slots: where the rows go that are kept; None where all are, each to the slot of its number.
+        kept: numbers of these rows; None where all are kept.
+        positions: of these rows in the flattened leading dimensions; None for all.
+        X: copies of the rows of each argument; None where they are in the stores already.
+    """
+
+    call: Call
+    form: _Form | None
+    drawn: bool = False
+    first: int = 0
+    slots: np.ndarray | None = None
+    kept: np.ndarray | None = None
+    positions: torch.Tensor | None = None
+    X: list[torch.Tensor] | None = None
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the call, kept or not."""
+        return self.call.leading.numel()
 
 
 @dataclass
 class _Chunk:
-    """Rows on their way from the device to the host."""
+    """Rows on their way to the stores; those of a device are on their way to the host.
+
+    Attributes:
+        slots, numbers: of each row; (n,).
+        tensors: the rows, (n, width) each, of all arguments (or none, where they are in the stores) and the output.
+        arrived: waits until they have come from their device; None where they are here.
+    """
 
     slots: np.ndarray
-    rows: np.ndarray
-    X: list[torch.Tensor]
-    Y: torch.Tensor
-    arrived: Callable[[], None]
-
-
-@dataclass
-class _Pending:
-    """A call of the block that has begun: its inputs, drawn before the block may overwrite them."""
-
-    call: Call
-    drawn: tuple[np.ndarray, np.ndarray] | None
-    index: tuple[torch.Tensor, ...] = ()
-    X: list[torch.Tensor] = field(default_factory=list)
+    numbers: np.ndarray
+    tensors: list[torch.Tensor]
+    arrived: Callable[[], None] | None
 
 
 class Recorder:
@@ -79,16 +101,19 @@ class Recorder:
         self.output_index = output_index
         self.reservoir = Reservoir(max_rows, seed)
         self.layout: Layout | None = None
+        self._forms: dict[Hashable, _Form] = {}
+        self._X: list[Store] = []
+        self._Y = Store(max_rows)
+        self._numbers = np.empty(0, dtype=np.int64)  # of the row in each slot, once they are not in order
+        self._in_place: list[_Pending] = []  # calls under way whose X is in the stores
         self._chunks: list[_Chunk] = []
-        self._n_old = 0
-        self._X = self._Y = np.empty((0, 0))
-        self._rows = np.empty(0, dtype=np.int64)
+        self._n_old = self._n_waiting = 0
         self._swap = False
         self._lock = threading.RLock()  # DataParallel calls its replicas from threads
 
     @contextlib.contextmanager
-    def watching(self, block: nn.Module) -> Iterator[None]:
-        """Record the block's calls by hooks."""
+    def watching(self, block: nn.Module, ended: Callable[[str], None]) -> Iterator[None]:
+        """Record the block's calls by hooks, and tell of each when it has ended."""
         local = threading.local()
 
         def before(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -98,6 +123,7 @@ class Recorder:
 
         def after(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
             self.finish(local.begun.pop(), output)
+            ended(self.name)
 
         handles = [
             block.register_forward_pre_hook(before, with_kwargs=True),
@@ -114,53 +140,50 @@ class Recorder:
         if self._swap:
             batch = swapped(batch)
         args, kwargs = arguments_of(batch)
-        try:
+        if self.layout is None:
+            output, taken, kwargs = call_either(function, args, kwargs)
+            self._swap, args = taken is not args, taken
+        else:
             output = function(*args, **kwargs)
-        except Exception as error:
-            # NumPy functions do not always take tensors, nor PyTorch functions arrays.
-            if self.layout is not None:
-                raise
-            args, kwargs = arguments_of(swapped(batch))
-            try:
-                output = function(*args, **kwargs)
-            except Exception:
-                raise error from None
-            self._swap = True
         self.finish(self.begin(args, kwargs), output)
 
     def begin(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> _Pending:
         """Take note of a call's inputs, before the block may overwrite them."""
-        try:
-            call = read_call(args, kwargs, self.arguments)
-        except InputError as error:
-            raise InputError(f"block {self.name!r}: {error}") from None
-        if call.ambiguous:  # vectors; whether they are many samples or one, the output will tell
-            copies = tuple(t.clone() for t in call.tensors)
-            return _Pending(Call(call.layout, copies, call.leading), None)
-        pending = _Pending(call, None)
+        key, tensors, leading = self._glance(args, kwargs)
+        form = None if key is None else self._forms.get(key)
+        if form is not None:
+            pending = _Pending(Call(form.layout, tensors, leading), form)
+        else:
+            try:
+                call = read_call(args, kwargs, self.arguments)
+            except InputError as error:
+                raise InputError(f"block {self.name!r}: {error}") from None
+            if call.ambiguous:  # vectors; whether they are many samples or one, the output will tell
+                return _Pending(Call(call.layout, tuple(t.clone() for t in call.tensors), call.leading), None)
+            if key is not None:
+                form = self._forms[key] = _Form(call.layout)
+            pending = _Pending(call, form)
         self._draw(pending)
         return pending
 
     def finish(self, pending: _Pending, output: Any) -> None:
         """Take the output of a call that :meth:`begin` took note of."""
-        try:
-            if pending.drawn is None:
-                pending.call = pending.call.resolve(find_output(output, self.output_index)[0].shape)
-                self._draw(pending)
-            Y, result = read_output(output, self.output_index, pending.call.leading)
-        except InputError as error:
-            raise InputError(f"block {self.name!r}: {error}") from None
-        assert pending.drawn is not None
-        slots, rows = pending.drawn
+        form, leading = pending.form, pending.call.leading
+        kind = None if form is None else self._output_type(output, leading)
+        if form is not None and kind in form.outputs:
+            Y = output.detach()
+            Y = Y.unsqueeze(-1) if Y.dim() == len(leading) else Y
+        else:
+            Y = self._read(pending, output)
+            if form is not None and kind is not None:
+                form.outputs.add(kind)
         with self._lock:
-            self._check_layout(replace(pending.call.layout, result=result))
-            if len(slots):
-                tensors = [_to_host(t) for t in (*pending.X, take(Y, pending.index))]
-                self._chunks.append(_Chunk(slots, rows, tensors[:-1], tensors[-1], _arrival((*pending.X, Y))))
+            self._keep(pending, Y)
 
     def end_batch(self) -> None:
-        """Store what came before this batch; what came in it may still be on its way."""
-        self._flush(self._n_old)
+        """Store what came before this batch, if it is much; what came in it may still be on its way."""
+        if self._n_waiting >= _ROWS_AT_ONCE:
+            self._flush(self._n_old)
         self._n_old = len(self._chunks)
 
     def result(self, n_batches: int, drop_nonfinite: bool) -> Captured:
@@ -172,32 +195,75 @@ class Recorder:
                 f"Is it part of this model, and called as block(...) in its forward pass?"
             )
         n_rows = min(self.reservoir.n_seen, self.reservoir.capacity)
-        order = np.argsort(self._rows[:n_rows])
+        slots = rows = np.arange(n_rows)
+        if len(self._numbers):
+            slots = np.argsort(self._numbers[:n_rows])
+            rows = self._numbers[slots]
+        X = [store.read(slots) for store in self._X]
+        columns, Y = X[0] if len(X) == 1 else np.concatenate(X, axis=1), self._Y.read(slots)
         if drop_nonfinite:
-            finite = np.isfinite(self._X[order]).all(axis=1) & np.isfinite(self._Y[order]).all(axis=1)
+            finite = np.isfinite(columns).all(axis=1) & np.isfinite(Y).all(axis=1)
             if not finite.all():
-                bad = len(order) - int(finite.sum())
+                bad = n_rows - int(finite.sum())
                 logger.warning("block %r: left out %d of %d rows with NaN or infinite values", self.name, bad, n_rows)
-            order = order[finite]
-        return Captured(
-            X=self._X[order],
-            Y=self._Y[order],
-            rows=self._rows[order],
-            n_seen=self.reservoir.n_seen,
-            layout=self.layout,
-        )
+                columns, Y, rows = columns[finite], Y[finite], rows[finite]
+        return Captured(X=columns, Y=Y, rows=rows, n_seen=self.reservoir.n_seen, layout=self.layout)
 
-    def _draw(self, pending: _Pending) -> None:
-        leading = pending.call.leading
+    # ---- reading a call
+
+    def _glance(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> tuple[Hashable, tuple[torch.Tensor, ...], torch.Size]:
+        """What a call is recognised by, None where it takes a closer look; its tensors; their leading dimensions.
+
+        Where all tensors have the same leading dimensions, nothing else in them decides on how they are read.
+        """
+        key: list[Hashable] = []
+        tensors: list[torch.Tensor] = []
+        leading = torch.Size()
+        chosen = self.arguments
+        given: list[tuple[Key, Any]] = [*enumerate(args), *kwargs.items()] if kwargs else list(enumerate(args))
+        for name, value in given:
+            if isinstance(value, torch.Tensor):
+                if chosen is not None and name not in chosen:
+                    key.append((name, torch.Tensor))
+                    continue
+                shape = value.shape
+                if tensors and shape[:-1] != leading:
+                    return None, (), leading
+                leading = shape[:-1]
+                key.append((name, len(shape), shape[-1] if shape else 0, value.dtype, value.device))
+                tensors.append(value.detach())
+            elif is_simple(value):
+                key.append((name, value))
+            else:
+                return None, (), leading
+        return (tuple(key) if leading else None), tuple(tensors), leading
+
+    def _output_type(self, output: Any, leading: torch.Size) -> Hashable:
+        """What decides on how an output is read; None where that takes a closer look."""
+        if self.output_index is not None or not isinstance(output, torch.Tensor):
+            return None
+        if output.shape == leading:
+            return output.dtype, None
+        return (output.dtype, output.shape[-1]) if output.dim() and output.shape[:-1] == leading else None
+
+    def _read(self, pending: _Pending, output: Any) -> torch.Tensor:
+        """The outputs (*leading, n_outputs) of a call, after all checks."""
+        try:
+            if not pending.drawn:
+                pending.call = pending.call.resolve(find_output(output, self.output_index)[0].shape)
+                self._draw(pending)
+            Y, result = read_output(output, self.output_index, pending.call.leading)
+        except InputError as error:
+            raise InputError(f"block {self.name!r}: {error}") from None
         with self._lock:
-            first = self.reservoir.n_seen
-            kept, slots = self.reservoir.draw(leading.numel())
-        pending.drawn = (slots, first + kept)
-        if leading and len(kept):
-            device = next((t.device for t in pending.call.tensors if t.device.type == "cuda"), None)
-            index = (torch.from_numpy(i) for i in np.unravel_index(kept, leading))
-            pending.index = tuple(i.pin_memory().to(device, non_blocking=True) if device else i for i in index)
-        pending.X = pending.call.rows(pending.index) if len(kept) else []
+            self._check_layout(replace(pending.call.layout, result=result))
+            if self._Y.width not in (0, Y.shape[-1]):
+                raise InputError(f"block {self.name!r} returned {self._Y.width} outputs, then {Y.shape[-1]}.")
+            if not self._X:
+                self._X = [Store(self.reservoir.capacity) for _ in pending.call.tensors]
+        return Y
 
     def _check_layout(self, layout: Layout) -> None:
         if self.layout is None:
@@ -211,26 +277,83 @@ class Recorder:
         if self.layout.complete and (not layout.complete or dict(layout.constants) != dict(self.layout.constants)):
             self.layout = replace(self.layout, complete=False)
 
+    # ---- keeping its rows
+
+    def _draw(self, pending: _Pending) -> None:
+        """Decide which rows of a call to keep, and take their inputs."""
+        call, form = pending.call, pending.form
+        with self._lock:
+            pending.drawn, pending.first = True, self.reservoir.n_seen
+            if self.reservoir.fill(pending.n_rows):
+                if form is not None and form.outputs and _on_host(call.tensors):
+                    for store, tensor in zip(self._X, call.tensors, strict=True):
+                        store.fill(pending.first, call.leading, tensor)
+                    self._in_place.append(pending)
+                    return
+            else:
+                for other in self._in_place:  # its slots may be given to this call's rows before it has ended
+                    other.X = [store.copy(other.first, other.n_rows) for store in self._X]
+                self._in_place.clear()
+                kept, pending.slots = self.reservoir.draw(pending.n_rows)
+                pending.kept = pending.first + kept
+                pending.positions = _on_device(torch.from_numpy(kept), call.tensors)
+        pending.X = call.rows(pending.positions) if pending.slots is None or len(pending.slots) else []
+
+    def _keep(self, pending: _Pending, Y: torch.Tensor) -> None:
+        """Store the rows of a call, or have them stored when they are many and have come from their device."""
+        if pending.X is None:
+            self._in_place.remove(pending)
+        slots, numbers = pending.slots, pending.kept
+        if not pending.n_rows or (slots is not None and not len(slots)):
+            return
+        X = pending.X or []
+        if slots is None or numbers is None:  # all rows
+            if not self._chunks and not len(self._numbers) and _on_host([Y, *X]):
+                for store, rows in zip(self._X, X, strict=False):
+                    store.fill(pending.first, rows.shape[:1], rows)
+                self._Y.fill(pending.first, pending.call.leading, Y)
+                return
+            slots = numbers = np.arange(pending.first, pending.first + pending.n_rows)
+        tensors = [*X, take(Y, pending.positions)]
+        arrived = None if _on_host(tensors) else _arrival(tensors)
+        self._chunks.append(_Chunk(slots, numbers, tensors if arrived is None else [*map(_to_host, tensors)], arrived))
+        self._n_waiting += len(slots)
+
     def _flush(self, n_chunks: int) -> None:
         with self._lock:
             chunks, self._chunks = self._chunks[:n_chunks], self._chunks[n_chunks:]
-        for chunk in chunks:
-            chunk.arrived()
-            X = np.concatenate([x.to(torch.float64).numpy() for x in chunk.X], axis=1)
-            Y = chunk.Y.to(torch.float64).numpy()
-            if self._rows.size and Y.shape[1] != self._Y.shape[1]:
-                raise InputError(f"block {self.name!r} returned {self._Y.shape[1]} outputs, then {Y.shape[1]}.")
-            self._grow(int(chunk.slots.max()) + 1, X.shape[1], Y.shape[1])
-            self._X[chunk.slots], self._Y[chunk.slots], self._rows[chunk.slots] = X, Y, chunk.rows
+            self._n_waiting = sum(len(chunk.slots) for chunk in self._chunks)
+            for _, alike in itertools.groupby(chunks, lambda chunk: [tensor.dtype for tensor in chunk.tensors]):
+                self._store(list(alike))
 
-    def _grow(self, n_rows: int, n_inputs: int, n_outputs: int) -> None:
-        if n_rows <= len(self._rows):
-            return
-        size = min(max(n_rows, 2 * len(self._rows)), self.reservoir.capacity)
-        X, Y, rows = np.empty((size, n_inputs)), np.empty((size, n_outputs)), np.zeros(size, dtype=np.int64)
-        if old := len(self._rows):
-            X[:old], Y[:old], rows[:old] = self._X, self._Y, self._rows
-        self._X, self._Y, self._rows = X, Y, rows
+    def _store(self, chunks: Sequence[_Chunk]) -> None:
+        """Store chunks of the same types, the later ones over the earlier."""
+        for chunk in chunks:
+            if chunk.arrived is not None:
+                chunk.arrived()
+        slots = np.concatenate([chunk.slots for chunk in chunks])
+        numbers = np.concatenate([chunk.numbers for chunk in chunks])
+        last = last_of_each(slots)
+        places = torch.from_numpy(slots if last is None else slots[last])
+        n_slots = min(self.reservoir.n_seen, self.reservoir.capacity)
+        parts = list(zip(*(chunk.tensors for chunk in chunks), strict=True))
+        for store, part in zip([*self._X, self._Y][-len(parts) :], parts, strict=True):
+            rows = torch.cat(part)
+            store.put(places, rows if last is None else rows[torch.from_numpy(last)], n_slots)
+        if not len(self._numbers) and not np.array_equal(slots, numbers):
+            self._numbers = np.arange(self.reservoir.capacity)
+        if len(self._numbers):
+            self._numbers[slots] = numbers
+
+
+def _on_device(positions: torch.Tensor, tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+    """The positions where the tensors are, without waiting for them to get there."""
+    device = next((t.device for t in tensors if t.device.type == "cuda"), None)
+    return positions if device is None else positions.pin_memory().to(device, non_blocking=True)
+
+
+def _on_host(tensors: Sequence[torch.Tensor]) -> bool:
+    return all(tensor.is_cpu for tensor in tensors)
 
 
 def _to_host(tensor: torch.Tensor) -> torch.Tensor:

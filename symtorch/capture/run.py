@@ -7,14 +7,16 @@ long the data, memory stays bounded.
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from torch import nn
 
-from symtorch.capture.batches import batches_of, call_model, placed
+from symtorch.capture.batches import batches_of, calling, placing
 from symtorch.capture.calls import Key
+from symtorch.capture.early_end import EarlyEnd
 from symtorch.capture.recorder import Recorder
 from symtorch.capture.rows import Block, Captured
 from symtorch.capture.undisturbed import undisturbed
@@ -40,7 +42,9 @@ def capture(
     Every call of a block counts, also several in one pass. The last dimension of a tensor holds
     features, all leading ones are samples; several tensor arguments are joined along the last
     dimension. Other arguments are ignored. Everything runs in eval mode without gradients; modes of
-    all submodules, hooks, random state and settings are put back whatever happens.
+    all submodules, hooks, random state and settings are put back whatever happens. Where it makes no
+    difference, passes of the model end after the last block (see :mod:`.early_end`), unless ``forward``
+    is given.
 
     >>> import torch
     >>> block = nn.Linear(3, 2)
@@ -84,13 +88,16 @@ def capture(
     n_batches = 0
     with contextlib.ExitStack() as stack:
         stack.enter_context(undisturbed(*modules))
+        passes = EarlyEnd(runner, blocks, allowed=forward is None)
         for name, block in blocks.items():
             if isinstance(block, nn.Module):
-                stack.enter_context(recorders[name].watching(block))
+                stack.enter_context(recorders[name].watching(block, passes.called))
         watched = isinstance(runner, nn.Module) or model is not None
-        run = forward or (call_model if watched else recorders[next(iter(blocks))].call)
+        run = forward or (calling() if watched else recorders[next(iter(blocks))].call)
+        place = placing(modules[0]) if modules else None
         for batch in batches_of(data):
-            run(runner, placed(batch, modules[0]) if modules else batch)
+            batch = batch if place is None else place(batch)
+            passes.run(functools.partial(run, runner, batch), batch)
             n_batches += 1
             for recorder in recorders.values():
                 recorder.end_batch()

@@ -9,30 +9,33 @@ results. The constants are an argument, so training them costs no new compilatio
 from __future__ import annotations
 
 import ctypes
-import logging
 import os
-import platform
-import shutil
-import subprocess
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from symtorch.codegen.printing import leaf_name, step_text
-from symtorch.codegen.program import Input, Literal, Program, Slot, Step
+from symtorch.codegen.c_compiler import Library, build
+from symtorch.codegen.printing import c_printer, definitions
+from symtorch.codegen.program import Input, Program, Slot
+from symtorch.equations.operators import OPERATORS
 from symtorch.errors import CompilerError
-
-logger = logging.getLogger("symtorch.equations")
 
 ROWS_PER_THREAD = 4096
 """Fewer rows than this are not worth another thread."""
 
 BLOCK_BYTES = 1 << 18
-"""What a block's values may take: they should stay in the cache, and fit on a thread's stack."""
+"""What a block's values may take: they should stay in the cache."""
+
+STACK_BYTES = 1 << 21
+"""What they may take at most, on a thread's stack."""
+
+MOST_VALUES = 30_000
+"""Values of a program that is compiled, about half a minute's work for the compiler; more run eagerly."""
+
+LINES_PER_LOOP = 100
+"""Steps in one loop; a compiler's time grows faster than the loops it is given."""
 
 PRELUDE = """\
 #include <math.h>
@@ -43,21 +46,7 @@ PRELUDE = """\
 #else
 #define APART
 #endif
-
-static inline real mod(real x, real y) {
-    real r = fmod(x, y);
-    return r != 0 && (r < 0) != (y < 0) ? r + y : r;
-}
 """
-
-
-@cache
-def compiler() -> str | None:
-    """The C compiler: ``$CC``, or the first of cc, gcc and clang that there is; None without one."""
-    if platform.system() == "Windows":
-        return None
-    names = (os.environ.get("CC"), "cc", "gcc", "clang")
-    return next((path for name in names if name and (path := shutil.which(name))), None)
 
 
 class NativeKernel:
@@ -71,15 +60,15 @@ class NativeKernel:
     def __init__(self, program: Program, n_inputs: int) -> None:
         self.program = program
         self.n_inputs = n_inputs
-        self._functions: dict[torch.dtype, ctypes._CFuncPtr] = {}  # type: ignore[name-defined]
+        self._libraries: dict[torch.dtype, Library] = {}
 
     def __call__(self, x: Tensor, constants: Tensor) -> Tensor:
         """(n, n_inputs), constants of the same dtype -> (n, n_outputs); contiguous, on the CPU.
 
         Raises:
-            CompilerError: there is no compiler, or it failed.
+            CompilerError: there is no compiler, it failed, or the program is too large for it.
         """
-        function = self._function(x.dtype)
+        kernel = self._kernel(x.dtype)
         x, constants = x.contiguous(), constants.contiguous()
         n_rows, n_outputs = x.shape[0], len(self.program.outputs)
         y = x.new_empty(n_rows, n_outputs)
@@ -88,7 +77,7 @@ class NativeKernel:
         def rows(first: int, n: int) -> None:
             at_x = x.data_ptr() + first * self.n_inputs * size
             at_y = y.data_ptr() + first * n_outputs * size
-            function(at_x, constants.data_ptr(), at_y, n)
+            kernel(at_x, constants.data_ptr(), at_y, n)
 
         threads = min(torch.get_num_threads(), n_rows // ROWS_PER_THREAD)
         if threads < 2:
@@ -99,13 +88,18 @@ class NativeKernel:
             list(_pool(os.getpid(), threads).map(lambda first: rows(first, min(share, n_rows - first)), starts))
         return y
 
-    def _function(self, dtype: torch.dtype) -> ctypes._CFuncPtr:  # type: ignore[name-defined]
-        if dtype not in self._functions:
-            function = build(kernel_source(self.program, self.n_inputs), dtype).kernel
-            function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_long]
-            function.restype = None
-            self._functions[dtype] = function
-        return self._functions[dtype]
+    def _kernel(self, dtype: torch.dtype) -> Library:
+        if dtype not in self._libraries:
+            if len(self.program.values) > MOST_VALUES:
+                raise CompilerError(
+                    f"the equations have {len(self.program.values):,} steps; more than {MOST_VALUES:,} would keep "
+                    f"the compiler busy for minutes. Run them eagerly: compile=False."
+                )
+            library = build(kernel_source(self.program, self.n_inputs), dtype, "kernel")
+            library.function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_long]
+            library.function.restype = None
+            self._libraries[dtype] = library
+        return self._libraries[dtype]
 
 
 @cache
@@ -124,25 +118,20 @@ def kernel_source(program: Program, n_inputs: int) -> str:
     n_outputs = len(program.outputs)
     columns = sorted({v.index for v in program.values if isinstance(v, Input)})
     rows = {("x", j): k for k, j in enumerate(columns)}  # of the workspace
-    names = ["" if isinstance(value, Step) else c_leaf(value) for value in program.values]
-    for number, value in enumerate(program.values):
-        if isinstance(value, Input):
-            names[number] = f"w[{rows['x', value.index]}][i]"
+    printer = c_printer(lambda leaf: f"c[{leaf.index}]" if isinstance(leaf, Slot) else f"w[{rows['x', leaf.index]}][i]")
+    names = printer.leaves(program)
     scalars: list[str] = []
     loops: list[list[str]] = []
     pending: dict[int, list[str]] = {}
-    for number, value in enumerate(program.values):
-        if not isinstance(value, Step):
-            continue
-        text = step_text(value, "c", names)
+    for number, step, text in printer.steps(program, names):
         if not varies[number]:
             names[number] = f"k[{len(scalars)}]"
             scalars.append(f"{names[number]} = {text};")
             continue
         names[number] = f"t{number}"
-        lines = [line for a in dict.fromkeys(value.args) for line in pending.pop(a, [])]
+        lines = [line for a in dict.fromkeys(step.args) for line in pending.pop(a, [])]
         lines.append(f"const real t{number} = {text};")
-        if uses[number] > 1:
+        if uses[number] > 1 or len(lines) >= LINES_PER_LOOP:
             row = rows.setdefault(("v", number), len(rows))
             loops.append([*lines, f"w[{row}][i] = t{number};"])
             names[number] = f"w[{row}][i]"
@@ -166,8 +155,11 @@ def _kernel_text(
     block = 64
     while block > 16 and 8 * block * n_rows > BLOCK_BYTES:
         block //= 2
+    if 8 * block * n_rows > STACK_BYTES:
+        raise CompilerError(f"the equations have {n_rows:,} values at a time, too many for a thread's stack.")
     parameters = f"real (*restrict w)[{block}], const real *restrict c, const real *restrict k"
-    text = [PRELUDE, _vector_functions()]
+    text = [PRELUDE, *definitions("\n".join(line for loop in [scalars, *loops] for line in loop), "c"), ""]
+    text.append(_vector_functions())
     parts = [loops[i : i + LOOPS_PER_FUNCTION] for i in range(0, len(loops), LOOPS_PER_FUNCTION)]
     for number, part in enumerate(parts):
         text.append(f"static APART void part{number}({parameters}) {{")
@@ -190,68 +182,16 @@ def _kernel_text(
     return "\n".join(text)
 
 
-def c_leaf(value: Input | Slot | Literal) -> str:
-    """A leaf in C."""
-    if isinstance(value, Slot):
-        return f"c[{value.index}]"
-    text = leaf_name(value)
-    return {"inf": "INFINITY", "-inf": "-INFINITY", "nan": "NAN"}.get(text, text)
-
-
-_ONE_ARGUMENT = (
-    "acos acosh asin asinh atan atanh cbrt cos cosh erf erfc exp exp2 expm1 log log10 log1p log2 sin sinh tan tanh"
-)
-_TWO_ARGUMENTS = "atan2 pow"
-
-
 def _vector_functions() -> str:
     """Declarations that say which functions the C library has over vectors.
 
     math.h itself says so under -ffast-math only, which would give up NaN and infinity.
     """
-    lines = ["#ifdef VECTOR_FUNCTIONS"]
-    for names, parameters in ((_ONE_ARGUMENT, "real"), (_TWO_ARGUMENTS, "real, real")):
-        for name in names.split():
-            vector = f'__attribute__((__simd__("notinbranch"))) real (NAMED({name}))({parameters});'
-            lines.append(
-                f"#if VECTOR_FUNCTIONS > 1 || {int(name in ('cos', 'exp', 'log', 'pow', 'sin'))}\n{vector}\n#endif"
+    lines = ["#ifdef GLIBC_MINOR"]
+    for row in (op.row for op in OPERATORS.values()):
+        if row is not None and row.vectorized:
+            vector = (
+                f'__attribute__((__simd__("notinbranch"))) real (NAMED({row.c}))({", ".join(["real"] * row.arity)});'
             )
+            lines.append(f"#if GLIBC_MINOR >= {row.vectorized}\n{vector}\n#endif")
     return "\n".join([*lines, "#endif", ""])
-
-
-_FLAGS = ["-O2", "-fPIC", "-shared", "-w", "-fno-math-errno", "-fno-trapping-math"]
-_TUNED = [*_FLAGS, "-march=native", "-ftree-vectorize", "-fopenmp-simd"]
-# The C library's vector functions: those of glibc 2.35, those of glibc 2.22, none.
-_ATTEMPTS = ([*_TUNED, "-DVECTOR_FUNCTIONS=2"], [*_TUNED, "-DVECTOR_FUNCTIONS=1"], _TUNED, _FLAGS)
-
-
-def build(source: str, dtype: torch.dtype) -> ctypes.CDLL:
-    """Compile C source over ``real`` and load it.
-
-    Raises:
-        CompilerError: there is no compiler, or it failed; with what it said.
-    """
-    cc = compiler()
-    if cc is None:
-        raise CompilerError("no C compiler was found (looked for $CC, cc, gcc and clang); install one, or run eagerly.")
-    single = dtype == torch.float32
-    real = (
-        ["-Dreal=float", "-DNAMED(n)=n##f", "-fsingle-precision-constant"]
-        if single
-        else ["-Dreal=double", "-DNAMED(n)=n"]
-    )
-    with tempfile.TemporaryDirectory(prefix="symtorch-") as folder:
-        path, library = Path(folder, "kernel.c"), Path(folder, "kernel.so")
-        path.write_text(source)
-        said = ""
-        for flags in _ATTEMPTS:
-            command = [cc, *flags, *real, str(path), "-o", str(library), "-lm"]
-            run = subprocess.run(command, capture_output=True, text=True, check=False)
-            if run.returncode == 0:
-                try:
-                    return ctypes.CDLL(str(library))
-                except OSError as error:  # the C library lacks a vector function after all
-                    said = str(error)
-                    continue
-            said = run.stderr
-    raise CompilerError(f"{cc} could not compile the equations: {said[-500:]}")

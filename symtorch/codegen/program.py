@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
 from symtorch.equations.expr import Call, Constant, Expr, Variable, fold
-from symtorch.equations.operators import OPERATORS, Operator
+from symtorch.equations.operators import OPERATORS, Operator, from_row
+from symtorch.equations.table import Row
 
 MAX_MULTIPLIED_POWER = 64
 """Integer powers up to this one become multiplications."""
@@ -162,10 +162,8 @@ class _Lowering:
         if len(numbers) == len(given):
             with np.errstate(all="ignore"):
                 return self.value(Literal(float(op.numpy(*(np.float64(x) for x in numbers)))))
-        if op.name == "square":
-            return self.apply(OPERATORS["*"], args[0], args[0])
-        if op.name == "cube":
-            return self.power(args[0], 3.0)
+        if op.row is not None and op.row.power is not None and op.row.power > 1.0:
+            return self.power(args[0], op.row.power)
         if op.name == "^" and isinstance(given[1], Literal) and is_structural(Constant(given[1].value)):
             return self.power(args[0], given[1].value)
         return self.value(Step(op, args))
@@ -202,13 +200,7 @@ class _Lowering:
         return square if exponent % 2 == 0 else self.apply(OPERATORS["*"], square, base)
 
 
-FMS = Operator(
-    "fms",
-    3,
-    lambda x, y, z: z - x * y,
-    lambda x, y, z: torch.addcmul(z, x, y, value=-1),
-    lambda x, y, z: z - x * y,
-)
+FMS = from_row(Row("fms", 3, "torch.addcmul(z, x, y, value=-1)", "z - x * y", "z - x * y", "z - x * y"))
 """``z - x*y``; made by :func:`contract` only."""
 
 

@@ -1,8 +1,8 @@
 """Equations as a torch module: all outputs in one function, equal subterms computed once.
 
 The trees are lowered to a program (:mod:`symtorch.codegen.program`), which is printed once as a
-Python function over torch calls. The text comes from operator names and integers only, never from
-what a user wrote.
+Python function over torch calls (:mod:`symtorch.codegen.torch_kernel`), and as a C function where that
+is asked for and pays (:mod:`symtorch.codegen.c_kernel`).
 """
 
 from __future__ import annotations
@@ -14,17 +14,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from symtorch.codegen.c_kernel import NativeKernel, compiler
-from symtorch.codegen.program import Input, Literal, Program, Slot, Step, contract, lower
+from symtorch.codegen.c_compiler import compiler
+from symtorch.codegen.c_kernel import NativeKernel
+from symtorch.codegen.program import lower
+from symtorch.codegen.torch_kernel import Kernel, torch_kernel
 from symtorch.equations.expr import Expr, Variable, constants, walk, with_constants
-from symtorch.equations.operators import Operator
-from symtorch.errors import CompilerError, InputError
+from symtorch.errors import CompilerError, InputError, listed
 
 logger = logging.getLogger("symtorch.equations")
-
-Kernel = Callable[[Tensor, Tensor], Tensor]
-"""(x: (n, n_inputs), constants of x's dtype) -> (n, n_outputs)."""
-
 
 CALL_ROWS = 4000
 """What a call of a torch function costs beside its rows, in rows."""
@@ -65,7 +62,9 @@ class SymbolicFunction(nn.Module):
         for i, expr in enumerate(exprs):
             beyond = {node.index for node in walk(expr) if isinstance(node, Variable) and node.index >= n_inputs}
             if beyond:
-                raise InputError(f"equation {i} uses columns {sorted(beyond)}, but there are {n_inputs} inputs.")
+                raise InputError(
+                    f"equation {i} uses columns [{listed(sorted(beyond))}], but there are {n_inputs} inputs."
+                )
         self.n_inputs = n_inputs
         self.compiled: bool | str = False
         self._held: frozenset[int] = frozenset()
@@ -118,31 +117,43 @@ class SymbolicFunction(nn.Module):
         self._held = frozenset(slot for slot in slots if slot is not None)
 
     def _compute(self, rows: Tensor, values: Tensor) -> Tensor:
-        if not self.compiled or not _is_plain(rows):
+        """(n, n_inputs), constants of the same dtype -> (n, n_outputs), by the means that serve best here."""
+        if not self.compiled or not _is_plain(rows):  # a tracer or a transform must see torch's own operations
             return self._kernel(rows, values)
-        if self.compiled == "auto" and self._native is None:
-            n_values = len(self._program.values)
-            self._work += n_values * (rows.shape[0] + CALL_ROWS)
-            if self._work < AUTO_WORK * (1 + n_values / 200):  # so far the compiler would have taken longer
+        if rows.device.type != "cpu":
+            if self.compiled == "auto":  # torch.compile takes many seconds, and nobody has asked for them
                 return self._kernel(rows, values)
-        if rows.device.type == "cpu":
-            if torch.is_grad_enabled() and (rows.requires_grad or values.requires_grad):
-                return self._kernel(rows, values)
-            if self._native is None:
-                self._native = NativeKernel(self._program, self.n_inputs)
-            try:
-                return self._native(rows, values)
-            except CompilerError as error:
-                if self.compiled != "auto":
-                    raise
-                logger.warning("The equations are not compiled: %s", error)
-                self.compiled = False
-                return self._kernel(rows, values)
-        if self.compiled == "auto":
+            return self._for_device()(rows, values)
+        if torch.is_grad_enabled() and (rows.requires_grad or values.requires_grad):  # C has no derivatives
             return self._kernel(rows, values)
+        if self.compiled == "auto" and not self._pays(rows.shape[0]):
+            return self._kernel(rows, values)
+        try:
+            return self._in_c()(rows, values)
+        except CompilerError as error:
+            if self.compiled != "auto":  # whoever wants it compiled is to know that it is not
+                raise
+            logger.warning("The equations are not compiled: %s", error)
+            self.compiled = False
+            return self._kernel(rows, values)
+
+    def _pays(self, n_rows: int) -> bool:
+        """Whether the equations have run, this call included, for about as long as compiling them takes."""
+        if self._native is not None:
+            return True
+        n_values = len(self._program.values)
+        self._work += n_values * (n_rows + CALL_ROWS)
+        return self._work >= AUTO_WORK * (1 + n_values / 200)
+
+    def _in_c(self) -> NativeKernel:
+        if self._native is None:
+            self._native = NativeKernel(self._program, self.n_inputs)
+        return self._native
+
+    def _for_device(self) -> Kernel:
         if self._optimized is None:
             self._optimized = torch.compile(self._kernel, fullgraph=True, dynamic=True)
-        return self._optimized(rows, values)
+        return self._optimized
 
     def use_compiled(self, compiled: bool | str = "auto") -> SymbolicFunction:
         """Choose how the equations are computed; returns the module.
@@ -236,65 +247,3 @@ def gradient_wanted(*tensors: Tensor) -> bool:
     if not torch.compiler.is_compiling() and _in_transform():
         return True
     return torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
-
-
-def torch_kernel(program: Program, n_inputs: int) -> Kernel:
-    """The program as a torch function."""
-    program = contract(program)
-    last_use = {arg: i for i, value in enumerate(program.values) if isinstance(value, Step) for arg in value.args}
-    scope: dict[str, Any] = {"torch": torch}
-    functions: dict[Operator, str] = {}
-    names: list[str] = []
-    lines: list[str] = []
-    for i, value in enumerate(program.values):
-        if isinstance(value, Step):
-            if value.op not in functions:
-                functions[value.op] = f"f{len(functions)}"
-                scope[functions[value.op]] = value.op.torch
-            names.append(f"t{i}")
-            args = _arguments(value, names, program)
-            lines.append(f"t{i} = {functions[value.op]}({args})")
-            # What is let go of stays in the cache for the next result.
-            dead = {names[a] for a in value.args if last_use[a] == i and a not in program.outputs}
-            lines += [f"del {name}" for name in sorted(dead) if name[0] == "t"]
-        else:
-            names.append(_leaf(value))
-    uses = program.uses()
-    columns = {v.index: uses[number] for number, v in enumerate(program.values) if isinstance(v, Input)}
-    # A column of a row-major matrix is slow to read. Where many are read, all are made contiguous at
-    # once, which costs about as much as reading each of them once.
-    if sum(columns.values()) > n_inputs:
-        head = ["columns = x.T.contiguous()", *(f"x{i} = columns[{i}]" for i in columns)]
-    else:
-        head = [f"x{i} = x[:, {i}]{'.contiguous()' if used > 1 else ''}" for i, used in columns.items()]
-    if program.constants:
-        head.append(f"{', '.join(f'c{i}' for i in range(len(program.constants)))}, = c.unbind()")
-    varies = program.depends_on_inputs()
-    outputs = [names[i] if varies[i] else f"{_tensor(names[i])}.expand(x.shape[0])" for i in program.outputs]
-    # Copying rows and transposing once is about twice as fast as writing column by column.
-    result = f"torch.stack([{', '.join(outputs)}]).T.contiguous()"
-    alone = program.outputs[0]
-    if len(outputs) == 1 and varies[alone] and isinstance(program.values[alone], Step):
-        result = f"{outputs[0]}.unsqueeze(-1)"  # no copy; an input itself must be one
-    body = [*head, *lines, f"return {result}"]
-    source = "def kernel(x, c):\n" + "\n".join(f"    {line}" for line in body)
-    exec(compile(source, "<symtorch>", "exec"), scope)
-    return scope["kernel"]
-
-
-def _leaf(value: Input | Slot | Literal) -> str:
-    if isinstance(value, Input):
-        return f"x{value.index}"
-    return f"c{value.index}" if isinstance(value, Slot) else repr(value.value)
-
-
-def _tensor(text: str) -> str:
-    """A literal number as a tensor; whatever else is one already."""
-    return text if text[0].isalpha() else f"torch.full((), {text}, dtype=x.dtype, device=x.device)"
-
-
-def _arguments(step: Step, names: list[str], program: Program) -> str:
-    texts = [names[a] for a in step.args]
-    if step.op.name == "^":  # torch.pow takes numbers, and is quicker with them
-        return ", ".join(texts)
-    return ", ".join(_tensor(text) for text in texts)

@@ -2,46 +2,47 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from symtorch.capture import Captured
+from symtorch.distillation.journal import Journalled
 from symtorch.engines.base import Engine, ProgressCallback
 from symtorch.engines.options import SearchOptions
 from symtorch.engines.registry import resolve
 from symtorch.engines.samples import MIN_SAMPLES, Samples
 from symtorch.equations.expr import Constant
-from symtorch.equations.front import Equation, Front
+from symtorch.equations.front import Equation, Front, Fronts
 from symtorch.errors import InputError
 from symtorch.local.neighbourhood import Neighbourhood
+from symtorch.surrogate.encodings import Encoding, Fit, Identity, Transform, Transforms, check_transforms
 from symtorch.surrogate.fidelity import judged
 from symtorch.surrogate.interface import Interface
-from symtorch.surrogate.transforms import Transform, Transforms, check_transforms
 
-if TYPE_CHECKING:
-    from symtorch.distillation.journal import Journal
-
-FIT_PARAMS = ("variable_names", "weights")
+LONGEST_NAME = 255
+"""Bytes that file systems take as the name of a file or folder."""
 
 
 @dataclass(frozen=True)
 class Plan:
     """A checked request: what to search for, on what variables, with which engine.
 
-    Its fields are the arguments of :meth:`symtorch.SymbolicModel.distill`.
+    Its fields are the arguments of :meth:`symtorch.SymbolicModel.distill`; ``encoding`` makes one for the data.
     """
 
     options: SearchOptions
     engine: Engine
     output_dim: int | None
-    transforms: Sequence[Transform] | Mapping[str, Transform] | None
+    encoding: Fit
     variable_names: tuple[str, ...] | None
     weights: np.ndarray | None
     held_out: float
@@ -56,24 +57,24 @@ class Plan:
         variable_transforms: Sequence[Transform] | Mapping[str, Transform] | None = None,
         sr_params: Mapping[str, Any] | None = None,
         fit_params: Mapping[str, Any] | None = None,
-        engine: str | Engine = "auto",
+        engine: str | Engine | Any = "auto",
         held_out: float = 0.2,
         save_path: str | Path | None = None,
         resume: bool = False,
+        encoding: Encoding | Fit | None = None,
     ) -> Plan:
         """Check everything that can be checked without data."""
-        options = SearchOptions.from_params(sr_params)
+        chosen = resolve(engine)
+        options = SearchOptions.from_params(sr_params, chosen.parameters)
         fit = dict(fit_params or {})
         names = fit.pop("variable_names", None)
         weights = fit.pop("weights", None)
-        chosen = _with_fit_params(resolve(engine), fit)
-        check = getattr(chosen, "check", None)
-        if check is not None:
-            check(options)
+        if fit:  # what the engine alone understands
+            chosen = chosen.bind(fit_params=fit)
+        chosen.check(options)
         if isinstance(variable_transforms, Mapping) and names is not None:
             raise InputError("variable_transforms given by name and variable_names too; give the names once.")
-        if variable_transforms is not None:
-            check_transforms(variable_transforms, names)
+        fit_encoding = _encoding_of(variable_transforms, names, encoding)
         if not 0 <= held_out < 1:
             raise InputError(f"held_out is {held_out}; expected a share of the rows, at least 0 and under 1.")
         if output_dim is not None and (isinstance(output_dim, bool) or not isinstance(output_dim, int)):
@@ -82,7 +83,7 @@ class Plan:
             options,
             chosen,
             output_dim,
-            variable_transforms,
+            fit_encoding,
             None if names is None else tuple(names),
             None if weights is None else _numpy(weights),
             held_out,
@@ -97,19 +98,15 @@ class Plan:
 
     def samples(self, captured: Captured, block: Any) -> tuple[Samples, Interface]:
         """The captured rows as the engine's samples, and what their columns mean."""
-        layout, X = captured.layout, captured.X
-        transforms = None
-        if self.transforms is None:
-            names = self.variable_names or tuple(f"x{i}" for i in range(layout.n_inputs))
-            teacher = captured.teacher(block)
-        else:
-            transforms = Transforms.make(self.transforms, layout.n_inputs, self.variable_names)
-            # Torch modules have torch transforms, as everything around them; plain callables NumPy's.
-            rows = torch.from_numpy(X) if isinstance(block, nn.Module) else X
-            X, names, teacher = _numpy(transforms(rows)), transforms.names, None
+        n_inputs, X, Y = captured.layout.n_inputs, captured.X, captured.Y
+        encoding = self.encoding(X, Y)
+        # Torch modules have torch transforms, as everything around them; plain callables NumPy's.
+        variables = _numpy(encoding.encode(torch.from_numpy(X) if isinstance(block, nn.Module) else X))
+        names = self.variable_names or encoding.variable_names(n_inputs)
+        teacher = encoding.teacher(lambda: captured.teacher(block))
         weights = None if self.weights is None else captured.rows_of(self.weights)
-        samples = Samples(X, captured.Y, weights, names, teacher, layout.result.running)
-        return samples, Interface(layout, samples.n_outputs, samples.variable_names, transforms)
+        samples = Samples(variables, encoding.targets(Y, X), weights, names, teacher, captured.layout.result.running)
+        return samples, Interface(captured.layout, Y.shape[1], samples.variable_names, encoding)
 
     def local_samples(
         self, captured: Captured, block: Any, around: Neighbourhood
@@ -124,6 +121,7 @@ class Plan:
                 "chance, or on arguments that are no tensors. Distill it without a point x."
             )
         rng = np.random.default_rng(self.seed)
+        encoding = self.encoding(captured.X, captured.Y)
         near = around.near(captured.X)
         var = around.variance(captured.X[near])
 
@@ -134,11 +132,12 @@ class Plan:
             weights = np.concatenate([np.full(len(real), around.real_weighting), around.weights(new, var)])
             return replace(captured, X=X, Y=Y, rows=np.arange(len(X)), n_seen=len(X)), weights
 
+        here = replace(self, encoding=lambda X, Y: encoding)
         local, weights = around_x(near)
-        train, interface = replace(self, weights=weights).samples(local, block)
+        train, interface = replace(here, weights=weights).samples(local, block)
         local, weights = around_x(near[:0])
         # In very many dimensions every new point is so far away that its weight is zero.
-        held_out = replace(self, weights=weights).samples(local, block)[0] if weights.any() else None
+        held_out = replace(here, weights=weights).samples(local, block)[0] if weights.any() else None
         return train, held_out, interface
 
     def outputs(self, n_outputs: int, active: Sequence[int] | None = None) -> list[int]:
@@ -151,46 +150,75 @@ class Plan:
             raise InputError(f"output_dim {self.output_dim} has been pruned and is zero; there are {list(active)}.")
         return [self.output_dim]
 
-    def journal(self, name: str, interface: Interface, suffix: str = "") -> Journal | None:
-        """Where the fronts of the block of this name are kept while they improve."""
-        from symtorch.distillation.journal import Journal
-
-        if self.save_path is None:
-            return None
-        folder = self.save_path / re.sub(r"[^\w.-]+", "_", name).strip(".")
-        return Journal(folder, interface, suffix, self.resume)
-
-    def run(
-        self,
-        samples: Samples,
-        progress: ProgressCallback | None,
-        active: Sequence[int] | None = None,
-        held_out: Samples | None = None,
-        journal: Journal | None = None,
-    ) -> dict[int, Front]:
-        """Search, and judge what was found on rows that were held out.
+    def journalled(self, name: str, interface: Interface, suffix: str = "") -> Engine:
+        """The engine, keeping the fronts of the block of this name in ``save_path``, if there is one.
 
         Args:
-            active: outputs that pruning has kept; None for all.
-            held_out: the rows to judge by; None to take a part of the samples.
-            journal: keeps the fronts on disk while they improve; None for nowhere.
+            interface: what the fronts' variables are.
+            suffix: tells apart kinds of distillation of one block.
         """
-        wanted = self.outputs(samples.n_outputs, active)
-        train = samples
-        if held_out is None and self.held_out:
-            train, held_out = samples.split(self.held_out, seed=self.seed)
-        fronts = {i: _constant_front(train, i, self.options) for i in wanted if _is_constant(train.Y[:, i])}
-        to_search = [i for i in wanted if i not in fronts]
-        if to_search and journal is not None:
-            fronts |= journal.search(self.engine, train, self.options, to_search, progress)
-        elif to_search:
-            found = self.engine.search(train.outputs(to_search), self.options, progress)
-            fronts |= dict(zip(to_search, found, strict=True))
-        fronts = {i: judged(fronts[i], held_out, i) for i in wanted}
-        if journal is not None:
-            for i, front in fronts.items():
-                journal.write(i, front, journal.is_final(front))
-        return fronts
+        if self.save_path is None:
+            return self.engine
+        folder = self.save_path / _folder_name(name)
+        return Journalled(self.engine, folder, interface, suffix, self.resume)
+
+
+def _folder_name(name: str) -> str:
+    """The name of a block as one of a folder; one that is too long for that is cut, and told apart by its hash."""
+    plain = re.sub(r"[^\w.-]+", "_", name).strip(".")
+    if len(os.fsencode(plain)) <= LONGEST_NAME:
+        return plain
+    return f"{plain[:50]}-{hashlib.blake2b(name.encode(errors='surrogatepass'), digest_size=8).hexdigest()}"
+
+
+def distill(
+    plan: Plan,
+    samples: Samples,
+    engine: Engine,
+    progress: ProgressCallback | None = None,
+    active: Sequence[int] | None = None,
+    held_out: Samples | None = None,
+) -> dict[int, Front]:
+    """Search, and judge what was found on rows that were held out.
+
+    Args:
+        engine: that of the plan, or one around it.
+        active: outputs that pruning has kept; None for all.
+        held_out: the rows to judge by; None to take a part of the samples.
+
+    Returns:
+        {output: Front} of the outputs that the plan asks for.
+    """
+    wanted = plan.outputs(samples.n_outputs, active)
+    train = samples
+    if held_out is None and plan.held_out:
+        train, held_out = samples.split(plan.held_out, seed=plan.seed)
+    fronts = {i: _constant_front(train, i, plan.options) for i in wanted if _is_constant(train.Y[:, i])}
+    to_search = [i for i in wanted if i not in fronts]
+    if to_search:
+        fronts |= zip(to_search, engine.search(train.outputs(to_search), plan.options, progress), strict=True)
+    found = Fronts({i: judged(fronts[i], held_out, i) for i in wanted})
+    engine.keep(found)
+    return found
+
+
+def _encoding_of(
+    variable_transforms: Sequence[Transform] | Mapping[str, Transform] | None,
+    names: Sequence[str] | None,
+    encoding: Encoding | Fit | None,
+) -> Fit:
+    """The encoding that the user asks for, as a function of the data."""
+    if isinstance(encoding, Encoding):
+        return _encoding_of(variable_transforms, names, lambda X, Y: encoding)
+    if encoding is not None and not callable(encoding):
+        raise InputError(f"encoding is a {type(encoding).__name__}; expected an Encoding or a function (X, Y) to one.")
+    match variable_transforms:
+        case None:
+            return encoding or (lambda X, Y: Identity())
+        case transforms if encoding is None:
+            check_transforms(transforms, names)
+            return lambda X, Y: Transforms.make(transforms, X.shape[1], names)
+    raise InputError("variable_transforms and encoding were given; the transforms are an encoding, leave one out.")
 
 
 def _usable(save_path: str | Path | None, resume: bool) -> Path | None:
@@ -202,22 +230,9 @@ def _usable(save_path: str | Path | None, resume: bool) -> Path | None:
     folder = Path(save_path).expanduser().absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a null character in it
         raise InputError(f"save_path {str(save_path)!r} can't be made a folder: {error}.") from error
     return folder
-
-
-def _with_fit_params(engine: Engine, fit_params: Mapping[str, Any]) -> Engine:
-    """The engine with what it alone understands of the fit parameters (PySR: X_units, y_units, ...)."""
-    if not fit_params:
-        return engine
-    bind = getattr(engine, "bind", None)
-    if bind is None:
-        raise InputError(
-            f"fit_params {list(fit_params)} are not known to engine {engine.name!r}; expected "
-            f"{' and '.join(map(repr, FIT_PARAMS))}. engine='pysr' takes all of PySR's."
-        )
-    return bind(fit_params=fit_params)
 
 
 def _is_constant(y: np.ndarray) -> bool:

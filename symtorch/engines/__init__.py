@@ -1,4 +1,4 @@
-"""Search engines behind one protocol."""
+"""Search engines behind one base class."""
 
 from symtorch.engines.base import Availability, Engine, Progress, ProgressCallback
 from symtorch.engines.registry import register, resolve, status

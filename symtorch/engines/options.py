@@ -6,8 +6,8 @@ The names and their meaning are those of PySR: https://ai.damtp.cam.ac.uk/pysr/s
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -28,28 +28,12 @@ DEFAULT_SR_PARAMS: dict[str, Any] = {
 MODEL_SELECTIONS = ("law", "best", "accuracy", "score")
 """Rules that pick one equation from a front; see :mod:`symtorch.equations.selection`."""
 
-# PySR's parameters that have no field of their own below: an engine that knows them gets them as
-# they are, any other refuses them. Taken from the signature of PySRRegressor, versions 1.5 to 2.7.
-ENGINE_PARAMETERS = frozenset(
-    """
-    operators expression_spec type_spec populations population_size max_evals warmup_maxsize_by loss_function
-    loss_function_expression loss_scale complexity_mapping dimensional_constraint_penalty
-    dimensionless_constants_only use_frequency use_frequency_in_tournament adaptive_parsimony_scaling alpha
-    annealing ncycles_per_iteration fraction_replaced fraction_replaced_hof
-    fraction_replaced_guesses weight_add_node weight_insert_node weight_delete_node weight_do_nothing
-    weight_mutate_constant weight_mutate_operator weight_mutate_feature weight_swap_operands weight_rotate_tree
-    weight_randomize weight_simplify weight_optimize weight_backsolve mutations default_mutations
-    crossover_probability skip_mutation_failures migration hof_migration topn should_simplify
-    should_optimize_constants optimizer_algorithm optimizer_nrestarts optimizer_f_calls_limit
-    optimize_probability optimizer_iterations perturbation_factor probability_negate_constant
-    tournament_selection_n tournament_selection_p parallelism procs multithreading cluster_manager
-    heap_size_hint_in_bytes worker_timeout worker_imports fast_cycle turbo bumper
-    precision autodiff_backend enable_autodiff deterministic warm_start update_verbosity
-    print_precision logger_spec plugins default_plugins input_stream use_tracing tracing_file run_id
-    output_directory temp_equation_file tempdir delete_tempfiles update output_jax_format output_torch_format
-    extra_torch_mappings extra_jax_mappings denoise
-    """.split()
-)
+_DECLARED: set[str] = set()
+
+
+def declare(parameters: Iterable[str]) -> None:
+    """Let options have these names beside the fields of SearchOptions, whatever engine they are for."""
+    _DECLARED.update(parameters)
 
 
 @dataclass(frozen=True)
@@ -61,7 +45,8 @@ class SearchOptions:
         unary_operators: the same, with one argument.
         extra_sympy_mappings: SymPy functions of custom operators, by name: what a definition means that
             is more Julia than a formula, and how the others are shown.
-        maxsize: highest complexity of an equation.
+        maxsize: highest complexity of an equation. Where it isn't named, the native engine's least squares may
+            exceed the default: up to a line through all inputs within one function.
         maxdepth: greatest depth of its tree; None for no limit.
         constraints: for an operator the highest complexity of its argument, or of each of its
             arguments; -1 for no limit.
@@ -81,7 +66,8 @@ class SearchOptions:
         batching, batch_size: search on batches of rows.
         select_k_features: search on the k most relevant inputs only.
         guesses: equations to start from, as text.
-        extra: what PySR knows beyond these, for an engine that knows it too.
+        extra: what only some engines know, PySR's other parameters among it; an engine that does not know one
+            refuses it.
         given: the parameters as the user gave them, defaults filled in.
     """
 
@@ -112,11 +98,15 @@ class SearchOptions:
     given: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def from_params(cls, params: Mapping[str, Any] | None = None) -> SearchOptions:
+    def from_params(cls, params: Mapping[str, Any] | None = None, known: Collection[str] = ()) -> SearchOptions:
         """Options from a dict under PySR's names, the defaults filled in, everything checked.
 
         >>> SearchOptions.from_params({"binary_operators": ["+", "-"], "maxsize": 12}).maxsize
         12
+
+        Args:
+            params: the options that are not to be the default.
+            known: names of an engine's own, beside the fields of this class and PySR's (``Engine.parameters``).
 
         Raises:
             OptionError: names the key, what came and what is accepted.
@@ -133,9 +123,10 @@ class SearchOptions:
             user["complexity_of_operators"] = default
         merged = {**DEFAULT_SR_PARAMS, **user}
         own = {f.name for f in fields(cls)} - {"extra", "given"}
+        names = {*own, *_DECLARED, *known}
         for key in merged:
-            if key not in own and key not in ENGINE_PARAMETERS:
-                near = difflib.get_close_matches(str(key), [*own, *ENGINE_PARAMETERS], n=1)
+            if key not in names:
+                near = difflib.get_close_matches(str(key), sorted(names), n=1)
                 hint = f"Did you mean {near[0]!r}?" if near else "The names are PySR's."
                 raise OptionError(f"search option {key!r} is not known. {hint}")
         checked = {key: _CHECKS[key](key, value) for key, value in merged.items() if key in own}
@@ -162,6 +153,15 @@ class SearchOptions:
         found = [operator(spec, 2, self.extra_sympy_mappings) for spec in self.binary_operators]
         found += [operator(spec, 1, self.extra_sympy_mappings) for spec in self.unary_operators]
         return {op.name: op for op in found}
+
+    def for_inputs(self, columns: Sequence[int], n_inputs: int) -> SearchOptions:
+        """The same search space over these columns only, of so many inputs, numbered anew."""
+        costs = self.complexity_of_variables
+        if not isinstance(costs, tuple):
+            return self
+        if len(costs) != n_inputs:
+            raise OptionError(f"complexity_of_variables has {len(costs)} numbers for {n_inputs} inputs.")
+        return replace(self, complexity_of_variables=tuple(costs[i] for i in columns))
 
     def complexity(self, expr: Expr) -> int:
         """Complexity of a tree as PySR counts it: what its nodes add, rounded once."""

@@ -27,6 +27,7 @@ class Samples:
         teacher: the block itself, to be asked for its output at any new row, or None where it
             can't be asked (data only, or inputs that are transforms of the block's own).
         dtype: type in which equations of the samples will run, the block's own: float64, float32 or float16.
+        output_indices: which of the block's outputs each column of Y is; default 0, 1, ...
 
     Raises:
         InputError: shapes that don't fit, too few rows, values that aren't finite, bad names.
@@ -38,6 +39,7 @@ class Samples:
     variable_names: tuple[str, ...] = ()
     teacher: Teacher | None = field(default=None, repr=False)
     dtype: np.dtype = field(default_factory=lambda: np.dtype(np.float64))
+    output_indices: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         X = _matrix("inputs", self.X)
@@ -51,6 +53,9 @@ class Samples:
         object.__setattr__(self, "X", X)
         object.__setattr__(self, "Y", Y)
         object.__setattr__(self, "variable_names", names)
+        object.__setattr__(self, "output_indices", tuple(self.output_indices) or tuple(range(Y.shape[1])))
+        if len(self.output_indices) != Y.shape[1]:
+            raise InputError(f"{len(self.output_indices)} output_indices for {Y.shape[1]} outputs; give one for each.")
         if self.weights is not None:
             object.__setattr__(self, "weights", _check_weights(self.weights, len(X)))
 
@@ -76,7 +81,8 @@ class Samples:
         columns = list(columns)
         teacher = self.teacher
         chosen = None if teacher is None else (lambda X: teacher(X)[:, columns])
-        return replace(self, Y=self.Y[:, columns], teacher=chosen)
+        indices = tuple(self.output_indices[k] for k in columns)
+        return replace(self, Y=self.Y[:, columns], teacher=chosen, output_indices=indices)
 
     def split(self, fraction: float = 0.2, seed: int = 0, minimum: int = 50) -> tuple[Samples, Samples | None]:
         """Rows to search on, and rows held out to judge the result by.
@@ -90,7 +96,10 @@ class Samples:
         return self.take(np.sort(order[n_held_out:])), self.take(np.sort(order[:n_held_out]))
 
     def fingerprint(self) -> str:
-        """A hash of everything but the teacher: equal data, equal fingerprint."""
+        """A hash of the data and the names: equal data, equal fingerprint, in every process and version.
+
+        Journals keep it, so it must stay what it is.
+        """
         digest = hashlib.blake2b(digest_size=16)
         for array in (self.X, self.Y, self.weights):
             digest.update(b"-" if array is None else f"{array.shape}".encode() + np.ascontiguousarray(array).tobytes())

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 
 from symtorch.equations.expr import Call, Constant, Expr, Variable, fold
-from symtorch.equations.operators import ALIASES, OPERATORS, Operator
+from symtorch.equations.operators import ALIASES, OPERATORS, Operator, add
 from symtorch.equations.parser import parse
+from symtorch.equations.table import ROWS, Row
 from symtorch.errors import OptionError, ParseError
 
 DEFINED = {
@@ -162,8 +163,16 @@ def _restore(name: str, arity: int, body: Expr | None) -> Operator:
     return OPERATORS[name] if body is None else from_body(name, arity, body)
 
 
+def _restore_added(row: Row) -> Operator:
+    """In another process, an operator that a program has added may not be known yet."""
+    known = OPERATORS.get(row.name)
+    return known if known is not None and known.row == row else add(row)
+
+
 def _reduce(op: Operator) -> tuple[Any, ...]:
-    # The functions of the table are lambdas; a name (and a body) says all there is to keep.
+    # The functions of the table are lambdas; a name (and a body, or a row) says all there is to keep.
+    if op.row is not None and op.row not in ROWS:
+        return _restore_added, (op.row,)
     return _restore, (op.name, op.arity, op.body)
 
 

@@ -42,9 +42,11 @@ class Operator:
         sympy: SymPy expressions -> SymPy expression.
         partials: ``partials(value, *args)``, the derivatives by each argument as NumPy arrays,
             given the operator's value there. None where it has none of use (floor, greater).
+        inverse: ``inverse(value)``, the arguments that have this value, as NumPy arrays: one, or all
+            in one period. None where it can't be undone.
         precedence: of infix notation; None for function notation.
         body: for an operator that a user defined, its tree over ``Variable(0..arity-1)``.
-        row: for an operator of the table, its texts.
+        row: for an operator of the table, its row.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Operator:
     torch: Callable[..., Any]
     sympy: Callable[..., Any]
     partials: Callable[..., tuple[Any, ...]] | None = None
+    inverse: Callable[[Any], tuple[Any, ...]] | None = None
     precedence: int | None = None
     body: Expr | None = None
     row: Row | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -10,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from symtorch.equations import show
 from symtorch.equations.expr import Expr, evaluate, to_text
 from symtorch.equations.selection import pareto, scores, select
-from symtorch.errors import InputError
+from symtorch.errors import InputError, listed
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Equation:
     """One candidate of a front.
 
@@ -53,10 +53,9 @@ class Equation:
 
     def latex(self, precision: int = 4) -> str:
         """The equation in LaTeX, constants rounded to ``precision`` significant digits."""
-        import sympy
+        from symtorch.equations.sympy_bridge import latex
 
-        expr = self.sympy()
-        return sympy.latex(expr.xreplace({n: sympy.Float(n, precision) for n in expr.atoms(sympy.Float)}))
+        return latex(self.expr, self.variable_names, precision)
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Value on the rows of X (n_samples, n_inputs): (n_samples,), float64."""
@@ -65,8 +64,14 @@ class Equation:
     def __str__(self) -> str:
         return to_text(self.expr, self.variable_names, digits=5)
 
+    def __repr__(self) -> str:
+        return f"<Equation {show.shortened(str(self))}, {show.figures(self)}>"
 
-@dataclass(frozen=True)
+    def _repr_latex_(self) -> str:
+        return f"${self.latex()}$"
+
+
+@dataclass(frozen=True, repr=False)
 class Front:
     """The Pareto front of one output: no equation on it is both simpler and more accurate than another.
 
@@ -130,7 +135,7 @@ class Front:
         for eq in self.equations:
             if eq.complexity == complexity:
                 return eq
-        raise InputError(f"no equation of complexity {complexity}; there are {self.complexities}.")
+        raise InputError(f"no equation of complexity {complexity}; there are [{listed(self.complexities)}].")
 
     def __iter__(self) -> Iterator[Equation]:
         return iter(self.equations)
@@ -178,13 +183,13 @@ class Front:
         """(n_samples, n_inputs) -> (n_samples,), by the default pick or the equation at this position."""
         return self._pick(index).predict(X)
 
+    # ---- how it looks
+
     def __str__(self) -> str:
-        rows = [f"{'':2}{'complexity':>10}  {'loss':>10}  {'R²':>9}  equation"]
-        for i, eq in enumerate(self):
-            mark = "> " if i == self.best_index else "  "
-            r2 = "" if eq.r2 is None else f"{eq.r2:9.6f}"
-            rows.append(f"{mark}{eq.complexity:>10}  {eq.loss:>10.3e}  {r2:>9}  {eq}")
-        return "\n".join([*rows, self.summary])
+        return show.front_table(self)
+
+    def __repr__(self) -> str:
+        return show.front_table(self, most=show.ROWS)
 
     @property
     def summary(self) -> str:
@@ -193,15 +198,40 @@ class Front:
         return f"engine {self.engine or 'unknown'}, {self.n_samples:,} rows{seconds}; stopped: {self.stop_reason}"
 
     def _repr_html_(self) -> str:
-        rows = []
-        for i, eq in enumerate(self):
-            cells = (str(eq.complexity), f"{eq.loss:.3g}", "" if eq.r2 is None else f"{eq.r2:.6g}")
-            marked = "<b>&#9656;</b>" if i == self.best_index else ""
-            row = "".join(f"<td>{cell}</td>" for cell in (marked, *cells, f"${html.escape(eq.latex())}$"))
-            rows.append(f"<tr>{row}</tr>")
-        head = "".join(f"<th>{name}</th>" for name in ("", "complexity", "loss", "held-out R²", "equation"))
-        table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-        return f"<div>{table}<small>{html.escape(self.summary)}</small></div>"
+        return show.front_html(self)
 
     def _repr_latex_(self) -> str:
         return f"${self.latex()}$"
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw loss by complexity, the pick marked; needs matplotlib.
+
+        Args:
+            ax: matplotlib axes to draw on; None for new ones.
+
+        Returns:
+            the axes.
+        """
+        return show.plot_front(self, ax)
+
+
+class Fronts(dict[int, Front]):
+    """{output: Front}, as a search returns it: a dict that shows the picks."""
+
+    @property
+    def picks(self) -> dict[int, Equation]:
+        """The default pick of every output."""
+        return {output: front.best for output, front in self.items()}
+
+    def __repr__(self) -> str:
+        if not self:
+            return "{}"
+        return "\n".join([*show.text_lines(self.picks), self._note()])
+
+    def _repr_html_(self) -> str:
+        return show.picks_html(self.picks, note=self._note())
+
+    def _note(self) -> str:
+        """One line on the searches."""
+        summaries = list(dict.fromkeys(front.summary for front in self.values()))
+        return summaries[0] if len(summaries) == 1 else f"{len(self)} outputs; fronts[output] tells more of one"

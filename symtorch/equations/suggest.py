@@ -13,15 +13,17 @@ import numpy as np
 
 from symtorch.equations.expr import Call, Constant, Expr, Variable, evaluate, to_text
 from symtorch.equations.operators import OPERATORS
+from symtorch.equations.r2 import r2
 from symtorch.errors import InputError
 
-FORMS = tuple(
-    """
-    neg square cube inv sqrt cbrt abs exp log sin tan asin atan sinh cosh tanh asinh acosh atanh erf sigmoid
-    softplus silu gelu relu sign gamma
-    """.split()
-)
-"""Functions that are tried. A straight line is "neg"; a cosine is a sine that is moved."""
+
+def forms() -> tuple[str, ...]:
+    """Functions that are tried, the simpler first. A straight line is "neg"; a cosine is a sine that is moved."""
+    return tuple(name for name, op in OPERATORS.items() if op.row is not None and op.row.suggested)
+
+
+FORMS = forms()
+"""Those of the library."""
 
 _GRID = 31
 _ZOOMS = 6
@@ -51,7 +53,7 @@ class Suggestion:
 
 
 def suggest(
-    X: np.ndarray, y: np.ndarray, names: Sequence[str], functions: Sequence[str] = FORMS, top: int | None = 5
+    X: np.ndarray, y: np.ndarray, names: Sequence[str], functions: Sequence[str] | None = None, top: int | None = 5
 ) -> list[Suggestion]:
     """The forms a*f(b*x + c) + d that fit best, over all variables and functions.
 
@@ -63,7 +65,7 @@ def suggest(
         X: (n_samples, n_inputs).
         y: (n_samples,).
         names: name of each variable.
-        functions: names of operators with one argument, the simpler first.
+        functions: names of operators with one argument, the simpler first; None for :func:`forms`.
         top: how many to return; None for all.
 
     Raises:
@@ -72,6 +74,7 @@ def suggest(
     X, y = np.asarray(X, dtype=np.float64), np.asarray(y, dtype=np.float64)
     if X.ndim != 2 or y.shape != (len(X),) or len(names) != X.shape[1]:
         raise InputError(f"X has shape {X.shape}, y {y.shape}, and there are {len(names)} names; they don't fit.")
+    functions = forms() if functions is None else functions
     for name in functions:
         if name not in OPERATORS or OPERATORS[name].arity != 1:
             raise InputError(f"function {name!r} is not an operator of one argument.")
@@ -83,9 +86,9 @@ def suggest(
             if fitted is None:
                 continue
             expr = _tree(name, j, *fitted)
-            r2 = _r2(expr, X, y)
-            if np.isfinite(r2):
-                found.append(Suggestion(r2, name, j, expr, to_text(expr, names, digits=5)))
+            explained = r2(y, evaluate(expr, X))
+            if np.isfinite(explained):
+                found.append(Suggestion(explained, name, j, expr, to_text(expr, names, digits=5)))
     found.sort(key=lambda s: (-round(s.r2, 6), list(functions).index(s.function)))  # of equals, the simpler
     return found[:top]
 
@@ -134,7 +137,3 @@ def _tree(name: str, variable: int, a: float, b: float, c: float, d: float) -> E
     times, plus = OPERATORS["*"], OPERATORS["+"]
     inner = Call(plus, (Call(times, (Constant(b), Variable(variable))), Constant(c)))
     return Call(plus, (Call(times, (Constant(a), Call(OPERATORS[name], (inner,)))), Constant(d)))
-
-
-def _r2(expr: Expr, X: np.ndarray, y: np.ndarray) -> float:
-    return 1.0 - float(np.sum((evaluate(expr, X) - y) ** 2) / np.sum((y - y.mean()) ** 2))

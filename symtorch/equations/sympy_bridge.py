@@ -16,7 +16,7 @@ from sympy.logic.boolalg import BooleanAtom
 from symtorch.equations.expr import Call, Constant, Expr, Variable, fold
 from symtorch.equations.operators import ALIASES, OPERATORS
 from symtorch.equations.sympy_words import LARGEST_INTEGER, number
-from symtorch.errors import ParseError
+from symtorch.errors import ParseError, listed
 
 
 def to_sympy(expr: Expr, names: Sequence[str]) -> Any:
@@ -41,6 +41,12 @@ def to_sympy(expr: Expr, names: Sequence[str]) -> Any:
         return node.op.sympy(*(part for part, _ in parts)), value
 
     return fold(expr, rule)[0]
+
+
+def latex(expr: Expr, names: Sequence[str], precision: int) -> str:
+    """The tree in LaTeX, constants rounded to ``precision`` significant digits."""
+    shown = to_sympy(expr, names)
+    return sympy.latex(shown.xreplace({n: sympy.Float(n, precision) for n in shown.atoms(sympy.Float)}))
 
 
 # ---- the way back
@@ -84,7 +90,7 @@ class _Reader:
     def read(self, e: Any) -> Expr:
         if isinstance(e, sympy.Symbol):
             if e.name not in self.index:
-                raise ParseError(f"symbol {e.name!r} is not one of the variables {list(self.index)}.")
+                raise ParseError(f"symbol {e.name!r} is not one of the variables {listed(self.index)}.")
             return Variable(self.index[e.name])
         if isinstance(e, BooleanAtom):
             return Constant(1.0 if e else 0.0)

@@ -23,10 +23,11 @@ from symtorch.engines.options import SearchOptions
 from symtorch.engines.samples import MIN_SAMPLES, Samples
 from symtorch.equations.expr import to_text
 from symtorch.equations.front import Equation, Front
+from symtorch.equations.r2 import r2
 from symtorch.errors import InputError
 from symtorch.local.frame import Frame
-from symtorch.local.neighbourhood import Metric, Neighbourhood
-from symtorch.local.search import choose, local_front, path_attributions, r2
+from symtorch.local.neighbourhood import Metric
+from symtorch.local.search import choose, local_front, path_attributions
 from symtorch.surrogate.fidelity import judged
 
 DEFAULT_LOCAL_PARAMS: dict[str, Any] = {
@@ -168,15 +169,19 @@ def explain(
     Raises:
         InputError: arguments that can't be used.
     """
-    options = SearchOptions.from_params({**DEFAULT_LOCAL_PARAMS, "random_state": seed, **(sr_params or {})})
     chosen_engine = None if engine is None else resolve(engine)
-    if kernel_width is not None and not kernel_width > 0:
-        raise InputError(f"kernel_width is {kernel_width!r}; expected a positive number.")
+    params = {**DEFAULT_LOCAL_PARAMS, "random_state": seed, **(sr_params or {})}
+    options = SearchOptions.from_params(params, () if chosen_engine is None else chosen_engine.parameters)
+    if n_neighbors < 2:
+        raise InputError(f"n_neighbors is {n_neighbors!r}; expected an integer of at least 2.")
+    if isinstance(max_terms, bool) or not isinstance(max_terms, (int, np.integer)) or max_terms < 0:
+        raise InputError(f"max_terms is {max_terms!r}; expected an integer of at least 0.")
     ask, X = _function(model, data)
     frame = Frame.make(X, x, _names(data, X, names), categorical)
-    near = X[_around(frame, n_neighbors, n_synthetic, real_weighting, metric).near(frame.scaled(X))]
-    spread = frame.spread(near, var)
-    width = np.sqrt(frame.n_inputs) if kernel_width is None else kernel_width
+    slime_params = {"J_nn": n_neighbors, "num_synthetic": n_synthetic, "real_weighting": real_weighting}
+    around = frame.neighbourhood(X, {**slime_params, "nn_metric": metric, "var": var}, kernel_width)
+    near = X[around.near(X)]
+    spread = around.variance(near)
     rng = np.random.default_rng(seed)
     at_point = ask(frame.point[None])
     output = _output(at_point[0], output)
@@ -186,13 +191,18 @@ def explain(
         return _log_odds(y) if logit else y
 
     def drawn(real: np.ndarray) -> Samples:
-        rows = np.concatenate([real, frame.draw(max(n_synthetic, MIN_SAMPLES), spread, rng)])
-        weights = np.concatenate([np.full(len(real), real_weighting), frame.weights(rows[len(real) :], spread, width)])
+        new = around.draw(max(n_synthetic, MIN_SAMPLES), spread, rng)
+        rows = np.concatenate([real, new])
+        weights = np.concatenate([np.full(len(real), real_weighting), around.weights(new, spread)])
         return Samples(frame.variables(rows), values(rows)[:, None], weights, frame.variable_names)
 
     sample, validation, held_out = drawn(near), drawn(near[:0]), drawn(near[:0])
     front = judged(local_front(sample, options, chosen_engine, max_terms, rng), held_out, 0)
     equation = choose(front, validation)
+
+    def explained(rows: Samples) -> float:
+        return r2(rows.Y[:, 0], equation.predict(rows.X), rows.weights)
+
     base_row, start = _base(frame, near, base)
     end = frame.variables(frame.point[None])[0]
     shares = path_attributions(equation.expr, start, end)
@@ -205,8 +215,8 @@ def explain(
         equation=equation,
         prediction=prediction,
         model_prediction=float((_log_odds(at_point) if logit else at_point)[0, output]),
-        r2=r2(equation, sample),
-        r2_held_out=r2(equation, held_out),
+        r2=explained(sample),
+        r2_held_out=explained(held_out),
         attributions=dict(zip(_names(data, X, names), shares.tolist(), strict=True)),
         base=base_row,
         base_value=base_value,
@@ -247,13 +257,6 @@ def _names(data: Any, X: np.ndarray, names: Sequence[str] | None) -> tuple[str, 
     if len(names) != X.shape[1] or len(set(names)) != len(names):
         raise InputError(f"names are {list(names)}; expected {X.shape[1]} different ones, one per input.")
     return tuple(names)
-
-
-def _around(frame: Frame, n_neighbors: int, n_synthetic: int, real_weighting: float, metric: Metric) -> Neighbourhood:
-    params = {"J_nn": n_neighbors, "num_synthetic": n_synthetic, "real_weighting": real_weighting, "nn_metric": metric}
-    if n_neighbors < 2:
-        raise InputError(f"n_neighbors is {n_neighbors!r}; expected an integer of at least 2.")
-    return Neighbourhood.from_params({"x": np.zeros(frame.n_inputs), **params})
 
 
 def _output(at_point: np.ndarray, output: int | None) -> int:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,18 +13,17 @@ from symtorch.equations.expr import Call, Constant, Expr, Variable, substitute
 from symtorch.equations.names import identifiers
 from symtorch.equations.operators import OPERATORS
 from symtorch.errors import InputError
-from symtorch.local.neighbourhood import MIN_VAR
+from symtorch.local.neighbourhood import Columns, Neighbourhood
 
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """The neighbourhood of a point in coordinates that are zero (or "the same") at the point.
+    """Coordinates that are zero (or "the same") at a point, and what they are called.
 
     Attributes:
         point: (n_inputs,).
         scale: standard deviation of each column in the data, 1 where it does not vary.
         categorical: whether a column holds categories.
-        levels: rows of the data, which new points take categories from.
         variable_names: ``d_<name>``, or ``<name>_is_<value>`` for a categorical column.
         input_names: the same without ``d_``.
     """
@@ -32,7 +31,6 @@ class Frame:
     point: np.ndarray
     scale: np.ndarray
     categorical: np.ndarray
-    levels: np.ndarray
     variable_names: tuple[str, ...]
     input_names: tuple[str, ...]
 
@@ -59,7 +57,6 @@ class Frame:
             point=point,
             scale=np.where(scale > 0, scale, 1.0),
             categorical=mask,
-            levels=X,
             variable_names=tuple(m if c else f"d_{n}" for n, m, c in zip(usable, matches, mask, strict=True)),
             input_names=tuple(m if c else n for n, m, c in zip(usable, matches, mask, strict=True)),
         )
@@ -67,10 +64,6 @@ class Frame:
     @property
     def n_inputs(self) -> int:
         return len(self.point)
-
-    def scaled(self, X: np.ndarray) -> np.ndarray:
-        """Deviations in standard deviations of the data, 0 or 1 for the same or another category."""
-        return np.where(self.categorical, self.point != X, (X - self.point) / self.scale)
 
     def variables(self, X: np.ndarray) -> np.ndarray:
         """What the equations are over: deviations, and 1 or 0 for the same or another category."""
@@ -87,24 +80,23 @@ class Frame:
 
         return substitute(expr, [deviation(i) for i in range(self.n_inputs)])
 
-    def spread(self, near: np.ndarray, var: Any = None) -> np.ndarray:
-        """Variance of new points (n_inputs,): half that of the neighbours unless given."""
-        if var is not None:
-            spread = np.broadcast_to(np.asarray(var, dtype=np.float64), self.point.shape)
-            if not (spread > 0).all():
-                raise InputError(f"var is {var!r}; expected a positive number, or one for each input.")
-            return spread
-        return np.maximum(near.var(axis=0, ddof=1) / 2, MIN_VAR * self.scale**2)
+    def neighbourhood(
+        self, X: np.ndarray, slime_params: Mapping[str, Any] | None = None, kernel_width: float | None = None
+    ) -> Neighbourhood:
+        """What is near the point in the data X (n_rows, n_inputs), in standard deviations and other categories.
 
-    def draw(self, n: int, spread: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """New points (n, n_inputs): normal around the point; every second category as in the data."""
-        rows = self.point + rng.normal(size=(n, self.n_inputs)) * np.sqrt(spread)
-        for i in np.flatnonzero(self.categorical):
-            other = rng.random(n) < 0.5
-            rows[:, i] = np.where(other, rng.choice(self.levels[:, i], size=n), self.point[i])
-        return rows
+        Args:
+            X: the data that the frame was made of.
+            slime_params: SLIME's, without the point.
+            kernel_width: of the weights; None for the root of the number of inputs.
 
-    def weights(self, rows: np.ndarray, spread: np.ndarray, width: float) -> np.ndarray:
-        """Weight exp(-d^2 / width^2), where d^2 sums (z - x)^2 / var, and 1 for another category."""
-        d2 = np.where(self.categorical, rows != self.point, (rows - self.point) ** 2 / spread)
-        return np.exp(-d2.sum(axis=1) / width**2)
+        Raises:
+            InputError: a value that can't be used.
+        """
+        if kernel_width is not None and not kernel_width > 0:
+            raise InputError(f"kernel_width is {kernel_width!r}; expected a positive number.")
+        return replace(
+            Neighbourhood.from_params({**(slime_params or {}), "x": self.point}),
+            kernel_width=float(np.sqrt(self.n_inputs)) if kernel_width is None else kernel_width,
+            columns=Columns(self.point, self.scale, self.categorical, levels=X),
+        )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -43,8 +43,29 @@ _METRICS |= {"l1": _METRICS["manhattan"], "cityblock": _METRICS["manhattan"], "i
 
 
 @dataclass(frozen=True, eq=False)
+class Columns:
+    """How the columns of the data are measured; as it is by default, in their own units and all continuous.
+
+    Attributes:
+        origin: (n_inputs,), zero of the units that distances are measured in.
+        scale: (n_inputs,), size of those units.
+        categorical: (n_inputs,), whether a column holds categories; another one is at distance 1.
+        levels: rows of the data (n_rows, n_inputs), which new points take categories from.
+    """
+
+    origin: np.ndarray | float = 0.0
+    scale: np.ndarray | float = 1.0
+    categorical: np.ndarray | bool = False
+    levels: np.ndarray | None = None
+
+    def measured(self, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Rows (n_rows, n_inputs) in these units; 0 or 1 for x's category or another."""
+        return np.where(self.categorical, rows != x, (rows - self.origin) / self.scale)
+
+
+@dataclass(frozen=True, eq=False)
 class Neighbourhood:
-    """How points around ``x`` are drawn and weighed; make one with :meth:`from_params`.
+    """How points around ``x`` are drawn and weighed; SLIME's are made with :meth:`from_params`.
 
     Attributes:
         x: the point (n_inputs,); None for no point: all of the data, each row as it is.
@@ -55,6 +76,8 @@ class Neighbourhood:
             "cosine", or what scikit-learn knows, if installed) or a function of two rows.
         var: variance of the new points, a number or (n_inputs,); None for half the variance (ddof=1)
             of the J_nn nearest rows.
+        kernel_width: distance, in roots of var, at which the weight of a new point has fallen to 1/e.
+        columns: units and categories of the columns.
     """
 
     x: np.ndarray | None = None
@@ -62,7 +85,9 @@ class Neighbourhood:
     num_synthetic: int = 100
     real_weighting: float = 1.0
     nn_metric: Metric = "euclidean"
-    var: np.ndarray | float | None = field(default=None)
+    var: np.ndarray | float | None = None
+    kernel_width: float = 1.0
+    columns: Columns = field(default_factory=Columns)
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any] | None = None) -> Neighbourhood:
@@ -74,7 +99,7 @@ class Neighbourhood:
         given = dict(params or {})
         unknown = [key for key in given if key not in DEFAULT_SLIME_PARAMS]
         if unknown:
-            raise InputError(f"slime_params {unknown} are not known; expected {[f.name for f in fields(cls)]}.")
+            raise InputError(f"slime_params {unknown} are not known; expected {list(DEFAULT_SLIME_PARAMS)}.")
         made = cls(**{**DEFAULT_SLIME_PARAMS, **given})
         made = cls(**{**vars(made), "x": _vector("x", made.x), "var": _vector("var", made.var)})
         for name, low in (("J_nn", 1), ("num_synthetic", 0)):
@@ -102,25 +127,44 @@ class Neighbourhood:
             raise InputError(
                 f"J_nn is {self.J_nn} with {len(X)} rows of data; it must be less than the number of rows."
             )
-        return np.argsort(distances(x, X, self.nn_metric), kind="stable")[: self.J_nn]
+        here, there = (self.columns.measured(x, rows) for rows in (x, X))
+        return np.argsort(distances(here, there, self.nn_metric), kind="stable")[: self.J_nn]
 
     def variance(self, neighbours: np.ndarray) -> np.ndarray:
-        """Variance of new points along each column (n_inputs,), from the rows nearest to x."""
+        """Variance of new points along each column (n_inputs,), from the rows nearest to x.
+
+        Raises:
+            InputError: ``var`` is for another number of inputs, or there is one neighbour alone.
+        """
         if self.var is not None:
-            return np.broadcast_to(np.asarray(self.var, dtype=np.float64), neighbours.shape[1:])
+            var = np.asarray(self.var, dtype=np.float64)
+            if var.size not in (1, neighbours.shape[1]):
+                raise InputError(
+                    f"var has {var.size} numbers; expected one, or one for each of the {neighbours.shape[1]} inputs."
+                )
+            return np.broadcast_to(var, neighbours.shape[1:])
         if len(neighbours) < 2:
             raise InputError("J_nn is 1; the variance of new points needs at least two neighbours, or give var.")
-        return np.maximum(neighbours.var(axis=0, ddof=1) / 2, MIN_VAR)
+        return np.maximum(neighbours.var(axis=0, ddof=1) / 2, MIN_VAR * np.square(self.columns.scale))
 
     def draw(self, n: int, var: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """New points (n, n_inputs), normal around x."""
+        """New points (n, n_inputs): normal around x; every second category as in the data."""
         assert self.x is not None
-        return self.x + rng.normal(size=(n, len(self.x))) * np.sqrt(var)
+        rows = self.x + rng.normal(size=(n, len(self.x))) * np.sqrt(var)
+        for i in np.flatnonzero(np.broadcast_to(self.columns.categorical, self.x.shape)):
+            assert self.columns.levels is not None
+            other = rng.random(n) < 0.5
+            rows[:, i] = np.where(other, rng.choice(self.columns.levels[:, i], size=n), self.x[i])
+        return rows
 
     def weights(self, points: np.ndarray, var: np.ndarray) -> np.ndarray:
-        """Weight exp(-sum((z - x)^2 / var)) of new points z (n, n_inputs): (n,)."""
+        """Weight exp(-d²/kernel_width²) of new points z (n, n_inputs): (n,).
+
+        d² sums (z - x)²/var over the columns, and 1 for each other category.
+        """
         assert self.x is not None
-        return np.exp(-((points - self.x) ** 2 / var).sum(axis=1))
+        d2 = np.where(self.columns.categorical, points != self.x, (points - self.x) ** 2 / var)
+        return np.exp(-d2.sum(axis=1) / self.kernel_width**2)
 
     def _point(self, X: np.ndarray) -> np.ndarray:
         assert self.x is not None

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from symtorch.equations.show import axes
 from symtorch.local.frame import Frame
 
 
@@ -48,7 +49,7 @@ def plot_attributions(explanation: Explanation, ax: Any = None, n_inputs: int = 
     Returns:
         the axes.
     """
-    ax = _axes(ax)
+    ax = axes(ax)
     ranked = sorted(explanation.attributions.items(), key=lambda item: -abs(item[1]))
     shown = ranked[:n_inputs] if len(ranked) <= n_inputs else ranked[: n_inputs - 1]
     bars = [(f"{name} = {_value(explanation, name)}", value) for name, value in shown]
@@ -78,7 +79,7 @@ def plot_profile(explanation: Explanation, model: Any, name: str, ax: Any = None
     Returns:
         the axes.
     """
-    ax = _axes(ax)
+    ax = axes(ax)
     i = explanation.names.index(name)
     reach = 2 * float(explanation.frame.scale[i])
     rows = np.tile(explanation.point, (n_points, 1))
@@ -96,13 +97,3 @@ def plot_profile(explanation: Explanation, model: Any, name: str, ax: Any = None
 
 def _value(explanation: Explanation, name: str) -> str:
     return f"{explanation.point[explanation.names.index(name)]:.4g}"
-
-
-def _axes(ax: Any) -> Any:
-    if ax is not None:
-        return ax
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError("plots need matplotlib: pip install 'torch-symbolic[plot]'") from error
-    return plt.subplots(layout="constrained")[1]

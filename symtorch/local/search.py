@@ -22,6 +22,9 @@ SEARCH_ROWS = 400
 SEARCH_COLUMNS = 5
 """Columns that the engine searches: those that the polynomials use first."""
 
+COLUMN_TERMS = 12
+"""Terms that are looked at for those columns, also where fewer terms are wanted as equations."""
+
 TOLERANCE = 0.05
 """A simpler equation may have this share of error more than the best."""
 
@@ -37,9 +40,10 @@ def local_front(
     y, weights = sample.Y[:, 0], sample.weights
     assert weights is not None
     found: Front | None = None
-    exprs: list[Expr] = [Constant(float(np.average(y, weights=weights)))]
+    # Of a flat model the mean is its value, without the rounding of sums.
+    exprs: list[Expr] = [Constant(float(np.clip(np.average(y, weights=weights), y.min(), y.max())))]
     if np.ptp(y) > 1e-12 * np.abs(y).max():
-        fits = sparse_polynomials(sample.X, y, weights)
+        fits = sparse_polynomials(sample.X, y, weights, max(max_terms, COLUMN_TERMS))
         if {"+", "*"} <= options.operators.keys():
             exprs += [polynomial(terms, c) for terms, c in fits[: max_terms + 1]]
         used = dict.fromkeys(column for term in fits[-1][0] for column in term)
@@ -86,16 +90,6 @@ def choose(front: Front, validation: Samples) -> Equation:
     y = validation.Y[:, 0]
     limit = (1 + TOLERANCE) * min(errors) + 1e-12 * float(np.average((y - y.mean()) ** 2, weights=validation.weights))
     return next((eq for eq, error in zip(front, errors, strict=True) if error <= limit), front[-1])
-
-
-def r2(equation: Equation, samples: Samples) -> float:
-    """Weighted R² of an equation; where the output does not vary, 1 for an exact one and else NaN."""
-    y, weights = samples.Y[:, 0], samples.weights
-    total = float(np.average((y - np.average(y, weights=weights)) ** 2, weights=weights))
-    error = _error(equation, samples)
-    if total <= 1e-24 * max(float((y**2).max()), 1e-300):
-        return 1.0 if error <= 1e-24 * max(float((y**2).max()), 1e-300) else float("nan")
-    return 1 - error / total
 
 
 def _error(equation: Equation, samples: Samples) -> float:

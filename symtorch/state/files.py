@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import hashlib
 import io
 import json
@@ -14,10 +15,14 @@ from typing import Any
 import torch
 
 from symtorch.errors import StateError
-from symtorch.state.node import SCHEMA, versions
+from symtorch.state.earlier import MOVED
+from symtorch.state.node import versions
 
 _MAGIC = b"symtorch model "
 _LONGEST_HEADER = 4096
+
+FORM = 2
+"""Number of the file's form: 1 held pickled attributes of our classes, 2 holds parts that outlive them."""
 
 
 def write_atomically(path: str | Path, data: bytes, sync: bool = True) -> None:
@@ -49,12 +54,15 @@ def write_atomically(path: str | Path, data: bytes, sync: bool = True) -> None:
 
 
 def save_trusted(path: str | Path, content: Any) -> None:
-    """Write any object, Python functions included, with dill, behind a header with version and hash."""
+    """Write any object, Python functions included, with dill, behind a header with version and hash.
+
+    Of objects whose class has ``portable_state()`` that is written, and given to ``__setstate__`` of a new one.
+    """
     buffer = io.BytesIO()
     torch.save(content, buffer, pickle_module=_dill())
     payload = buffer.getvalue()
     header = {
-        "schema": SCHEMA,
+        "schema": FORM,
         "versions": versions(),
         "size": len(payload),
         "sha256": hashlib.sha256(payload).hexdigest(),
@@ -63,15 +71,30 @@ def save_trusted(path: str | Path, content: Any) -> None:
 
 
 def _dill() -> ModuleType:
-    """dill, such that a lambda takes along what it refers to, and not the whole module it was written in."""
+    """dill, as these files need it."""
     import dill
 
     class Pickler(dill.Pickler):
+        """A lambda takes along what it refers to, and not the whole module it was written in."""
+
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, recurse=True, **kwargs)
 
+        def reducer_override(self, obj: Any) -> Any:
+            portable = getattr(type(obj), "portable_state", None)
+            if portable is None:
+                return NotImplemented
+            # Wherever it stands in what is saved; __setstate__ takes the parts, whatever its layout is by then.
+            return vars(copyreg)["__newobj__"], (type(obj),), portable(obj)
+
+    class Unpickler(dill.Unpickler):
+        """What an earlier version has pickled is found where it is now."""
+
+        def find_class(self, module: str, name: str) -> Any:
+            return super().find_class(*MOVED.get((module, name), (module, name)))
+
     module = ModuleType("pickling")
-    module.Pickler = Pickler  # type: ignore[attr-defined]
+    vars(module).update(Pickler=Pickler, Unpickler=Unpickler)
     return module
 
 
@@ -81,8 +104,6 @@ def load_trusted(path: str | Path, trusted: bool, map_location: Any = None) -> A
     Raises:
         StateError: it is not such a file, damaged or of a later version; or it isn't trusted.
     """
-    import dill
-
     path = Path(path)
     with path.open("rb") as file:
         header = _header(path, file.readline(_LONGEST_HEADER))
@@ -99,7 +120,7 @@ def load_trusted(path: str | Path, trusted: bool, map_location: Any = None) -> A
             f"in its header. Nothing of it was loaded."
         )
     try:
-        return torch.load(io.BytesIO(payload), map_location=map_location, pickle_module=dill, weights_only=False)
+        return torch.load(io.BytesIO(payload), map_location=map_location, pickle_module=_dill(), weights_only=False)
     except Exception as error:
         raise StateError(
             f"{path} is whole, but can't be loaded here: {type(error).__name__}: {error}. It was written with "
@@ -115,7 +136,7 @@ def _header(path: Path, line: bytes) -> dict[str, Any]:
         schema, _ = int(header["schema"]), (int(header["size"]), str(header["sha256"]), header["versions"])
     except (ValueError, KeyError, TypeError):
         raise StateError(f"{path} is damaged: its header can't be read.") from None
-    if schema > SCHEMA:
+    if schema > FORM:
         raise StateError(
             f"{path} has schema {schema}, written by a later version of symtorch ({header['versions']}); update it "
             f"(pip install -U torch-symbolic)."

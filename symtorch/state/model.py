@@ -1,307 +1,210 @@
-"""What a SymbolicModel puts into a state_dict, and takes out of one.
+"""All that is symbolic about a block as one value, and that value as a document and back.
 
-The block's weights are in it as ever. All that is symbolic travels beside them in one uint8 tensor
+A block's weights are in its state_dict as ever. What is symbolic travels beside them in one uint8 tensor
 of UTF-8 JSON (PyTorch's extra state), so the keys of a state_dict are the same before and after a
 distillation, and loading one runs no code. docs/state.md describes the document.
 """
 
 from __future__ import annotations
 
+import gc
 import logging
 import math
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from symtorch.equations.expr import constants, to_text
-from symtorch.errors import CompilerError, StateError
-from symtorch.state import (
-    MAX_OUTPUTS,
-    Node,
-    dumps,
-    loads,
-    read_expr,
-    read_front,
-    read_interface,
-    read_operator,
-    write_front,
-    write_interface,
-    write_operators,
-    write_options,
-)
-from symtorch.state.files import load_trusted, save_trusted
-from symtorch.state.version1 import take_legacy
+from symtorch.equations.expr import Expr, constants, to_text
+from symtorch.equations.names import InputNames
+from symtorch.errors import StateError
+from symtorch.pruning import Pruning
+from symtorch.state.findings import read_findings, variable_sizes, write_findings, written_out_size
+from symtorch.state.fronts import read_expr, read_operator, write_operators
+from symtorch.state.interface import MAX_OUTPUTS
+from symtorch.state.node import Node, dumps, loads, pair
 from symtorch.surrogate.findings import Findings
 from symtorch.surrogate.guard import GUARDS
-from symtorch.surrogate.module import Surrogate, in_block_inputs
+from symtorch.surrogate.in_place import InPlace
+from symtorch.surrogate.interface import Interface
+from symtorch.surrogate.module import n_columns
 
 logger = logging.getLogger("symtorch.state")
 
-_SURROGATE = "surrogate"
-_ID_NAME = re.compile(r"block_\d+")
+KINDS = ("global", "local")
+"""What a block has findings of: all of its data, and the surroundings of a point (SLIME=True)."""
 
 
-class Persistent(nn.Module):
-    """What :class:`symtorch.SymbolicModel` knows of state dicts."""
+@dataclass(frozen=True)
+class ModelState:
+    """All that is symbolic about a block.
 
-    symtorch_block: Any
-    block_name: str
-    surrogate: Surrogate | None
-    pruning_mask: Tensor | None
-    pruning_schedule: dict[int, int] | None
-    initial_dim: int | None
-    target_dim: int | None
-    current_dim: int | None
-    _standard: Findings
-    _local: Findings
-    _chosen: Findings
-    _use_symbolic: bool
-    _compile: bool | str
-    _guard: str
-    _cache: Any
+    Attributes:
+        name: of the block.
+        found: the findings of each of :data:`KINDS`, as they were found.
+        in_place: the equations that were last put in the block's place; None for none.
+        pruning: how far it is; None where it was not set up.
+    """
 
-    @property
-    def _own_name(self) -> str:
-        """The name that the user gave it; empty for one made from its id, which is another in every process."""
-        return "" if _ID_NAME.fullmatch(self.block_name) else self.block_name
+    name: str
+    found: Mapping[str, Findings]
+    in_place: InPlace | None = None
+    pruning: Pruning | None = None
 
-    def save(self, path: str | Path, data: bool = False) -> None:
-        """Write the whole object, with the block and whatever Python functions belong to it, into one file.
 
-        For what a state_dict can't hold: plain functions as blocks, functions as variable transforms. The
-        file is written atomically. Loading it runs code that is in it.
+def active_outputs(found: Findings, mask: Tensor | None) -> list[int]:
+    """The searched outputs that are needed for the outputs that pruning has kept, of all where there is no mask."""
+    interface = found.require()
+    kept = list(range(interface.n_outputs)) if mask is None else torch.where(mask)[0].tolist()
+    return interface.encoding.needed(kept)
 
-        Args:
-            path: of the file.
-            data: keep the captured data as well.
-        """
-        save_trusted(path, {"model": self, "data": self._cache if data else None})
 
-    @classmethod
-    def load(cls, path: str | Path, trusted: bool = False, map_location: Any = None) -> Self:
-        """Read what :meth:`save` has written.
+# ---- as the tensor of a state_dict
 
-        Args:
-            path: of the file.
-            trusted: say that you know where it comes from; nothing is loaded otherwise.
-            map_location: where tensors go, as for ``torch.load``.
 
-        Raises:
-            StateError: the file isn't trusted, is damaged, of a later version, or something else.
-        """
-        content = load_trusted(path, trusted, map_location)
-        model = content.get("model") if isinstance(content, dict) else None
-        if not isinstance(model, cls):
-            raise StateError(f"{path} holds a {type(model).__name__}; expected a {cls.__name__}.")
-        model._cache = content.get("data")
-        return model
+def to_tensor(state: ModelState) -> Tensor:
+    """UTF-8 JSON in a uint8 tensor (n_bytes,) on the CPU."""
+    return torch.frombuffer(bytearray(dumps(write_model(state), "state")), dtype=torch.uint8)
 
-    def get_extra_state(self) -> Tensor:
-        """Everything symbolic, as UTF-8 JSON in a uint8 tensor (n_bytes,) on the CPU."""
-        return torch.frombuffer(bytearray(dumps(write_model(self), "state")), dtype=torch.uint8)
 
-    def set_extra_state(self, state: Any) -> None:
-        """Take over what :meth:`get_extra_state` has given, all of it or, where anything is wrong, nothing.
+def from_tensor(
+    tensor: Any, name: str, known: Mapping[str, Findings], functions: Mapping[str, Mapping[str, Any]]
+) -> ModelState:
+    """What :func:`to_tensor` has written, for the block of this name; the others as for :func:`read_model`.
 
-        Raises:
-            StateError: says what is wrong and where.
-        """
-        if not isinstance(state, Tensor) or state.dtype != torch.uint8 or state.dim() != 1 or state.is_meta:
-            what = f"{tuple(state.shape)} of {state.dtype}" if isinstance(state, Tensor) else type(state).__name__
-            raise StateError(f"the state of {self.block_name!r} is {what}; expected a uint8 tensor (n_bytes,).")
-        try:
-            found = read_model(loads(state.detach().cpu().numpy().tobytes(), "state"), self)
-        except StateError as error:
-            raise StateError(f"the state of {self.block_name!r} can't be loaded: {error}") from None
-        found.give_to(self)
+    Raises:
+        StateError: says what is wrong and where.
+    """
+    if not isinstance(tensor, Tensor) or tensor.dtype != torch.uint8 or tensor.dim() != 1 or tensor.is_meta:
+        what = f"{tuple(tensor.shape)} of {tensor.dtype}" if isinstance(tensor, Tensor) else type(tensor).__name__
+        raise StateError(f"the state of {name!r} is {what}; expected a uint8 tensor (n_bytes,).")
+    try:
+        with without_collection():
+            return read_model(loads(tensor.detach().cpu().numpy().tobytes(), "state"), known, functions)
+    except StateError as error:
+        raise StateError(f"the state of {name!r} can't be loaded: {error}") from None
 
-    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        """As every module's; the equations and their constants are in its extra state."""
-        state = super().state_dict(*args, **kwargs)
-        prefix = kwargs.get("prefix", args[1] if len(args) > 1 else "")
-        for key in [key for key in state if key.startswith(f"{prefix}{_SURROGATE}.")]:
-            del state[key]
-        return state
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        pruning = take_legacy(state_dict, prefix)
-        if pruning is not None:
-            state_dict[f"{prefix}_extra_state"] = self.get_extra_state()
-        super()._load_from_state_dict(state_dict, prefix, *args)
-        for name, value in (pruning or {}).items():
-            setattr(self, name, value)
-        # The surrogate was made from the extra state a moment ago, and has its constants from there.
-        if self.surrogate is not None:
-            own = self.surrogate.state_dict(prefix=f"{prefix}{_SURROGATE}.")
-            state_dict.update(own)
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """Python's search for garbage in circles waits: trees have none, and it takes as long as reading them."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 # ---- writing
 
 
-def write_model(model: Persistent) -> dict[str, Any]:
-    """All that is symbolic about a model, as plain values."""
-    pruning = None
-    if model.pruning_schedule is not None and model.pruning_mask is not None and not model.pruning_mask.is_meta:
-        pruning = {
-            "schedule": [[step, n] for step, n in model.pruning_schedule.items()],
-            "initial_dim": model.initial_dim,
-            "target_dim": model.target_dim,
-            "current_dim": model.current_dim,
-            "mask": model.pruning_mask.tolist(),
-        }
+def write_model(state: ModelState) -> dict[str, Any]:
+    """All that is symbolic about a block, as plain values."""
+    mask = None if state.pruning is None else state.pruning.mask
+    in_place = state.in_place
+    if in_place is not None and any(i not in in_place.chosen for i in active_outputs(state.found[in_place.kind], mask)):
+        in_place = None  # pruning was set up anew: an output has come back that nothing was chosen for
+    switch = ("auto", "none") if in_place is None else (in_place.compile_as, in_place.guard)
     return {
-        "name": model.block_name,
-        "uses": "equations" if model._use_symbolic else "block",
-        "chosen": "local" if model._chosen is model._local else "global",
-        "global": _write_findings(model._standard),
-        "local": _write_findings(model._local),
-        "in_place": _write_in_place(model),
-        "switch": {"compile": model._compile, "guard": model._guard},
-        "pruning": pruning,
+        "name": state.name,
+        "uses": "equations" if in_place is not None and in_place.in_use else "block",
+        "chosen": KINDS[0] if in_place is None else in_place.kind,
+        **{kind: write_findings(state.found[kind]) for kind in KINDS},
+        "in_place": None if in_place is None else _write_in_place(in_place, state.name),
+        "switch": dict(zip(("compile", "guard"), switch, strict=True)),
+        "pruning": None if state.pruning is None else _write_pruning(state.pruning),
     }
 
 
-def _write_findings(found: Findings) -> dict[str, Any] | None:
-    if found.interface is None:
-        return None
+def _write_in_place(in_place: InPlace, name: str) -> dict[str, Any]:
+    """Whether and how the equations were trained since they were put in place."""
+    exprs, trained = in_place.trained(), None
+    if exprs is not None and not all(math.isfinite(value) for expr in exprs for value in constants(expr)):
+        logger.warning("Constants of %r are not finite; those before are saved.", name)
+    elif exprs is not None:
+        columns = _columns(in_place.interface)
+        trained = {"operators": write_operators(exprs), "equations": [to_text(expr, columns) for expr in exprs]}
+    return {"trained": trained, "trainable": in_place.function.constants.requires_grad}
+
+
+def _columns(interface: Interface) -> InputNames:
+    return InputNames(n_columns(interface), "v")
+
+
+def _write_pruning(pruning: Pruning) -> dict[str, Any]:
     return {
-        "interface": write_interface(found.interface),
-        "fronts": [[output, write_front(front)] for output, front in found.fronts.items()],
-        "complexities": [[output, complexity] for output, complexity in found.complexities.items()],
-        "options": dict(found.options),
-        "ranges": [[output, list(ends)] for output, ends in found.ranges.items()],
-        "domain": [list(ends) for ends in found.domain],
+        "schedule": [[step, n] for step, n in pruning.schedule.items()],
+        "initial_dim": pruning.initial_dim,
+        "target_dim": pruning.target_dim,
+        "current_dim": pruning.current_dim,
+        "mask": pruning.mask.tolist(),
     }
-
-
-def _write_in_place(model: Persistent) -> dict[str, Any] | None:
-    """Of the equations that were last put in the block's place: whether and how they were trained since."""
-    surrogate, found = model.surrogate, model._chosen
-    if surrogate is None or found.interface is None:
-        return None
-    active = _active(model.pruning_mask, found.interface.n_outputs)
-    if any(i not in found.complexities for i in active):
-        return None  # distilled again since; nothing is chosen any more
-    function = surrogate.function
-    exprs, trained = function.expressions(), None
-    chosen = [found.equation(i).expr if i in active else None for i in range(found.interface.n_outputs)]
-    if not all(math.isfinite(value) for expr in exprs for value in constants(expr)):
-        logger.warning("Constants of %r are not finite; those before are saved.", model.block_name)
-    elif exprs != in_block_inputs(chosen, found.interface.transforms)[0]:
-        names = [f"v{i}" for i in range(function.n_inputs)]
-        trained = {"operators": write_operators(exprs), "equations": [to_text(expr, names) for expr in exprs]}
-    return {"trained": trained, "trainable": function.constants.requires_grad}
-
-
-def _active(mask: Tensor | None, n_outputs: int) -> list[int]:
-    return list(range(n_outputs)) if mask is None else torch.where(mask)[0].tolist()
 
 
 # ---- reading
 
 
-@dataclass(frozen=True)
-class _Read:
-    """All that a document says, checked and made, to be handed over in one go."""
+def read_model(root: Node, known: Mapping[str, Findings], functions: Mapping[str, Mapping[str, Any]]) -> ModelState:
+    """What a document says.
 
-    name: str
-    use_symbolic: bool
-    local: bool
-    findings: tuple[Findings, Findings]
-    surrogate: Surrogate | None
-    switch: tuple[bool | str, str]
-    pruning: Mapping[str, Any]
+    Args:
+        root: of the document.
+        known: by kind, how messages call the findings.
+        functions: by kind, the Python functions that serve for variables of the same names.
 
-    def give_to(self, model: Persistent) -> None:
-        if not model._own_name:
-            model.block_name = self.name
-        for own, new in zip((model._standard, model._local), self.findings, strict=True):
-            own.fronts, own.interface = new.fronts, new.interface
-            own.complexities, own.options = new.complexities, new.options
-            own.ranges, own.domain = new.ranges, new.domain
-        model._chosen = model._local if self.local else model._standard
-        tensors = (*model.parameters(), *model.buffers())
-        device = next((tensor.device for tensor in tensors if not tensor.is_meta), None)
-        model.surrogate = None if self.surrogate is None else self.surrogate.to(device).train(model.training)
-        model._use_symbolic = self.use_symbolic
-        model._compile, model._guard = self.switch
-        if model.surrogate is not None:
-            _compile_where_possible(model.surrogate, model._compile)
-        for name, value in self.pruning.items():
-            setattr(model, name, value.to(device) if isinstance(value, Tensor) else value)
-
-
-def read_model(root: Node, model: Persistent) -> _Read:
-    """What a document says, for this model; nothing of the model is changed."""
+    Raises:
+        StateError: says what is wrong and where.
+    """
     uses, chosen = root["uses"], root["chosen"]
     if uses.text() not in ("equations", "block"):
         raise uses.fail("equations or block")
-    if chosen.text() not in ("global", "local"):
+    if chosen.text() not in KINDS:
         raise chosen.fail("global or local")
-    findings = _read_findings(root, "global", model._standard), _read_findings(root, "local", model._local)
-    found = findings[chosen.text() == "local"]
+    found = {kind: read_findings(root.optional(kind), known[kind], functions[kind]) for kind in KINDS}
     pruning = _read_pruning(root.optional("pruning"))
-    surrogate = _read_surrogate(root, found, pruning["pruning_mask"])
-    if uses.text() == "equations" and surrogate is None:
+    in_place = _read_in_place(root, found[chosen.text()], chosen.text(), pruning)
+    if in_place is not None:
+        in_place.in_use = uses.text() == "equations"
+    elif uses.text() == "equations":
         raise uses.fail("'block', since no equations were chosen")
-    return _Read(
-        root["name"].text(),
-        uses.text() == "equations",
-        chosen.text() == "local",
-        findings,
-        surrogate,
-        _read_switch(root.optional("switch")),
-        pruning,
-    )
+    return ModelState(root["name"].text(), found, in_place, pruning)
 
 
-def _read_findings(root: Node, key: str, own: Findings) -> Findings:
-    node = root.optional(key)
-    found = Findings(own.what, own.how)
+def _read_in_place(root: Node, found: Findings, kind: str, pruning: Pruning | None) -> InPlace | None:
+    """The equations that were in the block's place, with the constants that they had there."""
+    compile_as, guard = _read_switch(root.optional("switch"))
+    node = root.optional("in_place")
     if node is None:
-        return found
-    interface = read_interface(node["interface"], own.interface)
-    fronts = {}
-    for output, front in (_pair(pair) for pair in node["fronts"]):
-        index = output.integer(0, interface.n_outputs - 1)
-        fronts[index] = read_front(front, interface.variable_names)
-    complexities = {}
-    for output, complexity in (_pair(pair) for pair in node["complexities"]):
-        index = output.integer(0, interface.n_outputs - 1)
-        if index not in fronts or complexity.integer() not in fronts[index].complexities:
-            raise complexity.fail(f"a complexity that output {index} has an equation of")
-        complexities[index] = complexity.integer()
-    options = write_options({name: option.value for name, option in node["options"].items()})
-    ranges = _read_ranges(node.optional("ranges"), interface.n_outputs)
-    domain = _read_domain(node.optional("domain"), len(interface.variable_names))
-    return Findings(own.what, own.how, dict(sorted(fronts.items())), interface, complexities, options, ranges, domain)
+        return None
+    if found.interface is None:
+        raise node.fail("null, since nothing was found")
+    n_outputs = found.interface.n_outputs
+    if pruning is not None and pruning.initial_dim != n_outputs:
+        raise StateError(f"{root.path}.pruning.mask is for {pruning.initial_dim} outputs; there are {n_outputs}.")
+    active = active_outputs(found, None if pruning is None else pruning.mask)
+    if any(i not in found.complexities for i in active):
+        raise node.fail("null, since not every output has a chosen equation")
+    equations = [equation.expr for i, equation in found.chosen.items() if i in set(active)]
+    n_terms = written_out_size(equations, variable_sizes(found.interface)) + found.interface.n_searched
+    node.budget.spend(n_terms, "what stands in the block's place")
+    trained = node.optional("trained")
+    in_place = InPlace(found, kind, active, guard, None if trained is None else _read_trained(trained, found.interface))
+    in_place.function.constants.requires_grad_(node["trainable"].flag())
+    in_place.compile_as = compile_as
+    return in_place
 
 
-def _read_ranges(node: Node | None, n_outputs: int) -> dict[int, tuple[float, float]]:
-    """Earlier states have none."""
-    ranges = {}
-    for output, ends in (_pair(pair) for pair in node or ()):
-        ranges[output.integer(0, n_outputs - 1)] = _ends(ends)
-    return ranges
-
-
-def _read_domain(node: Node | None, n_variables: int) -> tuple[tuple[float, float], ...]:
-    """Earlier states have none."""
-    domain = tuple(_ends(ends) for ends in node or ())
-    if node is not None and len(domain) not in (0, n_variables):
-        raise node.fail(f"the ends of {n_variables} variables")
-    return domain
-
-
-def _ends(node: Node) -> tuple[float, float]:
-    low, high = _pair(node)
-    return low.number(), high.number()
+def _read_trained(node: Node, interface: Interface) -> list[Expr]:
+    operators = [read_operator(op) for op in node["operators"]]
+    exprs = [read_expr(text, _columns(interface), operators) for text in node["equations"]]
+    if len(exprs) != interface.n_searched:
+        raise node["equations"].fail(f"{interface.n_searched} equations")
+    return exprs
 
 
 def _read_switch(node: Node | None) -> tuple[bool | str, str]:
@@ -316,61 +219,13 @@ def _read_switch(node: Node | None) -> tuple[bool | str, str]:
     return compiled.value, guard.text()
 
 
-def _compile_where_possible(surrogate: Surrogate, compiled: bool | str) -> None:
-    try:
-        surrogate.function.use_compiled(compiled)
-    except CompilerError as error:
-        logger.warning("The equations were compiled where they were saved, but run eagerly here: %s", error)
-        surrogate.function.use_compiled(False)
-
-
-def _pair(node: Node) -> tuple[Node, Node]:
-    pair = list(node)
-    if len(pair) != 2:
-        raise node.fail("a pair")
-    return pair[0], pair[1]
-
-
-def _read_surrogate(root: Node, found: Findings, mask: Tensor | None) -> Surrogate | None:
-    """The equations that were in the block's place, with the constants that they had there."""
-    in_place = root.optional("in_place")
-    if in_place is None:
-        return None
-    if found.interface is None:
-        raise in_place.fail("null, since nothing was found")
-    n_outputs = found.interface.n_outputs
-    if mask is not None and len(mask) != n_outputs:
-        raise StateError(f"{root.path}.pruning.mask is for {len(mask)} outputs; there are {n_outputs}.")
-    active = _active(mask, n_outputs)
-    if any(i not in found.complexities for i in active):
-        raise in_place.fail("null, since not every output has a chosen equation")
-    complexities = dict(found.complexities)
-    surrogate = found.choose(complexities, active)
-    found.complexities = complexities
-    trained = in_place.optional("trained")
-    if trained is not None:
-        surrogate = _trained(surrogate, trained)
-    surrogate.function.constants.requires_grad_(in_place["trainable"].flag())
-    return surrogate
-
-
-def _trained(surrogate: Surrogate, node: Node) -> Surrogate:
-    operators = [read_operator(op) for op in node["operators"]]
-    names = tuple(f"v{i}" for i in range(surrogate.function.n_inputs))
-    exprs = [read_expr(text, names, operators) for text in node["equations"]]
-    if len(exprs) != surrogate.function.n_outputs:
-        raise node["equations"].fail(f"{surrogate.function.n_outputs} equations")
-    return Surrogate(exprs, surrogate.layout, surrogate.transforms)
-
-
-def _read_pruning(node: Node | None) -> dict[str, Any]:
-    names = ("pruning_schedule", "initial_dim", "target_dim", "current_dim", "pruning_mask")
+def _read_pruning(node: Node | None) -> Pruning | None:
     if node is None:
-        return dict.fromkeys(names)
+        return None
     initial = node["initial_dim"].integer(1, MAX_OUTPUTS)
-    schedule = {step.integer(): n.integer(0, initial) for step, n in (_pair(pair) for pair in node["schedule"])}
+    schedule = {step.integer(): n.integer(0, initial) for step, n in map(pair, node["schedule"])}
     mask = [kept.flag() for kept in node["mask"]]
     if len(mask) != initial:
         raise node["mask"].fail(f"{initial} flags")
-    values = (schedule, initial, node["target_dim"].integer(0, initial), node["current_dim"].integer(0, initial))
-    return dict(zip(names, (*values, torch.tensor(mask, dtype=torch.bool)), strict=True))
+    target, current = node["target_dim"].integer(0, initial), node["current_dim"].integer(0, initial)
+    return Pruning(torch.tensor(mask, dtype=torch.bool), schedule, initial, target, current)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
+
+from symtorch.pruning import Pruning
 
 logger = logging.getLogger("symtorch.state")
 
@@ -14,11 +17,18 @@ _METADATA = "_symtorch_metadata"
 _LEFT_OUT = ("_pysr_", "_slime_", "_original_block.")
 
 
-def take_legacy(state_dict: dict[str, Any], prefix: str) -> dict[str, Any] | None:
+@dataclass(frozen=True)
+class Legacy:
+    """What a state dict of version 1.0 has besides weights that is taken over."""
+
+    pruning: Pruning | None
+
+
+def take_legacy(state_dict: dict[str, Any], prefix: str) -> Legacy | None:
     """Take version 1.0's own entries out of a state dict.
 
     Returns:
-        what there was of pruning; None where the state dict is not version 1.0's.
+        what is taken over of them; None where the state dict is not version 1.0's.
     """
     metadata = state_dict.pop(prefix + _METADATA, None)
     if not isinstance(metadata, Mapping):
@@ -32,16 +42,18 @@ def take_legacy(state_dict: dict[str, Any], prefix: str) -> dict[str, Any] | Non
         "they are pickles, which run code when they are loaded. Distill the block again.",
         metadata.get("block_name"),
     )
-    return _pruning(metadata, mask)
+    return Legacy(_pruning(metadata, mask))
 
 
-def _pruning(metadata: Mapping[str, Any], mask: Any) -> dict[str, Any]:
+def _pruning(metadata: Mapping[str, Any], mask: Any) -> Pruning | None:
     schedule = metadata.get("pruning_schedule")
-    dims = {name: metadata.get(name) for name in ("initial_dim", "target_dim", "current_dim")}
-    sound = (
+    dims = [metadata.get(name) for name in ("initial_dim", "target_dim", "current_dim")]
+    if (
         isinstance(mask, Tensor)
         and isinstance(schedule, Mapping)
-        and all(isinstance(value, int) for value in (*dims.values(), *schedule, *schedule.values()))
-        and tuple(mask.shape) == (dims["initial_dim"],)
-    )
-    return {"pruning_schedule": dict(schedule or {}), **dims, "pruning_mask": mask.bool()} if sound else {}
+        and all(isinstance(value, int) for value in (*dims, *schedule, *schedule.values()))
+        and tuple(mask.shape) == (dims[0],)
+    ):
+        initial, target, current = (int(value) for value in dims if value is not None)
+        return Pruning(mask.bool(), dict(schedule), initial, target, current)
+    return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,11 +13,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from symtorch.codegen.torch_function import SymbolicFunction
-from symtorch.equations.expr import Expr, constants, with_constants
+from symtorch.equations.expr import Expr
 from symtorch.errors import InputError, NotDistilledError, UndefinedError
-from symtorch.surrogate.findings import Findings
-from symtorch.surrogate.module import Surrogate, in_block_inputs, own_positions
-from symtorch.surrogate.transforms import Transforms
+from symtorch.surrogate.in_place import InPlace
 
 Loss = Callable[[nn.Module, Any], Tensor]
 """(model, batch) -> scalar."""
@@ -115,10 +112,10 @@ def _mean_loss(model: nn.Module, batches: Sequence[Any], loss: Loss) -> float:
 
 
 def _functions_in_use(model: nn.Module) -> list[SymbolicFunction]:
-    surrogates = [m.surrogate for m in model.modules() if isinstance(m, Trainable) and m.use_symbolic and m.surrogate]
-    if not surrogates:
+    in_use = [m for m in model.modules() if isinstance(m, InPlace) and m.in_use]
+    if not in_use:
         raise NotDistilledError("no equations are in use; call distill(...) and switch_to_symbolic() first.")
-    functions = [s.function for s in surrogates if s.function.constants.numel()]
+    functions = [m.function for m in in_use if m.function.constants.numel()]
     if not functions:
         raise InputError("the equations in use have no constants to fit.")
     return functions
@@ -146,6 +143,7 @@ def refit(expr: Expr, X: np.ndarray, y: np.ndarray, steps: int = 200) -> Expr:
     """The equation with the constants that fit best, from where they are, by squared error.
 
     >>> from symtorch.equations import parse
+    >>> from symtorch.equations.expr import constants
     >>> x = np.linspace(0, 3, 50)
     >>> tree = refit(parse("2*sin(1.2*x)", ["x"]), x[:, None], 3 * np.sin(1.5 * x))
     >>> [round(c, 6) for c in constants(tree)]
@@ -168,75 +166,3 @@ def refit(expr: Expr, X: np.ndarray, y: np.ndarray, steps: int = 200) -> Expr:
 
     _minimize(function, [function], [data], loss, steps, tolerance=1e-14)
     return function.expressions()[0]
-
-
-# ---- from the surrogate back to the equations
-
-
-def keep_trained(found: Findings, surrogate: Surrogate | None) -> None:
-    """Give the chosen equations the constants that they have in the surrogate, where those are finite."""
-    if surrogate is None or found.interface is None or surrogate.function.constants.is_meta:
-        return
-    trees = surrogate.function.expressions()
-    for output, complexity in found.complexities.items():
-        front = found.fronts[output]
-        equation = front.at(complexity)
-        values = _own_constants(equation.expr, trees[output], found.interface.transforms)
-        if values is not None and values != constants(equation.expr):
-            trained = replace(equation, expr=with_constants(equation.expr, values), source="")
-            equations = tuple(trained if eq is equation else eq for eq in front.equations)
-            found.fronts[output] = replace(front, equations=equations)
-
-
-def _own_constants(expr: Expr, tree: Expr, transforms: Transforms | None) -> list[float] | None:
-    """Of the constants of ``tree``, which is ``expr`` with its transforms written out, those of ``expr``."""
-    written_out = in_block_inputs([expr], transforms)[0][0]
-    values = constants(tree)
-    n_values = len(constants(written_out))
-    if len(values) != n_values or with_constants(written_out, values) != tree:
-        return None  # the surrogate was made from another equation
-    mine = [values[k] for k in own_positions(expr, written_out)]
-    return mine if all(map(math.isfinite, mine)) else None
-
-
-class Trainable(nn.Module):
-    """What a SymbolicModel has for training its equations."""
-
-    surrogate: Surrogate | None
-    _chosen: Findings
-    _use_symbolic: bool
-
-    @property
-    def use_symbolic(self) -> bool:
-        """Whether the equations are in the block's place."""
-        return self._use_symbolic
-
-    def trainable_constants(self, trainable: bool = True) -> list[nn.Parameter]:
-        """Let an optimizer train the constants of the equations in use, or freeze them again.
-
-        Returns:
-            the parameters, for the optimizer. :meth:`equation` and what is saved follow them.
-
-        Raises:
-            NotDistilledError: no equations are in use.
-        """
-        if self.surrogate is None or not self._use_symbolic:
-            raise NotDistilledError("no equations are in use; call distill(...) and switch_to_symbolic() first.")
-        self.surrogate.function.trainable_constants(trainable)
-        return [self.surrogate.function.constants]
-
-    def fit_constants(self, parent: nn.Module | None, data: Any, loss: Loss, steps: int = 200) -> float:
-        """Fit the constants of the equations in use; see :func:`symtorch.surrogate.constants.fit_constants`.
-
-        Args:
-            parent: the model that this block is part of; None for the block alone.
-            data: a batch, or a list or DataLoader of batches.
-            loss: ``loss(parent, batch)``, a scalar tensor.
-            steps: iterations of L-BFGS at most.
-        """
-        reached = fit_constants(self if parent is None else parent, data, loss, steps)
-        self._keep_trained()
-        return reached
-
-    def _keep_trained(self) -> None:
-        keep_trained(self._chosen, self.surrogate)

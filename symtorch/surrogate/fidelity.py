@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 
+from symtorch.capture.rows import Captured
 from symtorch.engines.samples import Samples
+from symtorch.equations.expr import to_text
 from symtorch.equations.front import Equation, Front
+from symtorch.equations.r2 import r2
 from symtorch.errors import InputError
+from symtorch.surrogate.findings import Findings
+from symtorch.surrogate.module import Surrogate
 
 
 @dataclass(frozen=True)
@@ -24,8 +32,8 @@ class OutputFidelity:
             in distillation; None where that is not known.
         n_extrapolated: rows on which an input that it uses is outside the range that it had in
             distillation; None where that is not known.
-        r2: R² against the block's output, on the rows where the equation is finite; NaN for a constant
-            output or no such rows.
+        r2: R² against the block's output, on the rows where the equation is finite; NaN for no such rows,
+            or where the output does not vary and is not met.
         max_error: largest absolute error on those rows; NaN for none.
     """
 
@@ -52,13 +60,13 @@ def output_fidelity(
     equation: str,
     predicted: np.ndarray,
     actual: np.ndarray,
-    seen: tuple[float, float] | None = None,
+    n_outside: int | None = None,
     n_extrapolated: int | None = None,
 ) -> OutputFidelity:
     """Compare an equation's values with the block's.
 
     >>> y = np.array([0.0, 1.0, 2.0, 3.0])
-    >>> print(output_fidelity(0, "log(x0)", np.array([np.nan, 1.0, 2.0, 5.0]), y, seen=(0.0, 3.0)))
+    >>> print(output_fidelity(0, "log(x0)", np.array([np.nan, 1.0, 2.0, 5.0]), y, n_outside=1))
     y0 = log(x0): R² -1.000000, largest error 2; of 4 rows undefined 1, with values outside the range seen 1
 
     Args:
@@ -66,7 +74,7 @@ def output_fidelity(
         equation: its text.
         predicted: (n_rows,), of the equation.
         actual: (n_rows,), of the block.
-        seen: smallest and largest value of the output in distillation.
+        n_outside: rows with finite values that the output has not had in distillation, where that is known.
         n_extrapolated: rows with inputs that distillation has not seen, where that is known.
 
     Raises:
@@ -75,33 +83,62 @@ def output_fidelity(
     if predicted.shape != actual.shape or predicted.ndim != 1:
         raise InputError(f"predicted has shape {predicted.shape} and actual {actual.shape}; both must be (n_rows,).")
     finite = np.isfinite(predicted)
-    error, target = (predicted - actual)[finite], actual[finite]
-    spread = float(np.sum((target - target.mean()) ** 2)) if len(target) else 0.0
-    outside = None if seen is None else int(np.sum(finite & ((predicted < seen[0]) | (predicted > seen[1]))))
+    error = (predicted - actual)[finite]
     return OutputFidelity(
         output=output,
         equation=equation,
         n_rows=len(predicted),
         n_nonfinite=int(np.sum(~finite)),
-        n_outside=outside,
+        n_outside=n_outside,
         n_extrapolated=n_extrapolated,
-        r2=1.0 - float(np.sum(error**2)) / spread if spread > 0 else float("nan"),
+        r2=r2(actual[finite], predicted[finite]),
         max_error=float(np.max(np.abs(error))) if len(error) else float("nan"),
     )
+
+
+def fidelity(found: Findings, data: Captured) -> list[OutputFidelity]:
+    """How faithful the chosen equations are on captured rows, for each output that they suffice for.
+
+    Args:
+        found: the equations.
+        data: rows of the block's inputs and outputs.
+    """
+    interface = found.require()
+    encoding, laws = interface.encoding, {i: found.equation(i).expr for i in found.fronts}
+    surrogate = Surrogate([laws.get(i) for i in range(interface.n_searched)], interface)
+    rows = torch.from_numpy(data.X)
+    with torch.no_grad():
+        searched = surrogate.searched(rows)
+        values, predicted = searched.numpy(), encoding.decode(searched, rows).numpy()
+        X = encoding.encode(rows).numpy()
+
+    def of(output: int) -> OutputFidelity:
+        needed = encoding.needed([output])
+        (expr,) = encoding.combine(laws, [output])
+        text = to_text(expr, interface.variable_names, digits=5)
+        beyond = found.beyond([laws[i] for i in needed], X)
+        outside = _outside(values, needed, found)
+        return output_fidelity(output, text, predicted[:, output], data.Y[:, output], outside, beyond)
+
+    return [of(output) for output in interface.complete(found.fronts)]
+
+
+def _outside(values: np.ndarray, outputs: Sequence[int], found: Findings) -> int | None:
+    """Rows of the equations' values (n_rows, n_searched) that are finite, and outside what was seen of an output."""
+    if any(i not in found.ranges for i in outputs):
+        return None
+    low, high = np.transpose([found.ranges[i] for i in outputs])
+    part = values[:, list(outputs)]
+    return int(np.sum(np.isfinite(part).all(axis=1) & ((part < low) | (part > high)).any(axis=1)))
 
 
 def judged(front: Front, held_out: Samples | None, output: int) -> Front:
     """The front with each equation's R² on held-out samples."""
     if held_out is None:
         return front
-    y, w = held_out.Y[:, output], held_out.weights
-    centered = y - np.average(y, weights=w)
-    total = float(np.average(centered**2, weights=w))
 
-    def r2(eq: Equation) -> float | None:
-        error = float(np.average((y - eq.predict(held_out.X)) ** 2, weights=w))
-        if total == 0:
-            return 1.0 if error == 0 else None
-        return 1 - error / total if np.isfinite(error) else None
+    def explained(eq: Equation) -> float | None:
+        value = r2(held_out.Y[:, output], eq.predict(held_out.X), held_out.weights)
+        return value if math.isfinite(value) else None
 
-    return replace(front, equations=tuple(replace(eq, r2=r2(eq)) for eq in front))
+    return replace(front, equations=tuple(replace(eq, r2=explained(eq)) for eq in front))

@@ -1,31 +1,31 @@
-"""The equations that were found for a block, and which of them were chosen."""
+"""The equations that were found for a block, and which of them were chosen: values, never changed."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from symtorch.engines.samples import Samples
-from symtorch.equations.expr import Call, Constant, Expr, substitute, variables, walk
+from symtorch.equations.expr import Call, Expr, Variable, variables, walk
 from symtorch.equations.front import Equation, Front
 from symtorch.equations.operators import Operator
 from symtorch.errors import InputError, NotDistilledError
 from symtorch.surrogate.interface import Interface
-from symtorch.surrogate.module import Surrogate
 
 
-@dataclass
+@dataclass(frozen=True)
 class Findings:
     """Fronts over the variables of one interface, and the complexities chosen from them.
+
+    Outputs are those of the search; they are the block's own unless the interface's encoding says otherwise.
 
     Attributes:
         what: how messages call the block and the kind of distillation.
         how: the call that makes them.
-        fronts: {output: Front}.
+        fronts: {output: Front}, by rising output.
         interface: what the fronts' variables are; None before the first.
         complexities: {output: complexity} of the equations that were switched to.
         options: search options of the last distillation, as plain values, for the record.
@@ -42,28 +42,7 @@ class Findings:
     ranges: dict[int, tuple[float, float]] = field(default_factory=dict)
     domain: tuple[tuple[float, float], ...] = ()
 
-    def add(self, fronts: Mapping[int, Front], interface: Interface, samples: Samples) -> bool:
-        """Take new fronts; those over other variables can't stand beside them and go.
-
-        Args:
-            fronts: {output: Front}.
-            interface: what their variables are.
-            samples: what they were found from.
-
-        Returns:
-            whether earlier fronts went.
-        """
-        stale = self.interface is not None and self.interface != interface
-        if stale:
-            self.fronts, self.complexities, self.ranges, self.domain = {}, {}, {}, ()
-        self.interface = interface
-        outputs = _ends(samples.Y)
-        self.ranges |= {i: outputs[i] for i in fronts}
-        self.domain = _ends(np.concatenate([samples.X, np.transpose(self.domain)]) if self.domain else samples.X)
-        self.fronts = dict(sorted((self.fronts | dict(fronts)).items()))
-        # A choice was made from the earlier front; the new one may not have that complexity.
-        self.complexities = {i: c for i, c in self.complexities.items() if i not in fronts}
-        return stale
+    # ---- reading
 
     @property
     def operators(self) -> list[Operator]:
@@ -89,19 +68,29 @@ class Findings:
             InputError: there is no such output or complexity; says what there is.
             NotDistilledError: the output has not been distilled.
         """
-        n_outputs = self.require().n_outputs
+        n_outputs = self.require().n_searched
         if not 0 <= output < n_outputs:
             raise InputError(f"output {output} of {self.what} does not exist; it has outputs 0..{n_outputs - 1}.")
         if output not in self.fronts:
             raise NotDistilledError(f"output {output} has no equations yet; there are outputs {list(self.fronts)}.")
         return self.fronts[output].at(self.complexities.get(output) if complexity is None else complexity)
 
-    def beyond(self, expr: Expr, X: np.ndarray) -> int | None:
-        """On how many rows of X (n_rows, n_inputs) an input of the equation is outside what was seen of it."""
+    @property
+    def functions(self) -> dict[str, Any]:
+        """By the variable's name, the Python functions that make variables of the equations."""
+        return {} if self.interface is None else self.interface.encoding.functions
+
+    @property
+    def chosen(self) -> dict[int, Equation]:
+        """{output: Equation} of the complexities that were switched to."""
+        return {i: self.fronts[i].at(complexity) for i, complexity in self.complexities.items()}
+
+    def beyond(self, exprs: Iterable[Expr], X: np.ndarray) -> int | None:
+        """On how many rows of X (n_rows, n_variables) a variable of these equations is outside what was seen of it."""
         if not self.domain:
             return None
         outside = np.zeros(len(X), dtype=bool)
-        for j in variables(expr):
+        for j in {j for expr in exprs for j in variables(expr)}:
             low, high = self.domain[j]
             outside |= ~((low <= X[:, j]) & (X[:, j] <= high))
         return int(outside.sum())
@@ -113,29 +102,86 @@ class Findings:
             InputError: a variable that it uses is made by a Python function, which can't be written out.
         """
         interface = self.require()
-        transforms = interface.transforms
-        if transforms is None:
-            return equation
-        used = variables(equation.expr)
-        functions = [transforms.names[i] for i in used if not isinstance(transforms.items[i], Expr)]
-        if functions:
+        expand, names = interface.encoding.expand, interface.variable_names
+        expr = expand(equation.expr)
+        if expr is None:
+            functions = [names[j] for j in variables(equation.expr) if expand(Variable(j)) is None]
             raise InputError(
                 f"variables {functions} are made by Python functions, which can't be written out; give them as "
                 f"formulas, such as variable_transforms={{'r': 'sqrt(x0^2 + x1^2)'}}."
             )
-        inputs = [item if isinstance(item, Expr) else Constant(math.nan) for item in transforms.items]
-        names = tuple(f"x{i}" for i in range(interface.layout.n_inputs))
-        return replace(equation, expr=substitute(equation.expr, inputs), variable_names=names)
+        if expr is equation.expr:
+            return equation
+        inputs = tuple(f"x{i}" for i in range(interface.layout.n_inputs))
+        return replace(equation, expr=expr, variable_names=inputs)
 
-    def choose(self, complexity: Any, active: Sequence[int] | None = None) -> Surrogate:
-        """The surrogate of these complexities, which are from now on the chosen ones.
+    # ---- new ones
+
+    def can_stand_beside(self, interface: Interface) -> bool:
+        """Whether fronts over this interface can join those that there are."""
+        return self.interface is None or self.interface == interface
+
+    def with_fronts(
+        self, fronts: Mapping[int, Front], interface: Interface, samples: Samples, options: Mapping[str, Any]
+    ) -> Findings:
+        """With the fronts of a distillation too; earlier ones over other variables can't stand beside them and go.
+
+        Args:
+            fronts: {output: Front}.
+            interface: what their variables are.
+            samples: what they were found from.
+            options: of the search, as plain values.
+        """
+        before = self if self.can_stand_beside(interface) else Findings(self.what, self.how)
+        outputs = _ends(samples.Y)
+        seen = np.concatenate([samples.X, np.transpose(before.domain)]) if before.domain else samples.X
+        return replace(
+            before,
+            fronts=dict(sorted({**before.fronts, **fronts}.items())),
+            interface=interface,
+            # A choice was made from the earlier front; the new one may not have that complexity.
+            complexities={i: c for i, c in before.complexities.items() if i not in fronts},
+            options=dict(options),
+            ranges={**before.ranges, **{i: outputs[i] for i in fronts}},
+            domain=_ends(seen),
+        )
+
+    def with_equation(self, output: int, equation: Equation) -> Findings:
+        """With an equation as part of its output's front, and the chosen one; one of its complexity gives way."""
+        front = self.fronts.get(output)
+        if front is None:
+            front = Front((equation,), engine="user")
+        else:
+            others = [eq for eq in front.equations if eq.complexity != equation.complexity]
+            front = replace(front, equations=tuple(sorted([*others, equation], key=lambda eq: eq.complexity)))
+        return replace(
+            self,
+            fronts=dict(sorted({**self.fronts, output: front}.items())),
+            complexities={**self.complexities, output: equation.complexity},
+        )
+
+    def with_constants_of(self, equations: Mapping[int, Equation]) -> Findings:
+        """With these equations in the place of the ones of their complexity: itself where they are the same."""
+        changed = {}
+        for i, new in equations.items():
+            old = self.fronts[i].at(new.complexity)
+            if new is not old:
+                kept = tuple(new if eq is old else eq for eq in self.fronts[i].equations)
+                changed[i] = replace(self.fronts[i], equations=kept)
+        return replace(self, fronts={**self.fronts, **changed}) if changed else self
+
+    def choosing(self, complexity: Any, active: Sequence[int] | None = None) -> Findings:
+        """With the equations of these complexities as the chosen ones.
 
         Args:
             complexity: None, a number, a list or a dict, as for ``SymbolicModel.switch_to_symbolic``.
-            active: outputs that pruning has kept, the others are zero; None for all.
+            active: outputs that are wanted, the others are zero; None for all.
+
+        Raises:
+            NotDistilledError: a wanted output has no equations.
+            InputError: there is no equation of that complexity.
         """
-        interface = self.require()
-        n_outputs = interface.n_outputs
+        n_outputs = self.require().n_searched
         active = range(n_outputs) if active is None else active
         missing = [i for i in active if i not in self.fronts]
         if missing:
@@ -144,11 +190,7 @@ class Findings:
                 f"distill them too."
             )
         wanted = _per_output(complexity, n_outputs, active)
-        chosen = {i: self.fronts[i].at(wanted[i]) for i in active}
-        exprs = [chosen[i].expr if i in chosen else None for i in range(n_outputs)]
-        surrogate = Surrogate(exprs, interface.layout, interface.transforms)
-        self.complexities = {i: eq.complexity for i, eq in chosen.items()}
-        return surrogate
+        return replace(self, complexities={i: self.fronts[i].at(wanted[i]).complexity for i in active})
 
 
 def _ends(values: np.ndarray) -> tuple[tuple[float, float], ...]:

@@ -25,12 +25,12 @@ def check_guard(guard: str) -> None:
         raise InputError(f"guard is {guard!r}; expected one of {', '.join(map(repr, GUARDS))}.")
 
 
-def require_finite(outputs: Tensor, equations: Mapping[int, Any], block_name: str) -> None:
+def require_finite(outputs: Tensor, equations: Callable[[], Mapping[int, Any]], block_name: str) -> None:
     """Raise for the first output with NaN or infinite values; waits for the device.
 
     Args:
         outputs: (..., n_outputs).
-        equations: {output: equation}, for the message.
+        equations: gives {output: equation}, for the message.
 
     Raises:
         UndefinedError: names the output, the rows and the equation.
@@ -43,7 +43,7 @@ def require_finite(outputs: Tensor, equations: Mapping[int, Any], block_name: st
     shown = ", ".join(map(str, rows[:10])) + (", ..." if len(rows) > 10 else "")
     raise UndefinedError(
         f"output {output} of {block_name!r} is undefined on {len(rows)} of {len(bad)} rows ({shown}): "
-        f"y{output} = {equations.get(output, '0')}. Use guard='block' to let the block answer for such rows."
+        f"y{output} = {equations().get(output, '0')}. Use guard='block' to let the block answer for such rows."
     )
 
 

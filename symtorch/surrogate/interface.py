@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field
 
 from symtorch.capture.calls import Layout
-from symtorch.surrogate.transforms import Transforms
+from symtorch.surrogate.encodings.base import Encoding, Identity
 
 
 @dataclass(frozen=True)
@@ -14,21 +15,30 @@ class Interface:
 
     Attributes:
         layout: how the block's arguments and result make rows of inputs and outputs.
-        n_outputs: number of outputs.
+        n_outputs: number of the block's outputs.
         variable_names: name of each variable of the equations.
-        transforms: how the block's inputs make those variables; None if they are the same.
+        encoding: how the block's inputs make those variables, and what is searched for its outputs.
     """
 
     layout: Layout
     n_outputs: int
     variable_names: tuple[str, ...]
-    transforms: Transforms | None = None
+    encoding: Encoding = field(default_factory=Identity)
+
+    @property
+    def n_searched(self) -> int:
+        """Number of outputs that are searched for, each with a front of its own."""
+        return self.encoding.n_searched(self.n_outputs)
+
+    def complete(self, searched: Collection[int]) -> list[int]:
+        """The block's outputs for which nothing more than these searched ones is needed."""
+        return [i for i in range(self.n_outputs) if all(j in searched for j in self.encoding.needed([i]))]
 
     def __eq__(self, other: object) -> bool:
         """Whether equations of the one can stand beside equations of the other."""
         return isinstance(other, Interface) and (
-            (self.layout.n_inputs, self.n_outputs, self.variable_names, self.transforms)
-            == (other.layout.n_inputs, other.n_outputs, other.variable_names, other.transforms)
+            (self.layout.n_inputs, self.n_outputs, self.variable_names, self.encoding)
+            == (other.layout.n_inputs, other.n_outputs, other.variable_names, other.encoding)
         )
 
     __hash__ = None  # type: ignore[assignment]

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
-from symtorch.capture import Layout
 from symtorch.codegen.torch_function import SymbolicFunction
-from symtorch.equations.expr import Constant, Expr, constants, walk
+from symtorch.equations.expr import Constant, Expr, Variable, constants, walk, with_constants
 from symtorch.errors import InputError
-from symtorch.surrogate.transforms import Transforms
+from symtorch.surrogate.interface import Interface
 
 
-def in_block_inputs(
-    exprs: Sequence[Expr | None], transforms: Transforms | None
-) -> tuple[list[Expr], Transforms | None]:
-    """The trees over the block's own inputs, where all transforms are formulas.
+def written_out(exprs: Sequence[Expr | None], interface: Interface) -> tuple[list[Expr], bool]:
+    """The trees over the block's own inputs, where every variable can be written in them.
 
     Formulas become part of the one function that way: shared subterms, nothing in between.
 
@@ -25,45 +24,69 @@ def in_block_inputs(
         exprs: None stands for zero.
 
     Returns:
-        the trees, and the transforms that must still come before them (None for none).
+        the trees, and whether they are over the block's inputs; else over the variables, as they came.
     """
     trees = [Constant(0.0) if expr is None else expr for expr in exprs]
-    if transforms is None:
-        return trees, None
-    expanded = [transforms.expand(tree) for tree in trees]
+    if not can_write_out(interface):
+        return trees, False
+    expanded = [interface.encoding.expand(tree) for tree in trees]
     found = [tree for tree in expanded if tree is not None]
-    return (found, None) if len(found) == len(trees) else (trees, transforms)
+    return (found, True) if len(found) == len(trees) else (trees, False)
 
 
-def own_positions(expr: Expr, written_out: Expr) -> list[int]:
+def can_write_out(interface: Interface) -> bool:
+    """Whether every variable can be written in the block's own inputs."""
+    return all(interface.encoding.expand(Variable(j)) is not None for j in range(len(interface.variable_names)))
+
+
+def n_columns(interface: Interface) -> int:
+    """How many columns the equations in a block's place are over: the block's inputs, or else the variables."""
+    return interface.layout.n_inputs if can_write_out(interface) else len(interface.variable_names)
+
+
+def own_positions(expr: Expr, tree: Expr) -> list[int]:
     """Which constants of a tree made by substitution in ``expr`` are those of ``expr`` (the same objects)."""
     mine = {id(node) for node in walk(expr) if isinstance(node, Constant)}
-    all_constants = (node for node in walk(written_out) if isinstance(node, Constant))
+    all_constants = (node for node in walk(tree) if isinstance(node, Constant))
     return [k for k, node in enumerate(all_constants) if id(node) in mine]
+
+
+def same_but_constants(tree: Expr, other: Expr) -> bool:
+    """Whether two trees differ in the values of their constants only."""
+    values = constants(other)
+    return len(constants(tree)) == len(values) and with_constants(tree, values) == other
 
 
 class Surrogate(nn.Module):
     """The equations of all outputs as one function of the block's arguments.
 
     Args:
-        exprs: one tree per output, over the variables of the search; None for an output that is
-            always zero (a pruned one).
-        layout: how the block's arguments make the rows of its inputs, and its result its outputs.
-        transforms: how the block's inputs make the variables of the search; None if they are the same.
+        exprs: one tree per searched output, over the variables of the search; None for one that is always
+            zero (a pruned one).
+        interface: how the block's arguments make those variables, and the equations its result.
+        trained: the trees that :meth:`SymbolicFunction.expressions` gave of such a surrogate after training;
+            None for the trees as they are.
+
+    Attributes:
+        function: the equations as a module; its constants are parameters.
+        encodes: whether it is over the variables; else they are written out, over the block's own inputs.
+        untrained: the trees of the function before any training.
+        own: for each of them, which of its constants are the equation's; the others are of variables written out.
     """
 
-    def __init__(self, exprs: Sequence[Expr | None], layout: Layout, transforms: Transforms | None = None) -> None:
+    def __init__(
+        self, exprs: Sequence[Expr | None], interface: Interface, trained: Sequence[Expr] | None = None
+    ) -> None:
         super().__init__()
-        trees, transforms_left = in_block_inputs(exprs, transforms)
-        self.layout = layout
-        self.transforms = transforms_left
-        n_variables = layout.n_inputs if transforms_left is None else len(transforms_left.items)
-        self.function = SymbolicFunction(trees, n_variables).use_compiled("auto")
-        if transforms is not None and transforms_left is None:
-            # What the user wrote as a transform stays as it is; the equations' own constants are trained.
-            own = [[] if e is None else own_positions(e, tree) for e, tree in zip(exprs, trees, strict=True)]
-            every = [range(len(constants(tree))) for tree in trees]
-            self.function.hold([sorted({*ks} - {*mine}) for ks, mine in zip(every, own, strict=True)])
+        self.interface = interface
+        self.layout = interface.layout
+        trees, expanded = written_out(exprs, interface)
+        self.encodes = not expanded
+        self.untrained = trees
+        self.own = [[] if e is None else own_positions(e, tree) for e, tree in zip(exprs, trees, strict=True)]
+        now = trees if trained is None else trained
+        self.function = SymbolicFunction(now, n_columns(interface)).use_compiled("auto")
+        self.function.hold([_held(*each) for each in zip(trees, now, self.own, strict=True)])
 
     def rows(self, x: Tensor, live: Tensor | None = None) -> Tensor:
         """(..., n_inputs) -> (..., n_outputs): the equations on the joined inputs of the block.
@@ -72,16 +95,36 @@ class Surrogate(nn.Module):
             x: (..., n_inputs).
             live: as for :meth:`SymbolicFunction.forward`.
         """
+        return self.interface.encoding.decode(self.searched(x, live), x)
+
+    def searched(self, x: Tensor, live: Tensor | None = None) -> Tensor:
+        """(..., n_inputs) -> (..., n_searched): the values of the equations themselves."""
         if x.shape[-1] != self.layout.n_inputs:
             raise InputError(
                 f"input of shape {tuple(x.shape)}; the equations were found for {self.layout.n_inputs} inputs "
                 f"in the last dimension."
             )
-        if self.transforms is None:
+        if not self.encodes:
             return self.function(x, live)
         flat = x.reshape(-1, x.shape[-1])
-        return self.function(self.transforms(flat), live).reshape(*x.shape[:-1], -1)
+        return self.function(self.interface.encoding.encode(flat), live).reshape(*x.shape[:-1], -1)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The block's arguments in, a result of the block's structure out."""
         return self.layout.wrap(self.rows(self.layout.join(args, kwargs)))
+
+
+def _held(tree: Expr, now: Expr, own: Sequence[int]) -> list[int]:
+    """Constants that training leaves alone: what the user wrote as a variable stays as it is."""
+    return sorted({*range(len(constants(tree)))} - {*own}) if same_but_constants(tree, now) else []
+
+
+def output_function(surrogate: Surrogate, output: int) -> Callable[[Any], np.ndarray]:
+    """One output as a function of the block's inputs, tensor or array (n_rows, n_inputs), to an array (n_rows,)."""
+
+    def function(x: Any) -> np.ndarray:
+        x = torch.as_tensor(x)
+        with torch.no_grad():
+            return surrogate.to(x.device).rows(x if x.is_floating_point() else x.double())[..., output].cpu().numpy()
+
+    return function

@@ -12,7 +12,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from symtorch.capture import call_plain, capture
-from symtorch.capture.recorder import Reservoir
+from symtorch.capture.reservoir import Reservoir
 from symtorch.errors import InputError
 
 cuda = pytest.param("cuda", marks=pytest.mark.cuda)
@@ -233,7 +233,7 @@ def test_a_model_may_be_a_function_and_a_block_without_model_any_callable():
 
 @pytest.mark.parametrize("kind", [lambda x: x, lambda x: x.numpy()])
 @pytest.mark.parametrize(
-    "function", [lambda x: torch.sin(x).sum(-1), lambda x: np.sin(np.asarray(x, copy=True)).sum(-1), lambda x: x * 2]
+    "function", [lambda x: torch.sin(x).sum(-1), lambda x: np.sin(np.array(x)).sum(-1), lambda x: x * 2]
 )
 def test_plain_callables_take_tensors_or_arrays(function, kind):
     x = torch.randn(40, 3)
@@ -313,6 +313,33 @@ def test_a_view_is_never_made_contiguous():
     assert captured.X.shape == (50, 3)
     transposed = torch.randn(4, 3, 25).transpose(1, 2)
     np.testing.assert_array_equal(one(block, transposed).X, transposed.reshape(-1, 3).double())
+
+
+@pytest.mark.parametrize("cap", [10, 45, 1000])
+def test_a_call_within_a_call_keeps_inputs_and_outputs_together(cap):
+    """Slots of the outer call are given to rows of the inner one before the outer has ended."""
+
+    class Nested(nn.Module):
+        def forward(self, x, depth=1):
+            return self(x + 100, depth - 1) + 1 if depth else x * 2
+
+    x = torch.arange(100.0).unsqueeze(-1)
+    captured = one(Nested(), list(x.split(20)), max_rows=cap)
+    assert captured.n_rows == min(cap, 200)
+    outer = captured.X < 100
+    np.testing.assert_array_equal(captured.Y, np.where(outer, (captured.X + 100) * 2 + 1, captured.X * 2))
+    call, place = np.divmod(captured.rows, 20)
+    np.testing.assert_array_equal(captured.X[:, 0], 20 * (call // 2) + place + 100 * (call % 2))
+
+
+def test_calls_of_other_types_and_forms_are_read_each_in_its_way():
+    block = Parent(nn.Identity(), lambda block, x, factor=1: x.double() * factor)
+    x = torch.arange(40).reshape(20, 2) + 2**30
+    captured = one(block, [x, x.float(), (x, 2), x.double(), x.reshape(4, 5, 2)])
+    np.testing.assert_array_equal(captured.X, torch.cat([x.double(), x.float().double(), *[x.double()] * 3]))
+    assert not captured.layout.complete
+    with pytest.raises(InputError, match="returned 2 outputs, then 1"):
+        one(Parent(nn.Identity(), lambda block, x: x[:, : 2 - len(x) % 2]), [torch.randn(20, 2), torch.randn(21, 2)])
 
 
 @pytest.mark.parametrize("max_rows", [0, -1, 1.5, "many", True])

@@ -8,7 +8,7 @@ import sympy
 import torch
 
 from symtorch.codegen import export
-from symtorch.codegen.c_kernel import compiler
+from symtorch.codegen.c_compiler import compiler
 from symtorch.codegen.torch_function import SymbolicFunction
 from symtorch.equations.definitions import operator
 from symtorch.equations.parser import parse

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 from trees import trees
 
-from symtorch.codegen.c_kernel import compiler
+from symtorch.codegen.c_compiler import compiler
 from symtorch.codegen.torch_function import SymbolicFunction
 from symtorch.equations.definitions import operator
 from symtorch.equations.expr import constants, evaluate, to_text
@@ -332,6 +332,16 @@ def test_constants_in_odd_places(text, compiled):
 
 
 @pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=needs_compiler)])
+def test_a_body_may_fold_to_what_is_no_finite_number(compiled):
+    for body, value in (("1/0", float("inf")), ("-1/0", -float("inf")), ("0/0", float("nan"))):
+        own = operator(f"own(x) = max(x, {body})")
+        f = SymbolicFunction([parse("own(x0)*2", ["x0"], [own])], 1).use_compiled(compiled)
+        x = torch.tensor([[1.0], [-3.0]], dtype=torch.float64)
+        expected = torch.maximum(x, torch.tensor(value, dtype=torch.float64)) * 2
+        torch.testing.assert_close(f(x), expected, equal_nan=True)
+
+
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=needs_compiler)])
 def test_a_users_operators_are_inlined(compiled):
     clip = operator("clip(a) = max(a, exp(-1)) + a^2")
     f = SymbolicFunction([parse("2*clip(x0) + clip(x1)", NAMES, [clip])], 3).use_compiled(compiled)
@@ -388,7 +398,7 @@ def test_without_a_compiler_auto_runs_eagerly(monkeypatch):
 def test_a_compiler_that_fails_is_no_disaster_for_auto(monkeypatch, caplog):
     monkeypatch.setattr("symtorch.codegen.torch_function.AUTO_WORK", 0)
     monkeypatch.setattr("symtorch.codegen.torch_function.compiler", lambda: "/bin/false")
-    monkeypatch.setattr("symtorch.codegen.c_kernel.compiler", lambda: "/bin/false")
+    monkeypatch.setattr("symtorch.codegen.c_compiler.compiler", lambda: "/bin/false")
     f = function().use_compiled("auto")
     torch.testing.assert_close(f(inputs(3)), expected(f, inputs(3)))
     assert "not compiled" in caplog.text

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from symtorch.engines import Progress
+from symtorch.engines import Engine, Progress
 from symtorch.equations import Equation, Front, parse
 
 
-class FormulaEngine:
+class FormulaEngine(Engine):
     """Gives every output the same formulas, with falling losses, so that all stay on the front, one per stage."""
 
     name = "formula"
@@ -26,7 +26,7 @@ class FormulaEngine:
             if progress is not None:
                 fronts = self._fronts(samples, stage, "")
                 losses = tuple(front.equations[-1].loss for front in fronts)
-                progress(Progress("formula", None, stage, len(self.formulas), losses, lambda f=fronts: f))
+                progress(Progress("formula", stage, len(self.formulas), losses, lambda f=fronts: f))
         return self._fronts(samples, len(self.formulas), self.stop_reason)
 
     def _fronts(self, samples, n_formulas, stop_reason):

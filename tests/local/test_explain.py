@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from linear_engine import LinearEngine
 from torch import nn
 
 import symtorch
 from symtorch import InputError
 from symtorch.equations import parse
 from symtorch.equations.expr import evaluate
-from symtorch.local.explain import explain
+from symtorch.local.explain import Explanation, explain
 from symtorch.local.frame import Frame, identifiers
-from symtorch.local.polynomials import polynomial, sparse_polynomials
+from symtorch.local.polynomials import MAX_PAIRED, polynomial, sparse_polynomials
 from symtorch.local.search import path_attributions
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(200, 3)) * [1, 10, 0.1] + [0, 50, 0]
 
 
-def law(rows):
+def law(rows: np.ndarray) -> np.ndarray:
     return rows[:, 0] ** 2 + rows[:, 0] * rows[:, 1] / 10 + 3
 
 
 @pytest.fixture
-def explanation(engine):
+def explanation(engine: LinearEngine) -> Explanation:
     return explain(law, X, [1.0, 60.0, 0.0], engine=engine)
 
 
 # ---- what comes back
 
 
-def test_the_equation_and_its_figures(explanation):
+def test_the_equation_and_its_figures(explanation: Explanation) -> None:
     assert explanation.equation.variable_names == ("d_x0", "d_x1", "d_x2")
     assert explanation.r2 == pytest.approx(1)
     assert explanation.r2_held_out == pytest.approx(1)
@@ -43,12 +46,12 @@ def test_the_equation_and_its_figures(explanation):
     assert "R²: 1.0000 on the sample" in str(explanation)
 
 
-def test_the_equation_in_the_inputs_themselves_is_the_same(explanation):
+def test_the_equation_in_the_inputs_themselves_is_the_same(explanation: Explanation) -> None:
     tree = parse(explanation.text, ["x0", "x1", "x2"])
     np.testing.assert_allclose(evaluate(tree, X), explanation.predict(X), rtol=1e-3)
 
 
-def test_attributions_add_up(explanation):
+def test_attributions_add_up(explanation: Explanation) -> None:
     assert set(explanation.attributions) == {"x0", "x1", "x2"}
     total = explanation.base_value + sum(explanation.attributions.values())
     assert total == pytest.approx(explanation.prediction, abs=1e-9)
@@ -56,7 +59,7 @@ def test_attributions_add_up(explanation):
     assert explanation.attributions["x2"] == pytest.approx(0, abs=1e-6)
 
 
-def test_attributions_of_a_product_by_hand():
+def test_attributions_of_a_product_by_hand() -> None:
     # f = x*y from (0, 0) to (2, 3): each gets half of 6.
     shares = path_attributions(parse("x*y", ["x", "y"]), np.zeros(2), np.array([2.0, 3.0]))
     np.testing.assert_allclose(shares, [3, 3])
@@ -65,22 +68,22 @@ def test_attributions_of_a_product_by_hand():
     np.testing.assert_array_equal(path_attributions(parse("3", ["x"]), np.zeros(1), np.ones(1)), [0])
 
 
-def test_a_base_point_of_the_users(engine):
+def test_a_base_point_of_the_users(engine: LinearEngine) -> None:
     explanation = explain(law, X, [1.0, 60.0, 0.0], base=[0.0, 60.0, 0.0], engine=engine)
     assert explanation.base_value == pytest.approx(3)
     assert explanation.attributions["x0"] == pytest.approx(7)
     assert explanation.attributions["x1"] == pytest.approx(0, abs=1e-9)
 
 
-def test_the_seed_decides(engine):
+def test_the_seed_decides(engine: LinearEngine) -> None:
     first, again, other = (explain(law, X, X[0], engine=engine, seed=s, n_synthetic=50) for s in (0, 0, 1))
     assert str(first) == str(again)
     assert first.r2_held_out == again.r2_held_out
     assert str(first) != str(other)
 
 
-def test_a_real_search_finds_a_step():
-    def step(rows):
+def test_a_real_search_finds_a_step() -> None:
+    def step(rows: np.ndarray) -> np.ndarray:
         return np.tanh(4 * (rows[:, 0] - rows[:, 1]))
 
     data = RNG.normal(size=(300, 2))
@@ -89,7 +92,7 @@ def test_a_real_search_finds_a_step():
     assert explanation.front.engine == "native"
 
 
-def test_without_an_engine_polynomials_do():
+def test_without_an_engine_polynomials_do() -> None:
     explanation = explain(law, X, [1.0, 60.0, 0.0], engine=None)
     assert explanation.r2_held_out == pytest.approx(1)
     assert explanation.front.engine == "polynomials"
@@ -98,7 +101,7 @@ def test_without_an_engine_polynomials_do():
 # ---- models
 
 
-def test_class_probabilities_explain_the_most_likely_class(engine):
+def test_class_probabilities_explain_the_most_likely_class(engine: LinearEngine) -> None:
     linear_model = pytest.importorskip("sklearn.linear_model")
     target = (X[:, 0] > 0).astype(int) + (X[:, 1] > 55)
     model = linear_model.LogisticRegression(max_iter=10_000).fit(X, target).predict_proba
@@ -111,7 +114,7 @@ def test_class_probabilities_explain_the_most_likely_class(engine):
     assert odds.model_prediction == pytest.approx(np.log(p / (1 - p)))
 
 
-def test_a_module_is_left_as_it_was(engine):
+def test_a_module_is_left_as_it_was(engine: LinearEngine) -> None:
     net = nn.Sequential(nn.Linear(3, 8), nn.Dropout(), nn.Tanh(), nn.Linear(8, 1)).train()
     torch.manual_seed(1)
     explanation = explain(net, torch.from_numpy(X).float(), X[0], engine=engine)
@@ -120,7 +123,7 @@ def test_a_module_is_left_as_it_was(engine):
     assert explanation.model_prediction == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_data_frame_and_what_was_fitted_on_it(engine):
+def test_a_data_frame_and_what_was_fitted_on_it(engine: LinearEngine) -> None:
     pandas = pytest.importorskip("pandas")
     linear_model = pytest.importorskip("sklearn.linear_model")
     frame = pandas.DataFrame(X, columns=["mean area", "2nd", "mean-area"])
@@ -131,7 +134,7 @@ def test_a_data_frame_and_what_was_fitted_on_it(engine):
     assert explanation.r2_held_out == pytest.approx(1)
 
 
-def test_a_flat_model_is_a_constant(engine):
+def test_a_flat_model_is_a_constant(engine: LinearEngine) -> None:
     explanation = explain(lambda rows: np.full(len(rows), 2.5), X, X[0], engine=engine)
     assert explanation.prediction == 2.5
     assert explanation.r2 == explanation.r2_held_out == 1
@@ -142,10 +145,10 @@ def test_a_flat_model_is_a_constant(engine):
 # ---- categories
 
 
-def test_categories_are_the_same_or_another(engine):
+def test_categories_are_the_same_or_another(engine: LinearEngine) -> None:
     data = np.column_stack([RNG.normal(size=300), RNG.integers(0, 3, size=300)])
 
-    def model(rows):
+    def model(rows: np.ndarray) -> np.ndarray:
         assert set(rows[:, 1]) <= {0, 1, 2}
         return rows[:, 0] + 5 * (rows[:, 1] == 2)
 
@@ -157,24 +160,45 @@ def test_categories_are_the_same_or_another(engine):
     assert other.attributions == pytest.approx({"size": 0, "kind": 5}, abs=1e-6)
 
 
-def test_neighbours_are_near_in_standard_deviations():
-    frame = Frame.make(X, [0.0, 50.0, 0.0], ["a", "b", "c"], ())
-    np.testing.assert_allclose(frame.scaled(X), (X - [0, 50, 0]) / X.std(axis=0))
-    rows = frame.draw(10_000, frame.spread(X[:10]), np.random.default_rng(0))
-    np.testing.assert_allclose(rows.var(axis=0), X[:10].var(axis=0, ddof=1) / 2, rtol=0.1)
-    d2 = ((rows - frame.point) ** 2 / frame.spread(X[:10])).sum(axis=1)
-    np.testing.assert_allclose(frame.weights(rows, frame.spread(X[:10]), 2.0), np.exp(-d2 / 4))
+def test_neighbours_are_near_in_standard_deviations() -> None:
+    point = np.array([0.0, 50.0, 0.0])
+    around = Frame.make(X, point, ["a", "b", "c"], ()).neighbourhood(X, {"J_nn": 7}, kernel_width=2.0)
+    near = around.near(X)
+    assert near.tolist() == np.argsort(np.linalg.norm((X - point) / X.std(axis=0), axis=1))[:7].tolist()
+    var = around.variance(X[near])
+    np.testing.assert_allclose(var, X[near].var(axis=0, ddof=1) / 2)
+    rows = around.draw(10_000, var, np.random.default_rng(0))
+    np.testing.assert_allclose(rows.var(axis=0), var, rtol=0.1)
+    np.testing.assert_allclose(around.weights(rows, var), np.exp(-((rows - point) ** 2 / var).sum(axis=1) / 4))
 
 
-def test_names_become_identifiers():
+def test_another_category_is_at_distance_one_and_drawn_as_often_as_it_is_in_the_data() -> None:
+    rng = np.random.default_rng(3)
+    data = np.column_stack([rng.normal(size=400), rng.choice([0.0, 1, 2], p=[0.6, 0.2, 0.2], size=400)])
+    point = np.array([0.0, 2.0])
+    around = Frame.make(data, point, ["size", "kind"], ["kind"]).neighbourhood(data, {"J_nn": 40})
+    near = data[around.near(data)]
+    distance = np.hypot(data[:, 0] / data[:, 0].std(), data[:, 1] != 2)
+    np.testing.assert_array_equal(near, data[np.argsort(distance, kind="stable")[:40]])
+    var = around.variance(near)
+    rows = around.draw(10_000, var, np.random.default_rng(0))
+    # Half keep the point's category, half take one of the data's.
+    expected = [np.mean(data[:, 1] == kind) / 2 + (kind == 2) / 2 for kind in (0, 1, 2)]
+    np.testing.assert_allclose([np.mean(rows[:, 1] == kind) for kind in (0, 1, 2)], expected, atol=0.02)
+    d2 = rows[:, 0] ** 2 / var[0] + (rows[:, 1] != 2)
+    np.testing.assert_allclose(around.weights(rows, var), np.exp(-d2 / 2))
+
+
+def test_names_become_identifiers() -> None:
     assert identifiers(["mean area", "mean-area", "2nd", "°C", "a"]) == ["mean_area", "mean_area_2", "x_2nd", "C", "a"]
 
 
 # ---- polynomials
 
 
-def test_a_sparse_polynomial_is_found_term_by_term():
-    rows = RNG.normal(size=(500, 20)) * np.logspace(-3, 3, 20)
+def test_a_sparse_polynomial_is_found_term_by_term() -> None:
+    # All products are candidates: columns are not more than those whose products are tried.
+    rows = np.random.default_rng(0).normal(size=(500, MAX_PAIRED)) * np.logspace(-3, 3, MAX_PAIRED)
     y = 2 + 3 * rows[:, 4] / rows[:, 4].std() - rows[:, 2] * rows[:, 9] / (rows[:, 2].std() * rows[:, 9].std())
     fits = sparse_polynomials(rows, y, np.ones(500))
     terms, coefficients = fits[2]
@@ -183,12 +207,26 @@ def test_a_sparse_polynomial_is_found_term_by_term():
     assert len(fits) == 3  # nothing is left to explain
 
 
-def test_weights_decide_what_is_fitted():
+def test_weights_decide_what_is_fitted() -> None:
     rows = RNG.normal(size=(200, 1))
     y = np.where(rows[:, 0] > 0, rows[:, 0], 7.0)
     terms, coefficients = sparse_polynomials(rows, y, (rows[:, 0] > 0) * 1.0, degree=1)[-1]
     assert terms == ((0,),)
     np.testing.assert_allclose(coefficients, [0, 1], atol=1e-9)
+
+
+@pytest.mark.parametrize("max_terms", [0, 12, 20])
+def test_as_many_terms_as_are_asked_for(max_terms: int) -> None:
+    rows = np.random.default_rng(2).normal(size=(300, 20))
+    factors = np.arange(1.0, 21.0)
+    explanation = explain(lambda X: X @ factors, rows, np.zeros(20), engine=None, max_terms=max_terms)
+    used = sum(value != 0 for value in path_attributions(explanation.equation.expr, np.zeros(20), np.ones(20)))
+    assert used == max_terms
+    if max_terms == 20:
+        assert explanation.r2_held_out == pytest.approx(1)
+        np.testing.assert_allclose(list(explanation.attributions.values()), -factors * explanation.base, atol=1e-8)
+    else:
+        assert explanation.r2_held_out < 0.99
 
 
 # ---- mistakes
@@ -203,9 +241,12 @@ def test_weights_decide_what_is_fitted():
         ({"categorical": ["x9"]}, "categorical column 'x9' does not exist"),
         ({"names": ["a", "b"]}, "expected 3 different ones"),
         ({"kernel_width": 0}, "kernel_width is 0"),
+        ({"max_terms": -1}, "max_terms is -1"),
+        ({"max_terms": 2.0}, "max_terms is 2.0"),
         ({"n_neighbors": 200}, "J_nn is 200 with 200 rows"),
         ({"n_neighbors": 1}, "n_neighbors is 1"),
         ({"var": 0}, "var is 0"),
+        ({"var": [1.0, 2.0]}, "var has 2 numbers; expected one, or one for each of the 3 inputs"),
         ({"base": [0.0]}, "base has shape"),
         ({"model": lambda rows: rows[:5, 0]}, "returned shape"),
         ({"model": lambda rows: rows[:, :2] * 10}, "say which: output=0"),
@@ -213,7 +254,7 @@ def test_weights_decide_what_is_fitted():
         ({"sr_params": {"maxsice": 3}}, "'maxsice' is not known"),
     ],
 )
-def test_mistakes_are_named(kwargs, message, engine):
+def test_mistakes_are_named(kwargs: dict[str, Any], message: str, engine: LinearEngine) -> None:
     with pytest.raises(InputError, match=message):
         explain(**{"model": law, "data": X, "x": X[0], "engine": engine} | kwargs)
 
@@ -221,7 +262,7 @@ def test_mistakes_are_named(kwargs, message, engine):
 # ---- figures
 
 
-def test_plots(explanation):
+def test_plots(explanation: Explanation) -> None:
     matplotlib = pytest.importorskip("matplotlib")
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
@@ -237,5 +278,5 @@ def test_plots(explanation):
     plt.close("all")
 
 
-def test_explain_is_a_name_of_the_package():
+def test_explain_is_a_name_of_the_package() -> None:
     assert symtorch.explain is explain

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from linear_engine import LinearEngine
 
 from symtorch import InputError, SymbolicModel
 from symtorch.local.neighbourhood import Neighbourhood, distances
@@ -15,11 +17,11 @@ RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 3)) * [1, 10, 0.1]
 
 
-def around(**params) -> Neighbourhood:
+def around(**params: Any) -> Neighbourhood:
     return Neighbourhood.from_params({"x": [0.0, 1.0, 0.0], **params})
 
 
-def test_neighbours_variance_and_weights_are_the_published_ones():
+def test_neighbours_variance_and_weights_are_the_published_ones() -> None:
     place = around(J_nn=7)
     near = place.near(X)
     by_hand = sorted(range(60), key=lambda i: float(np.sum((X[i] - place.x) ** 2)))[:7]
@@ -33,7 +35,7 @@ def test_neighbours_variance_and_weights_are_the_published_ones():
     assert weights[0] == pytest.approx(np.exp(-sum((new[0, j] - place.x[j]) ** 2 / var[j] for j in range(3))))
 
 
-def test_a_column_that_does_not_vary_and_a_variance_given():
+def test_a_column_that_does_not_vary_and_a_variance_given() -> None:
     flat = X.copy()
     flat[:, 1] = 1
     place = around()
@@ -44,13 +46,13 @@ def test_a_column_that_does_not_vary_and_a_variance_given():
 
 
 @pytest.mark.parametrize("metric", ["euclidean", "l2", "manhattan", "cityblock", "chebyshev", "cosine", "canberra"])
-def test_metrics_are_scikit_learns(metric):
+def test_metrics_are_scikit_learns(metric: str) -> None:
     neighbors = pytest.importorskip("sklearn.neighbors")
     _, expected = neighbors.NearestNeighbors(n_neighbors=5, metric=metric).fit(X).kneighbors([[0.1, 1, 0]])
     assert around(x=[0.1, 1, 0], nn_metric=metric, J_nn=5).near(X).tolist() == expected[0].tolist()
 
 
-def test_a_metric_may_be_a_function():
+def test_a_metric_may_be_a_function() -> None:
     place = around(nn_metric=lambda a, b: abs(a[1] - b[1]), J_nn=3)
     assert place.near(X).tolist() == np.argsort(np.abs(X[:, 1] - 1))[:3].tolist()
     with pytest.raises(InputError, match="'far' is not known"):
@@ -69,12 +71,12 @@ def test_a_metric_may_be_a_function():
         ({"j_nn": 3}, "'j_nn'.* not known"),
     ],
 )
-def test_parameters_that_can_not_be_used(params, message):
+def test_parameters_that_can_not_be_used(params: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         around(**params)
 
 
-def test_what_only_the_data_shows():
+def test_what_only_the_data_shows() -> None:
     with pytest.raises(ValueError, match="J_nn is 60 with 60 rows"):
         around(J_nn=60).near(X)
     with pytest.raises(InputError, match=r"x has shape \(2,\); the block has 3 inputs"):
@@ -86,11 +88,11 @@ def test_what_only_the_data_shows():
 # ---- within distill
 
 
-def local(X):
+def local(X: np.ndarray) -> np.ndarray:
     return X[:, 0] ** 2 + X[:, 1] / 10
 
 
-def test_slime_searches_around_the_point_and_keeps_its_findings_apart(engine):
+def test_slime_searches_around_the_point_and_keeps_its_findings_apart(engine: LinearEngine) -> None:
     block = SymbolicModel(local, "local")
     block.distill(X, engine=engine)
     x = np.array([1.0, 5.0, 0.0])
@@ -113,7 +115,7 @@ def test_slime_searches_around_the_point_and_keeps_its_findings_apart(engine):
     assert block.get_symbolic_function(SLIME=True)(point)[0] == pytest.approx(block(point)[0])
 
 
-def test_slime_with_a_parent_and_transforms(engine):
+def test_slime_with_a_parent_and_transforms(engine: LinearEngine) -> None:
     torch.manual_seed(0)
     inner = SymbolicModel(torch.nn.Linear(2, 1), "inner")
     model = torch.nn.Sequential(torch.nn.Linear(3, 2), inner)
@@ -129,7 +131,7 @@ def test_slime_with_a_parent_and_transforms(engine):
     assert fronts[0].best.r2 == pytest.approx(1)
 
 
-def test_slime_twice_weighs_the_second_time_too(engine):
+def test_slime_twice_weighs_the_second_time_too(engine: LinearEngine) -> None:
     block = SymbolicModel(torch.nn.Linear(3, 1))
     data = torch.randn(50, 3)
     for _ in range(2):
@@ -138,7 +140,9 @@ def test_slime_twice_weighs_the_second_time_too(engine):
     np.testing.assert_array_equal(engine.searches[0].weights, engine.searches[1].weights)
 
 
-def test_slime_without_a_point_is_a_search_on_all_of_the_data(engine, caplog):
+def test_slime_without_a_point_is_a_search_on_all_of_the_data(
+    engine: LinearEngine, caplog: pytest.LogCaptureFixture
+) -> None:
     block = SymbolicModel(torch.nn.Linear(3, 1))
     with caplog.at_level(logging.WARNING, logger="symtorch"):
         block.distill(torch.randn(50, 3), SLIME=True, slime_params={"real_weighting": 2.0}, engine=engine)
@@ -147,9 +151,9 @@ def test_slime_without_a_point_is_a_search_on_all_of_the_data(engine, caplog):
     assert engine.searches[0].weights is None
 
 
-def test_slime_says_what_it_can_not_do(engine):
+def test_slime_says_what_it_can_not_do(engine: LinearEngine) -> None:
     class Mixing(torch.nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x - x.mean(0)
 
     data = torch.randn(50, 3)

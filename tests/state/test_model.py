@@ -334,12 +334,12 @@ def test_the_switch_comes_back_with_guard_and_compile(in_place, tmp_path):
     assert torch.equal(target.get_extra_state(), source.get_extra_state())
 
 
-def test_compiled_equations_run_eagerly_where_there_is_no_compiler(monkeypatch, caplog, tmp_path):
+def test_compiled_equations_run_eagerly_where_there_is_no_compiler(monkeypatch, caplog):
     source, target = distilled(), fresh()
     source.switch_to_symbolic()
-    source._compile = True  # as where it was saved
+    state = as_state(source, json.dumps(document(source) | {"switch": {"compile": True, "guard": "none"}}))
     monkeypatch.setattr("symtorch.codegen.torch_function.compiler", lambda: None)
-    by_torch(source, target, tmp_path)
+    target.load_state_dict(state)
     assert "run eagerly here" in caplog.text
     assert target.surrogate.function.compiled is False
     assert torch.allclose(target(X), source(X))
@@ -359,7 +359,7 @@ def test_a_state_without_switch_and_ranges_has_the_defaults():
     del old["switch"], old["global"]["ranges"], old["global"]["domain"]
     target.load_state_dict(as_state(source, json.dumps(old)))
     assert torch.equal(target(X), source(X))
-    assert (target._compile, target._guard) == ("auto", "none")
+    assert document(target)["switch"] == {"compile": "auto", "guard": "none"}
     assert target.fidelity(X)[0].n_outside is target.fidelity(X)[0].n_extrapolated is None
 
 
@@ -585,4 +585,4 @@ def test_a_class_is_looked_up_but_never_imported_or_run():
         found["global"]["interface"]["result"] |= {"kind": "tuple", "keys": [0], "index": 0, "cls": name}
         other = fresh()
         other.load_state_dict(as_state(other, json.dumps(found)))
-        assert other._standard.interface.layout.result.cls is None
+        assert document(other)["global"]["interface"]["result"]["cls"] is None

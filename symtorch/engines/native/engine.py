@@ -9,28 +9,29 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
-from symtorch.engines.base import Progress, ProgressCallback
+from symtorch.engines.base import Engine, Progress, ProgressCallback
+from symtorch.engines.native.baseline.least_squares import Baseline, least_squares
+from symtorch.engines.native.fitting.archive import EXACT
 from symtorch.engines.native.fitting.losses import Loss, parse_loss
-from symtorch.engines.native.fitting.precision import finite
+from symtorch.engines.native.flat.watch import share_of
 from symtorch.engines.native.forms.normal import normalise
-from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.hardware import one_thread
+from symtorch.engines.native.outcome import front_of, in_users_units, varies
 from symtorch.engines.native.runner import Runner
 from symtorch.engines.native.screening import Group, group
 from symtorch.engines.native.task import Found, Task
 from symtorch.engines.native.units import Units, check_sizes
-from symtorch.engines.options import ENGINE_PARAMETERS, SearchOptions
+from symtorch.engines.options import SearchOptions
 from symtorch.engines.samples import Samples
-from symtorch.equations.expr import Constant, Expr, Variable, evaluate
-from symtorch.equations.front import Equation, Front
+from symtorch.equations.expr import Expr
+from symtorch.equations.front import Front
 from symtorch.equations.parser import parse
 from symtorch.errors import EngineError, OptionError
 
 logger = logging.getLogger("symtorch.engines.native")
 
-_ROWS_AT_ONCE = 65536
+_TOO_LARGE = 3
+"""Guesses that exceed maxsize so many times are left out."""
 
 # What says how PySR goes about its search. The native engine's way is another one, and none of these
 # changes what may be found, so they are accepted and have no effect; every other parameter that only
@@ -51,10 +52,9 @@ _PYSR_MACHINERY = frozenset(
     input_stream
     """.split()
 )
-assert _PYSR_MACHINERY <= ENGINE_PARAMETERS
 
 
-class NativeEngine:
+class NativeEngine(Engine):
     """Bank, contexts by matrix product, Levenberg-Marquardt, refinement, cleaning: see :mod:`.flat.search`.
 
     >>> import numpy as np
@@ -66,7 +66,12 @@ class NativeEngine:
     """
 
     name = "native"
-    takes_guesses = True  # an interrupted search goes on from what it had
+    takes_guesses = True
+    parameters = _PYSR_MACHINERY
+
+    def check(self, options: SearchOptions) -> None:
+        """Raise OptionError for what only another engine can honour; it names both."""
+        check_options(options)
 
     def search(self, samples: Samples, options: SearchOptions, progress: ProgressCallback | None = None) -> list[Front]:
         """One front per output; see :class:`symtorch.engines.base.Engine`.
@@ -89,25 +94,51 @@ class _Course:
         self.started = time.monotonic()
         self.given, self.options, self.progress = samples, options, progress
         self.loss = check_options(options)
-        self.varying = [k for k in range(samples.n_outputs) if _varies(samples.Y[:, k])]
+        if options.extra:
+            logger.info("options %s have no effect: how PySR goes about its search", sorted(options.extra))
+        self.varying = [k for k in range(samples.n_outputs) if varies(samples.Y[:, k])]
         check_sizes(samples.Y, self.varying, self.loss)
         self.units = Units.of(samples)
         self.samples = samples = self.units.inward(samples)
         if not self.units.ordinary:  # the losses of the search are in other units than the user's goal
-            options = replace(options, early_stop_condition=None)
-        guesses = {k: [self.units.guess(guess, k) for guess in own] for k, own in _guesses(samples, options).items()}
-        seed = options.random_state if options.random_state is not None else secrets.randbits(32)
+            self.options = options = replace(options, early_stop_condition=None)
+        self.guesses = {
+            k: [self.units.guess(guess, k) for guess in own] for k, own in _guesses(samples, options).items()
+        }
+        self.seed = options.random_state if options.random_state is not None else secrets.randbits(32)
         self.n_workers = _n_workers()
-        groups = group(samples, self.varying, options.select_k_features, seed)
-        members = [some for whole in groups for some in divided(whole, self.n_workers)]
-        self.tasks = [Task.make(samples, some, options, guesses, seed) for some in members]
+        self.baseline = Baseline.none(samples.n_outputs)
+        self.tasks: list[Task] = []
         self.found: dict[int, Found] = {}  # by the number of the task, of those that have ended
         self.under_way: Runner | None = None
 
     def run(self) -> None:
+        """Least squares for every output, then the search for what it leaves."""
+        try:
+            groups = self._begin()
+        except KeyboardInterrupt:
+            return
+        members = [some for whole in groups for some in divided(whole, self.n_workers)]
+        self.tasks = [Task.make(self.samples, some, self.options, self.guesses, self.seed) for some in members]
+        self._search()
+
+    def _begin(self) -> list[Group]:
+        """Least squares on all inputs; what is left to be searched for, on the inputs that matter."""
+        k, chosen = self.options.select_k_features, None
+        if k is not None and k < self.samples.n_inputs:  # the user wants no others, for nothing
+            groups = group(self.samples, self.varying, k, self.seed, self.out_of_time)
+            chosen = [(g.outputs, g.columns) for g in groups]
+        self.baseline = least_squares(self.samples, self.options, self.loss, self.left(), self.seed, chosen)
+        open_ = [k for k in self.varying if k not in self.baseline.solved]
+        if chosen is None:
+            return group(self.samples, open_, k, self.seed, self.out_of_time)
+        left = [Group(tuple(k for k in g.outputs if k in open_), g.columns) for g in groups]
+        return [g for g in left if g.outputs]
+
+    def _search(self) -> None:
         """Do all tasks: in joblib's workers if there are any, and here what they leave."""
         begun: dict[int, Found] = {}
-        if self.n_workers > 1 and len(self.tasks) > 1:
+        if self.n_workers > 1 and len(self.tasks) > 1 and not self.out_of_time():
             from symtorch.engines.native.parallel import search_in_workers
 
             begun, interrupted = search_in_workers(
@@ -117,11 +148,16 @@ class _Course:
                 self.found |= begun
                 return
         to_do = [number for number in range(len(self.tasks)) if number not in self.found]
+        if self.options.timeout_in_seconds is not None:  # what is worst off comes first, should time not suffice
+            to_do.sort(key=lambda number: -max(self.baseline.left[k] for k in self.tasks[number].outputs))
         for i, number in enumerate(to_do):
+            if self.out_of_time():
+                self.found |= {n: begun[n] for n in to_do[i:] if n in begun}
+                return
             left = self.left()
             runner = Runner(
                 self.tasks[number].going_on_from(begun.get(number)),
-                None if left is None else left / (len(to_do) - i),
+                None if left is None else share_of(left, len(to_do) - i),
                 self._report,
             )
             self.under_way = runner
@@ -142,6 +178,9 @@ class _Course:
         limit = self.options.timeout_in_seconds
         return None if limit is None else max(0.0, self.started + limit - time.monotonic())
 
+    def out_of_time(self) -> bool:
+        return self.left() == 0.0
+
     def fronts(self) -> list[Front]:
         """One for every output, of what there is so far."""
         seconds = time.monotonic() - self.started
@@ -150,13 +189,23 @@ class _Course:
         for part in (*self.found.values(), *([] if self.under_way is None else [self.under_way.found()])):
             trees |= zip(part.outputs, part.trees, strict=True)
             reasons |= zip(part.outputs, part.reasons, strict=True)
-        if not self.units.ordinary:
-            words = Vocabulary(self.options)
-            trees = {k: self.units.outward(found, k, words) for k, found in trees.items()}
-        trees = {k: [tree for tree in found if _runs(tree, self.given)] for k, found in trees.items()}
+        unreached = "timeout" if self.out_of_time() else "interrupted"
+        exact = {k for k in range(self.samples.n_outputs) if k not in self.varying or k in self.baseline.solved}
+        reasons = {k: "exact" for k in range(self.samples.n_outputs) if self.baseline.left[k] < EXACT} | reasons
+        found, written = in_users_units(trees, self.baseline.equations, self.units, self.given, self.options, self.loss)
         return [
-            _front(self.given, self.options, self.loss, k, trees.get(k), reasons.get(k, "interrupted"), seconds)
-            for k in range(self.given.n_outputs)
+            front_of(
+                self.given,
+                self.options,
+                self.loss,
+                k,
+                found.get(k, ()),
+                written[k],
+                engine=NativeEngine.name,
+                reason="exact" if k in exact else reasons.get(k, unreached),
+                seconds=seconds,
+            )
+            for k in range(self.samples.n_outputs)
         ]
 
     def _failed(self, outputs: Sequence[int], error: Exception) -> EngineError:
@@ -175,15 +224,17 @@ class _Course:
         """Tell of steps of the task under way, of which each has equally many."""
         if self.progress is None:
             return
-        best = {k: 0.0 for k in range(self.samples.n_outputs) if k not in self.varying}
-        for part in self.found.values():
-            best |= zip(part.outputs, part.best, strict=True)
+        best = dict(enumerate(self.baseline.left.tolist()))
+        of_tasks = [(part.outputs, part.best) for part in self.found.values()]
         if self.under_way is not None:
-            best |= zip(self.under_way.task.outputs, self.under_way.best, strict=True)
-        losses = tuple(min(best.get(k, np.nan), 1.0) for k in range(self.samples.n_outputs))
-        finished = tuple(sorted(k for part in self.found.values() for k in part.done))
-        done, total = len(self.found) * total + done, len(self.tasks) * total
-        self.progress(Progress(stage, None, done, total, losses, self.fronts, finished))
+            of_tasks.append((self.under_way.task.outputs, self.under_way.best))
+        for outputs, losses in of_tasks:
+            best |= {k: min(best[k], loss) for k, loss in zip(outputs, losses, strict=True)}
+        finished = {k for part in self.found.values() for k in part.done} | self.baseline.solved
+        n_tasks = max(1, len(self.tasks))
+        done, total = len(self.found) * total + done, n_tasks * total
+        left = tuple(min(best[k], 1.0) if k in self.varying else 0.0 for k in range(self.samples.n_outputs))
+        self.progress(Progress(stage, done, total, left, self.fronts, tuple(sorted(finished))))
 
 
 def _n_workers() -> int:
@@ -202,9 +253,6 @@ def check_options(options: SearchOptions) -> Loss:
     for name in options.extra:
         if name not in _PYSR_MACHINERY:
             raise OptionError(f'the native engine can\'t honour search option {name!r}; engine="pysr" can.')
-    ignored = sorted(options.extra)
-    if ignored:
-        logger.info("options %s speak of PySR's way of searching and have no effect on the native engine", ignored)
     if isinstance(options.early_stop_condition, str):
         raise OptionError(
             f"early_stop_condition is {options.early_stop_condition!r}; the native engine takes a number. "
@@ -220,71 +268,7 @@ def _guesses(samples: Samples, options: SearchOptions) -> dict[int, list[Expr]]:
         raise OptionError(f"guesses has {len(per_output)} lists for {samples.n_outputs} outputs; give one per output.")
     out: dict[int, list[Expr]] = {}
     for k, texts in enumerate(per_output):
-        out[k] = [normalise(parse(text, samples.variable_names, options.operators.values())) for text in texts]
+        trees = [parse(text, samples.variable_names, options.operators.values()) for text in texts]
+        # What is far too large can't be made to fit; least squares finds its like by itself.
+        out[k] = [normalise(tree) for tree in trees if options.complexity(tree) <= _TOO_LARGE * options.maxsize]
     return out
-
-
-def _varies(y: np.ndarray) -> bool:
-    return float(np.ptp(y)) > 1e-12 * float(np.abs(y).max())
-
-
-def _front(
-    samples: Samples,
-    options: SearchOptions,
-    loss: Loss,
-    k: int,
-    found: Sequence[Expr] | None,
-    reason: str,
-    seconds: float,
-) -> Front:
-    """One output's front, each loss computed anew from the tree that is returned, on all rows."""
-    y = samples.Y[:, k]
-    trees = [Constant(float(np.average(y, weights=samples.weights)))] if found is None else found
-    trees = [tree for tree in trees if options.violation(tree) is None] or _smallest(samples, options, y)
-    equations = [
-        Equation(tree, samples.variable_names, options.complexity(tree), _loss_on_all(tree, samples, y, loss))
-        for tree in trees
-    ]
-    return Front.from_candidates(
-        equations,
-        model_selection=options.model_selection,
-        engine=NativeEngine.name,
-        stop_reason=reason if _varies(y) else "exact",
-        n_samples=samples.n_samples,
-        seconds=seconds,
-    )
-
-
-def _runs(tree: Expr, samples: Samples) -> bool:
-    """Whether a tree is finite on all rows that count, in the type in which it will run."""
-    X = samples.X if samples.weights is None else samples.X[samples.weights > 0.0]
-    parts = (X[first : first + _ROWS_AT_ONCE] for first in range(0, len(X), _ROWS_AT_ONCE))
-    return all(finite(tree, part, samples.dtype) for part in parts)
-
-
-def _loss_on_all(tree: Expr, samples: Samples, y: np.ndarray, loss: Loss) -> float:
-    total, weight = 0.0, 0.0
-    for first in range(0, len(y), _ROWS_AT_ONCE):
-        part = slice(first, first + _ROWS_AT_ONCE)
-        w = np.ones(len(y[part])) if samples.weights is None else samples.weights[part]
-        used = w > 0.0
-        with np.errstate(all="ignore"):
-            losses = loss.value(evaluate(tree, samples.X[part]) - y[part])
-        total += float(np.sum(np.where(used, w * losses, 0.0)))
-        weight += float(w.sum())
-    return total / weight
-
-
-def _smallest(samples: Samples, options: SearchOptions, y: np.ndarray) -> list[Expr]:
-    """The leaves, for when nothing else is allowed."""
-    leaves: list[Expr] = [
-        Constant(float(np.average(y, weights=samples.weights))),
-        *(Variable(i) for i in range(samples.n_inputs)),
-    ]
-    allowed = [leaf for leaf in leaves if options.violation(leaf) is None]
-    if not allowed:
-        raise OptionError(
-            f"maxsize {options.maxsize} allows no expression at all: a constant has complexity "
-            f"{options.complexity_of_constants}, a variable {options.complexity_of_variables}."
-        )
-    return allowed

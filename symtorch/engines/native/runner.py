@@ -11,14 +11,18 @@ from symtorch.engines.native.fitting.archive import Archive
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows, fit
 from symtorch.engines.native.fitting.losses import parse_loss
 from symtorch.engines.native.flat.search import Budget, FlatSearch
+from symtorch.engines.native.flat.watch import Watch
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.hardware import device
-from symtorch.engines.native.structure.asking import ask_teacher, law_found
+from symtorch.engines.native.structure.asking import ask_teacher, law_found, reachable
 from symtorch.engines.native.structure.decompose import Laws
-from symtorch.engines.native.task import Found, Task, TaskTuning
+from symtorch.engines.native.task import Found, Task, TaskTuning, TeacherView
 from symtorch.engines.native.tuning import current
 from symtorch.engines.samples import Samples
 from symtorch.equations.expr import Variable, substitute
+
+_SEARCHING = 0.9
+"""Share of a limit that goes to the search where a fit to more rows follows."""
 
 FULL_BUDGET = 400
 """``niterations`` that stand for the full budget (the library's default)."""
@@ -49,8 +53,9 @@ class Runner:
         budget = Budget(
             rounds=round(current(TaskTuning).full_rounds * options.niterations / FULL_BUDGET),
             goal=float(options.early_stop_condition or 0.0),
-            seconds=seconds,
+            seconds=None if seconds is None else seconds * (1.0 if task.polished is None else _SEARCHING),
         )
+        self._polishing = Watch(seconds)
         self._search = FlatSearch(
             task.fitted.X,
             task.fitted.Y,
@@ -72,7 +77,9 @@ class Runner:
                 self._search.offer(position, exprs)
             laws = self._laws()
             if laws is not None:
-                self._search.sketch()
+                self._search.expect(reachable(laws))
+                if not self._search.watch.out_of_time():
+                    self._search.sketch()
         except KeyboardInterrupt:
             self._interrupted = True
         else:
@@ -86,7 +93,9 @@ class Runner:
     def ask(self) -> tuple[Laws | None, ...]:
         """Ask the teacher for the structure of every output, and keep the laws."""
         task = self.task
-        laws = ask_teacher(self._search, task.fitted, range(len(task.outputs)), task.options, task.seed)
+        teacher = task.fitted.teacher
+        partial = isinstance(teacher, TeacherView) and teacher.reference is not None
+        laws = ask_teacher(self._search, task.fitted, range(len(task.outputs)), task.options, task.seed, partial)
         return tuple(laws)
 
     def _laws(self) -> tuple[Laws | None, ...] | None:
@@ -107,6 +116,8 @@ class Runner:
     def _polish(self, samples: Samples) -> None:
         """Refit the fronts on more rows than the search could afford."""
         for archive, y in zip(self._search.archives, samples.Y.T, strict=True):
+            if self._polishing.out_of_time():
+                return
             data = Rows.of(samples.X, y, samples.weights)
             for complexity, candidate in list(archive.front.items()):
                 expr, found = fit(candidate.expr, data, self._loss, current(TaskTuning).polish_steps)

@@ -12,7 +12,7 @@ what it is for shuffled outputs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,20 +48,27 @@ class Group:
     columns: tuple[int, ...]
 
 
-def group(samples: Samples, outputs: Sequence[int], k: int | None, seed: int) -> list[Group]:
+def group(
+    samples: Samples,
+    outputs: Sequence[int],
+    k: int | None,
+    seed: int,
+    stop: Callable[[], bool] = lambda: False,
+) -> list[Group]:
     """Outputs put together as long as all their inputs are few.
 
     Args:
         outputs: columns of Y that are to be searched.
         k: at most so many inputs; None for all where there are few.
+        stop: whether time is up; outputs that have not been looked at by then are in no group.
     """
     n = samples.n_inputs
     most = k or current(ScreeningTuning).inputs
     if n <= most:
         return [Group(tuple(outputs), tuple(range(n)))] if outputs else []
-    scores = relevance(samples, outputs, seed)
+    scores = relevance(samples, outputs, seed, stop)
     groups: list[tuple[list[int], set[int]]] = []
-    for output, score in zip(outputs, scores, strict=True):
+    for output, score in zip(outputs, scores, strict=False):
         order = np.argsort(-score, kind="stable")[:most]
         chosen = {int(i) for i in order if score[i] > 0.0} or {int(order[0])}
         for members, columns in groups:
@@ -74,26 +81,44 @@ def group(samples: Samples, outputs: Sequence[int], k: int | None, seed: int) ->
     return [Group(tuple(members), tuple(sorted(columns))) for members, columns in groups]
 
 
-def relevance(samples: Samples, outputs: Sequence[int], seed: int) -> np.ndarray:
-    """(outputs, inputs): how much each input matters, 0 where nothing shows that it does."""
+def relevance(
+    samples: Samples, outputs: Sequence[int], seed: int, stop: Callable[[], bool] = lambda: False
+) -> np.ndarray:
+    """(outputs, inputs): how much each input matters, 0 where nothing shows that it does.
+
+    Args:
+        stop: whether time is up; there are fewer rows then, those of the first outputs.
+    """
     rng, tuning = np.random.default_rng(seed), current(ScreeningTuning)
     if samples.teacher is not None:
-        asked = _by_asking(samples.X, samples.teacher, rng)[:, list(outputs)].T
+        effect = _by_asking(samples.X, samples.teacher, rng, stop)
+        if effect is None:
+            return np.empty((0, samples.n_inputs))
+        asked = effect[:, list(outputs)].T
         if np.isfinite(asked).all() and (asked.max(axis=1) > 0.0).all():
             largest = asked.max(axis=1, keepdims=True)
             return np.where(asked > tuning.negligible * largest, asked, 0.0)
     rows = rng.permutation(samples.n_samples)[: tuning.rows]
     X = samples.X[rows]
-    return np.stack([_by_data(X, samples.Y[rows, k], rng) for k in outputs])
+    scores: list[np.ndarray] = []
+    for k in outputs:
+        if stop():
+            break
+        scores.append(_by_data(X, samples.Y[rows, k], rng))
+    return np.array(scores).reshape(len(scores), samples.n_inputs)
 
 
-def _by_asking(X: np.ndarray, teacher: Teacher, rng: np.random.Generator) -> np.ndarray:
-    """(inputs, outputs): root mean square change of the answer when an input is shuffled."""
+def _by_asking(
+    X: np.ndarray, teacher: Teacher, rng: np.random.Generator, stop: Callable[[], bool]
+) -> np.ndarray | None:
+    """(inputs, outputs): root mean square change of the answer when an input is shuffled; None if time is up."""
     X = X[rng.permutation(len(X))[: current(ScreeningTuning).asked_rows]]
     answer = np.asarray(teacher(X), dtype=np.float64)
     other = X[rng.permutation(len(X))]
     effect = np.empty((X.shape[1], answer.shape[1]))
     for i in range(X.shape[1]):
+        if stop():
+            return None
         changed = X.copy()
         changed[:, i] = other[:, i]
         effect[i] = np.sqrt(np.mean((np.asarray(teacher(changed), dtype=np.float64) - answer) ** 2, axis=0))

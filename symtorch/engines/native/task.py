@@ -21,7 +21,6 @@ from symtorch.engines.native.tuning import current
 from symtorch.engines.options import SearchOptions
 from symtorch.engines.samples import MIN_SAMPLES, Samples, Teacher
 from symtorch.equations.expr import Expr, Variable, substitute, variables
-from symtorch.errors import OptionError
 
 logger = logging.getLogger("symtorch.engines.native")
 
@@ -104,7 +103,7 @@ class Task:
             columns,
             own,
             polished,
-            _for_columns(options, columns, samples.n_inputs),
+            options.for_inputs(columns, samples.n_inputs),
             tuple(tuple(_renumbered(guess, columns) for guess in guesses[k]) for k in outputs),
             seed,
         )
@@ -140,15 +139,6 @@ class Found:
         return [k for k, reason in ended if reason not in ("timeout", "interrupted")]
 
 
-def _for_columns(options: SearchOptions, columns: Sequence[int], n_inputs: int) -> SearchOptions:
-    costs = options.complexity_of_variables
-    if not isinstance(costs, tuple):
-        return options
-    if len(costs) != n_inputs:
-        raise OptionError(f"complexity_of_variables has {len(costs)} numbers for {n_inputs} inputs.")
-    return replace(options, complexity_of_variables=tuple(costs[i] for i in columns))
-
-
 def _restricted(samples: Samples, columns: Sequence[int], outputs: Sequence[int]) -> Samples:
     """The samples with these inputs and outputs only."""
     teacher = samples.teacher
@@ -158,7 +148,8 @@ def _restricted(samples: Samples, columns: Sequence[int], outputs: Sequence[int]
     X = samples.X if len(columns) == samples.n_inputs else samples.X[:, list(columns)]
     Y = samples.Y if len(outputs) == samples.n_outputs else samples.Y[:, list(outputs)]
     names = tuple(samples.variable_names[i] for i in columns)
-    return replace(samples, X=X, Y=Y, variable_names=names, teacher=teacher)
+    indices = tuple(samples.output_indices[k] for k in outputs)
+    return replace(samples, X=X, Y=Y, variable_names=names, teacher=teacher, output_indices=indices)
 
 
 def _renumbered(expr: Expr, columns: Sequence[int]) -> Expr:

@@ -7,14 +7,13 @@ of what was found. Columns of ordinary size are left as they are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from symtorch.engines.native.fitting.losses import Loss
 from symtorch.engines.native.forms.normal import multiply, normalise
-from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.samples import Samples, Teacher
 from symtorch.equations.expr import Constant, Expr, Variable, substitute
 from symtorch.errors import InputError
@@ -62,11 +61,11 @@ class Units:
         """A normal form for an output in the user's units as one in the search's."""
         return self._converted(expr, output, -1)
 
-    def outward(self, trees: Sequence[Expr], output: int, words: Vocabulary) -> list[Expr]:
+    def outward(self, trees: Sequence[Expr], output: int, write: Callable[[Expr], Expr | None]) -> list[Expr]:
         """What was found for an output in the user's units; without what can't be written there."""
         if not any(self.inputs) and not self.outputs[output]:
             return list(trees)
-        found = [words.legal(self._converted(normalise(tree), output, 1)) for tree in trees]
+        found = [write(self._converted(normalise(tree), output, 1)) for tree in trees]
         return [tree for tree in found if tree is not None]
 
     def _converted(self, expr: Expr, output: int, sign: int) -> Expr:

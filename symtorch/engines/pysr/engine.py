@@ -1,4 +1,4 @@
-"""PySR behind the engine protocol."""
+"""PySR as an engine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from symtorch.engines.base import Availability, ProgressCallback
+from symtorch.engines.base import Availability, Engine, ProgressCallback
 from symtorch.engines.options import SearchOptions
 from symtorch.engines.pysr import parameters, readiness, signature
 from symtorch.engines.pysr.fronts import Judge
@@ -29,7 +29,7 @@ LEAST_MAXSIZE = 7
 
 
 @dataclass(frozen=True)
-class PySREngine:
+class PySREngine(Engine):
     """PySR (Cranmer 2023, arXiv 2305.01582), in processes of its own; needs Julia.
 
     All of PySRRegressor's parameters are taken from the search options as they are, except that its
@@ -45,6 +45,7 @@ class PySREngine:
     """
 
     name: ClassVar[str] = "pysr"
+    parameters: ClassVar[frozenset[str]] = signature.PARAMETERS
     params: Mapping[str, Any] = field(default_factory=dict)
     fit_params: Mapping[str, Any] = field(default_factory=dict)
     save_path: str | Path | None = None

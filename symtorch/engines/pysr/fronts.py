@@ -17,8 +17,10 @@ from symtorch.engines.options import SearchOptions
 from symtorch.engines.pysr.pool import Run
 from symtorch.engines.pysr.results import Row, parse_equation
 from symtorch.engines.samples import Samples
-from symtorch.equations.expr import Constant, Expr
+from symtorch.equations.expr import Constant, Expr, evaluate
 from symtorch.equations.front import Equation, Front
+from symtorch.equations.r2 import unexplained
+from symtorch.equations.show import shortened
 from symtorch.errors import EngineError, ParseError
 
 logger = logging.getLogger("symtorch.engines.pysr")
@@ -34,6 +36,7 @@ class Judge:
         self._options = options
         self._trees: dict[tuple[int, str], Expr | None] = {}
         self._losses: dict[tuple[int, str], float] = {}
+        self._unread: dict[int, str] = {}
 
     # ---- equations
 
@@ -55,8 +58,9 @@ class Judge:
                     row.text, self._samples.variable_names, run.request.operators, run.template
                 )
             except ParseError as error:
-                logger.warning("equation %r of PySR can't be read: %s", row.text, error)
+                logger.warning("equation %r of PySR can't be read: %s", shortened(row.text), error)
                 self._trees[key] = None
+                self._unread[run.request.output] = str(error)
         return self._trees[key]
 
     def _relative_loss(self, run: Run) -> float:
@@ -72,12 +76,8 @@ class Judge:
         return self._losses[key]
 
     def _one_minus_r2(self, expr: Expr, output: int) -> float:
-        y, w = self._samples.Y[:, output], self._samples.weights
-        error = self._constant(output).predict(self._samples.X) - y
-        total = float(np.average(error**2, weights=w))
-        names = self._samples.variable_names
-        residual = Equation(expr, names, 1, 0.0).predict(self._samples.X) - y
-        return float(np.average(residual**2, weights=w)) / total if total > 0 else 0.0
+        predicted = evaluate(expr, self._samples.X)
+        return unexplained(self._samples.Y[:, output], predicted, self._samples.weights)
 
     def _constant(self, output: int) -> Equation:
         """The best constant: what there is before anything has been found."""
@@ -105,7 +105,7 @@ class Judge:
             snapshot = list(runs)
             finished = tuple(i for i, run in enumerate(runs) if run.reason in ("budget", "converged"))
             done = round(1000 * sum(shares))
-            progress(Progress("pysr", None, done, total, losses, lambda: self._so_far(snapshot), finished))
+            progress(Progress("pysr", done, total, losses, lambda: self._so_far(snapshot), finished))
 
         return report
 
@@ -129,8 +129,8 @@ class Judge:
                 kept = run.request.run_folder if keep else _rescued(run.request.run_folder)
                 problems.append(
                     f"output {output}: none of its {len(run.rows)} equations can be read as a formula of the "
-                    f"inputs, such as {run.rows[-1].text!r}. PySRRegressor.from_file(run_directory={str(kept)!r}) "
-                    f"reads the run."
+                    f"inputs, such as {shortened(run.rows[-1].text)!r}: {self._unread[output]} "
+                    f"PySRRegressor.from_file(run_directory={str(kept)!r}) reads the run."
                 )
             elif not equations and run.reason in ("timeout", "interrupted"):
                 logger.warning("PySR was stopped before it found anything for output %d; it gets a constant", output)

@@ -17,6 +17,29 @@ SUPPORTED = ("1.5", "2.7")
 """First and last PySR version that the tests read the signature of."""
 
 
+PARAMETERS = frozenset(
+    """
+    operators expression_spec type_spec populations population_size max_evals warmup_maxsize_by loss_function
+    loss_function_expression loss_scale complexity_mapping dimensional_constraint_penalty
+    dimensionless_constants_only use_frequency use_frequency_in_tournament adaptive_parsimony_scaling alpha
+    annealing ncycles_per_iteration fraction_replaced fraction_replaced_hof
+    fraction_replaced_guesses weight_add_node weight_insert_node weight_delete_node weight_do_nothing
+    weight_mutate_constant weight_mutate_operator weight_mutate_feature weight_swap_operands weight_rotate_tree
+    weight_randomize weight_simplify weight_optimize weight_backsolve mutations default_mutations
+    crossover_probability skip_mutation_failures migration hof_migration topn should_simplify
+    should_optimize_constants optimizer_algorithm optimizer_nrestarts optimizer_f_calls_limit
+    optimize_probability optimizer_iterations perturbation_factor probability_negate_constant
+    tournament_selection_n tournament_selection_p parallelism procs multithreading cluster_manager
+    heap_size_hint_in_bytes worker_timeout worker_imports fast_cycle turbo bumper
+    precision autodiff_backend enable_autodiff deterministic warm_start update_verbosity
+    print_precision logger_spec plugins default_plugins input_stream use_tracing tracing_file run_id
+    output_directory temp_equation_file tempdir delete_tempfiles update output_jax_format output_torch_format
+    extra_torch_mappings extra_jax_mappings denoise
+    """.split()
+)
+"""PySR's parameters that have no field in SearchOptions, of versions 1.5 to 2.7 (the signature of PySRRegressor)."""
+
+
 @dataclass(frozen=True)
 class Signature:
     """Names of the parameters of one PySR version.

@@ -216,3 +216,83 @@ def test_whatever_torch_does_by_default(default: str) -> None:
             stack.enter_context(torch.autocast("cpu", dtype=torch.bfloat16))
         front = search(X, y, binary_operators=["+", "*", "/"], unary_operators=["square", "erf", "g(x) = 1 - tanh(x)"])
     assert front.stop_reason == "exact"
+
+
+# ---- never worse than least squares
+
+
+def _left(front: Front, X: np.ndarray, y: np.ndarray) -> float:
+    return float(np.mean((front[-1].predict(X) - y) ** 2) / np.var(y))
+
+
+def _line(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
+    A = np.column_stack([X, np.ones(len(X))])
+    return np.mean((A @ np.linalg.lstsq(A, Y, rcond=None)[0] - Y) ** 2, axis=0) / Y.var(axis=0)
+
+
+def _wide(n_inputs: int, n_outputs: int, n: int = 600) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of a random network without a law."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n, n_inputs))
+    return X, np.tanh(X @ rng.normal(size=(n_inputs, 40)) / n_inputs**0.5) @ rng.normal(size=(40, n_outputs))
+
+
+def test_a_linear_layer_of_many_inputs_comes_out_whole() -> None:
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(32, 2)
+
+    def teacher(X: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            return layer(torch.tensor(X, dtype=torch.float32)).double().numpy()
+
+    X = np.random.default_rng(0).normal(size=(500, 32)).astype(np.float32).astype(np.float64)
+    samples = Samples(X, teacher(X), teacher=teacher)
+    for k, front in enumerate(NativeEngine().search(samples, SearchOptions.from_params({"random_state": 0}))):
+        assert front.stop_reason == "exact"
+        assert front.best is front[-1]
+        weights = layer.weight[k].double().detach().numpy()
+        found = front.best.predict(np.eye(32)) - front.best.predict(np.zeros((1, 32)))
+        np.testing.assert_allclose(found, weights, atol=1e-6)
+
+
+def test_a_layer_of_functions_around_lines_comes_out_as_such() -> None:
+    rng = np.random.default_rng(1)
+    W = rng.uniform(-0.2, 0.2, (20, 12))
+
+    def teacher(X: np.ndarray) -> np.ndarray:
+        return np.tanh(X @ W)
+
+    X = rng.normal(size=(500, 20))
+    options = SearchOptions.from_params({**WIDE, "unary_operators": ["tanh", "sin"]})
+    for front in NativeEngine().search(Samples(X, teacher(X), teacher=teacher), options):
+        assert front.stop_reason == "exact"
+        assert front.best.text.startswith("tanh(")
+
+
+@pytest.mark.parametrize("n_inputs", [5, 24])
+def test_a_search_without_time_is_as_good_as_least_squares(n_inputs: int) -> None:
+    X, Y = _wide(n_inputs, 30)
+    fronts = NativeEngine().search(Samples(X, Y), SearchOptions.from_params({**WIDE, "timeout_in_seconds": 0.01}))
+    for front, y, line in zip(fronts, Y.T, _line(X, Y), strict=True):
+        assert front.stop_reason == "timeout"
+        assert _left(front, X, y) <= 1.05 * line
+
+
+def test_what_a_search_is_given_no_room_for_least_squares_is_not_given_either() -> None:
+    X, Y = _wide(24, 2)
+    options = SearchOptions.from_params({**WIDE, "maxsize": 9, "niterations": 1})
+    for front in NativeEngine().search(Samples(X, Y), options):
+        assert max(equation.complexity for equation in front) <= 9
+
+
+def test_a_teacher_is_not_blamed_for_inputs_that_were_held(caplog: pytest.LogCaptureFixture) -> None:
+    X = np.random.default_rng(0).normal(size=(300, 24))
+
+    def teacher(X: np.ndarray) -> np.ndarray:
+        return np.sin(X.sum(axis=1, keepdims=True)) + X[:, :1]
+
+    options = SearchOptions.from_params({**WIDE, "niterations": 1, "timeout_in_seconds": 3})
+    with caplog.at_level("INFO", logger="symtorch"):
+        NativeEngine().search(Samples(X, teacher(X), teacher=teacher), options)
+    assert "inputs that were screened out" in caplog.text
+    assert "doesn't answer as" not in caplog.text

@@ -15,14 +15,14 @@ import pytest
 
 import symtorch.engines
 from symtorch.engines import resolve
-from symtorch.engines.options import ENGINE_PARAMETERS, SearchOptions
+from symtorch.engines.options import SearchOptions
 from symtorch.engines.pysr import PySREngine, is_ready, readiness
 from symtorch.engines.pysr.fronts import Judge
 from symtorch.engines.pysr.parameters import custom_operators, merged, requests
 from symtorch.engines.pysr.pool import Run
 from symtorch.engines.pysr.process import describe_exit
 from symtorch.engines.pysr.results import Row, parse_equation, read_hall_of_fame
-from symtorch.engines.pysr.signature import Signature, installed, read
+from symtorch.engines.pysr.signature import PARAMETERS, Signature, installed, read
 from symtorch.engines.samples import Samples
 from symtorch.equations.definitions import operator
 from symtorch.equations.expr import evaluate, to_text
@@ -158,7 +158,7 @@ def signature(version: str) -> Signature:
 def test_every_parameter_of_every_supported_version_is_known(version):
     found = installed() if version == "installed" else signature(version)
     own = {f.name for f in fields(SearchOptions)} - {"extra", "given"}
-    assert set(found.init) <= own | ENGINE_PARAMETERS
+    assert set(found.init) <= own | PARAMETERS
     assert {"X_units", "y_units", "weights", "variable_names", "complexity_of_variables"} <= set(found.fit)
 
 

@@ -24,8 +24,10 @@ from symtorch.engines.native.forms.productions import Binary, Unary, binaries, u
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.tuning import current
 from symtorch.equations.expr import Constant, Expr, Variable
+from symtorch.equations.table import Row
 
-_PERIODIC = ("sin", "cos", "tan")
+_UNKNOWN = Row("", 1, "", "", "", "")
+"""What is known of a user's own operator: nothing."""
 _CHUNK = 4_000_000
 """Values (rows times expressions) that are made at once: 16 MB of float32, which caches nearly hold."""
 _LARGEST = 1e6
@@ -196,15 +198,17 @@ class Bank:
         square = x * x
         mean = float(square.mean())
         for op in self.words.functions:
-            for rate in self.tuning.frequencies if op.name in _PERIODIC else self.tuning.rates:
+            row = op.row or _UNKNOWN
+            quarter = row.period / 4 if row.cofunction and row.cofunction not in self.words.options.operators else 0.0
+            for rate in self.tuning.frequencies if row.period else self.tuning.rates:
                 for sign in (1, -1) if normal.parity(op) == 0 else (1,):
                     c = sign * rate / spread
                     tree = normal.apply(op, [normal.multiply([Constant(c), leaf])])
                     yield op.torch(c * x), tree, 1
-                    if op.name == "sin" and "cos" not in self.words.options.operators:
-                        shifted = normal.add([normal.multiply([Constant(c), leaf]), Constant(math.pi / 2)])
-                        yield op.torch(c * x + math.pi / 2), normal.apply(op, [shifted]), 1
-            if op.name == "exp" and self.words.render(normal.power(leaf, 2.0)) is not None:
+                    if quarter:
+                        shifted = normal.add([normal.multiply([Constant(c), leaf]), Constant(quarter)])
+                        yield op.torch(c * x + quarter), normal.apply(op, [shifted]), 1
+            if row.bell and self.words.render(normal.power(leaf, 2.0)) is not None:
                 for rate in self.tuning.offsets[2:]:
                     tree = normal.apply(op, [normal.multiply([Constant(-rate / mean), normal.power(leaf, 2.0)])])
                     yield op.torch(-rate / mean * square), tree, 1

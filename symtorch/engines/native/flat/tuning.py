@@ -1,8 +1,8 @@
 """The numbers that steer the flat search: one dataclass for each of its stages.
 
 A number without another reason was found by trial on the laws of ``benchmarks/laws.py``. What
-``benchmarks/sensitivity.py`` showed, with the cases data:coulomb and data:heat (of the first numbers of two stages
-also learned:gravity), is said in one word: *steady* numbers may be halved and doubled, and every pick stays;
+``benchmarks/sensitivity.py`` showed, with the cases data:coulomb and data:heat (not each number with both; some with
+learned:gravity, too), is said in one word: *steady* numbers may be halved and doubled, and every pick stays;
 *unread* ones play no part in these cases; where neither is said, it was not run.
 """
 
@@ -30,6 +30,17 @@ class SearchTuning:
     large_level: int = 7
     """Largest level of its expressions; with few operators there are no more below. Unread."""
 
+    chosen_first: float = 1e-3
+    """Share of the variance that a first guess with a step or a kink may leave: before there is a bank, such are made
+    for laws that are nothing else. A threshold that is off by the gap between two of n rows leaves about 1/n."""
+    chosen_across: int = 40
+    """Expressions of the bank, the cheapest, across which steps and kinks are looked for."""
+    chosen_between: int = 3
+    """Equations so far that may be a side of a choice."""
+
+    threshold_turns: int = 4
+    """Turns in which thresholds are moved and the other constants fitted, at most; two or three are enough."""
+
     partners: int = 150
     """Expressions of the small bank that may stand beside another one in a first guess, the cheapest. Steady."""
     large_partners: int = 400
@@ -41,11 +52,11 @@ class SearchTuning:
     guesses_per_size: int = 5
     """Of each complexity, beside the best whatever their size. Steady."""
     sketch_partners: int = 40
-    """Partners where a law is known and only simple approximations of it are wanted."""
+    """Partners where a law is known and only simple approximations of it are wanted. Steady."""
     sketch_size: int = 4000
-    """Expressions of the bank for those, the cheapest."""
+    """Expressions of the bank for those, the cheapest. Steady."""
     sketch_guesses: int = 80
-    """Guesses for those."""
+    """Guesses for those. Steady."""
 
     offer_steps: int = 30
     """Steps of the fit of what comes from elsewhere: a guess of the user's, a law found by asking."""
@@ -54,14 +65,14 @@ class SearchTuning:
     enlarged_steps: int = 20
     """Steps of their first fit: the new constant starts where it does nothing. Steady."""
     mutated: int = 4
-    """Expressions that are mutated in a round, one after the other: what one brings may be the next."""
+    """Expressions that are mutated in a round, one after the other: what one brings may be the next. Unread."""
     mutated_steps: int = 10
-    """Steps of the first fit of what mutation makes: hundreds at a time."""
+    """Steps of the first fit of what mutation makes: hundreds at a time. Unread."""
     mutated_price: float = 0.35
-    """What a unit of complexity costs when one of the front is chosen for mutation; above the usual price, since
-    the law is more often one step away from small ones."""
+    """What a unit of complexity costs when one of the front is chosen for mutation; above the usual price, since the
+    law is more often one step away from small ones. Unread."""
     progress: float = 0.03
-    """A round that lowers the front by less than this was in vain: in decades, on average over all sizes."""
+    """A round that lowers the front by less than this was in vain: in decades, on average over all sizes. Unread."""
     outlier: float = 10.0
     """Largest weight that a robust loss gives a row of a scan, in units of the median one."""
 
@@ -72,8 +83,8 @@ class FinishTuning:
 
     share: float = 0.05
     """Fits of shortened forms, and of neighbours, as a share of the shapes that the search has tried."""
-    least: int = 24
-    """The same after a search that was over at once."""
+    least: int = 60
+    """The same after a search that was over at once: the neighbours of one point."""
     forms: int = 40
     """Forms of each point that algebra looks at."""
     longer: float = 2.0
@@ -100,17 +111,16 @@ class BankTuning:
     grid_inputs: int = 16
     """Inputs that such functions are made of, the first ones. Steady."""
     rates: tuple[float, ...] = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0)
-    """Factors of an input inside a function, over its standard deviation; steps that a fit can reach across. Steady;
-    halved, data:heat takes twice as long."""
+    """Factors of an input inside a function, over its standard deviation; steps that a fit can reach across. Steady."""
     frequencies: tuple[float, ...] = (
         0.3, 0.6, 0.9, 1.2, 1.5, 1.8, 2.1, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 7.0, 8.0
     )  # fmt: skip
-    """The same inside a periodic function. A fit finds a frequency from about a quarter of a period, over the
-    range of the input, away."""
+    """The same inside a periodic function. A fit finds a frequency from about a quarter of a period, over the range
+    of the input, away. Halved, data:heat is lost; steady upwards."""
     offsets: tuple[float, ...] = (0.02, 0.1, 0.3, 0.6, 1.2)
-    """Offsets b of ``1/(x^2 + b)``, and from the third on rates of ``exp(-b*x^2)``, over the mean of x^2."""
+    """Offsets b of ``1/(x^2 + b)``, and from the third on rates of ``exp(-b*x^2)``, over the mean of x^2. Steady."""
     far: float = 5.0
-    """An input whose mean is so many standard deviations from 0 is offered centred, too."""
+    """An input whose mean is so many standard deviations from 0 is offered centred, too. Steady."""
 
 
 @dataclass(frozen=True)
@@ -132,11 +142,12 @@ class GuessTuning:
     """Share of the rows on which a target must have an inverse. Steady; the four stages that ask for it had numbers
     between 0.9 and 0.95, and find the same with one."""
     heavy: float = 6.0
-    """Largest weight of a row over the median one above which a few rows would decide alone."""
+    """Largest weight of a row over the median one above which a few rows would decide alone. Steady."""
     extreme: float = 40.0
-    """Rows whose target is so many median deviations from the median are left out where all weigh the same."""
+    """Rows whose target is so many median deviations from the median are left out where all weigh the same.
+    Steady."""
     inside: float = 0.9
-    """Share of the rows that must be left then."""
+    """Share of the rows that must be left then. Steady."""
 
 
 @dataclass(frozen=True)
@@ -177,11 +188,11 @@ class PursuitTuning:
     quadratic: int = 8
     """Inputs of both signs of which all squares and products are allowed for beside the powers. Steady."""
     steepest: float = 3.0
-    """Largest exponent of a factor."""
+    """Largest exponent of a factor. Steady."""
     certain: float = 0.15
-    """Largest standard error of an exponent: halves, half a unit apart, must be told from each other."""
+    """Largest standard error of an exponent: halves, half a unit apart, must be told from each other. Steady."""
     deviations: float = 2.5
-    """Standard errors that an exponent may be off the half or whole number it is taken for."""
+    """Standard errors that an exponent may be off the half or whole number it is taken for. Steady."""
 
 
 @dataclass(frozen=True)
@@ -189,10 +200,44 @@ class SharingTuning:
     """What the outputs offer each other."""
 
     equations: int = 3
-    """Equations of each output whose terms are offered, the most accurate ones."""
+    """Equations of each output whose terms are offered, the most accurate ones. Steady for sums:3."""
     worth: float = 0.3
-    """Relative loss above which an equation has nothing to offer."""
+    """Relative loss above which an equation has nothing to offer. Steady for sums:3."""
     terms: int = 6
-    """Terms of a sum."""
+    """Terms of a sum. Steady for sums:3."""
     least_gain: float = 0.02
-    """Share of what is left that a further term must explain."""
+    """Share of what is left that a further term must explain. Steady for sums:3."""
+
+
+@dataclass(frozen=True)
+class ChoosingTuning:
+    """Steps, choices and kinks from data; what has no other reason keeps the cost below that of the contexts."""
+
+    rows: int = 1000
+    """Rows that directions are compared on; the threshold on the best of them is found on all."""
+    paired: int = 6
+    """Inputs of which sums and differences are directions, and squares and products terms, at most."""
+    split: int = 11
+    """Terms of which each side of a choice has its own coefficients, at most."""
+    added: int = 3
+    """Steps or kinks that are added up, at most."""
+    beam: int = 3
+    """Sets of planes that are continued by one more."""
+    in_vain: float = 0.02
+    """A step or kink that explains less of what was left than this isn't worth the next one."""
+    levels: int = 2
+    """Choices within each other."""
+    tried: int = 2
+    """Directions, the best ones, of which a choice is followed."""
+    fewest: int = 12
+    """Rows that a choice is looked for on, at least."""
+    ways: int = 2
+    """Ways of writing a kink that are followed, the cheapest."""
+    fit_steps: int = 12
+    """Steps of the fit before a sum of kinks is written: what cancels depends on where exactly they are."""
+    cancels: float = 2.0
+    """How much longer than allowed the parts of an expression may be: terms of one may cancel those of another."""
+    exact: float = 1e-20
+    """Share of the variance under which all is explained: float64's rounding, squared, with a long margin."""
+    zero: float = 1e-11
+    """Coefficients below this are rounding, in units of the law's own numbers."""

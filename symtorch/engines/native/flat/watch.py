@@ -37,3 +37,31 @@ class Watch:
             self._news()
             self._last = time.monotonic()
         return self.out_of_time()
+
+    def share(self, among: int, part: float = 1.0) -> Callable[[], bool]:
+        """A checkpoint for one of several that are left to do: also True once its share of the time is spent.
+
+        Args:
+            among: how many are left, this one included.
+            part: of the time that is left, what they may have together.
+        """
+        if self._deadline is None:
+            return self.checkpoint
+        now = time.monotonic()
+        end = now + share_of(part * max(0.0, self._deadline - now), among)
+        return lambda: self.checkpoint() or time.monotonic() >= end
+
+
+_LEAST_SHARE = 0.25
+
+
+def share_of(seconds: float, among: int) -> float:
+    """What one of several gets of the time that is left: as much as each other, but never too little for anything.
+
+    What it doesn't use goes to the others. Of a thousand that each had 2 ms nothing would come; so the first few
+    get a quarter of a second, and the last ones may go without.
+
+    >>> share_of(20.0, 4), share_of(20.0, 1000), share_of(0.1, 2)
+    (5.0, 0.25, 0.1)
+    """
+    return min(seconds, max(seconds / among, _LEAST_SHARE))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,13 +14,16 @@ from symtorch.engines.native.fitting.levenberg_marquardt import Rows
 from symtorch.engines.native.fitting.losses import SQUARED, Loss
 from symtorch.engines.native.fitting.reduce import reduced, too_long
 from symtorch.engines.native.flat.bank import Bank
+from symtorch.engines.native.flat.choosing import Table, candidates
 from symtorch.engines.native.flat.contexts import first_guesses
 from symtorch.engines.native.flat.pursuit import likely_factors, pursue
 from symtorch.engines.native.flat.refine import refine, with_more_constants
 from symtorch.engines.native.flat.sharing import sums_for
+from symtorch.engines.native.flat.thresholds import with_better_thresholds
 from symtorch.engines.native.flat.tuning import SearchTuning
 from symtorch.engines.native.flat.watch import Watch
 from symtorch.engines.native.forms import normal
+from symtorch.engines.native.forms.choices import Choices
 from symtorch.engines.native.forms.neighbours import neighbours
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.tuning import current
@@ -76,6 +79,7 @@ class Workbench:
 
     def __post_init__(self) -> None:
         self.tuning = current(SearchTuning)
+        self.choices = Choices(self.words)
         n = len(self.X)
         order = np.random.default_rng(self.seed).permutation(n)
         self._bank_rows = np.sort(order[: self.tuning.bank_rows])
@@ -83,6 +87,7 @@ class Workbench:
         self._heights: dict[int, float] = {}
         self._still: dict[int, int] = {}
         self._closed: set[int] = set()
+        self._reachable: dict[int, float] = {}
         self._banks: dict[bool, Bank] = {}
         self.archives = []
         for y in self.Y.T:
@@ -107,8 +112,12 @@ class Workbench:
         return (
             archive.best <= max(EXACT, self.budget.goal / archive.scale)
             or k in self._closed
-            or self._still.get(k, 0) >= self.budget.patience
+            or (self._still.get(k, 0) >= self.budget.patience and archive.best <= self._reachable.get(k, np.inf))
         )
+
+    def expect(self, reachable: Mapping[int, float]) -> None:
+        """Say to what loss the law of an output is known to come: above it, patience ends no search."""
+        self._reachable.update(reachable)
 
     @property
     def open(self) -> list[int]:
@@ -128,6 +137,13 @@ class Workbench:
             self._still[k] = 0 if moved else self._still.get(k, 0) + 1
 
     # ---- what the stages share
+
+    def _in_turn(self, outputs: Sequence[int]) -> Iterator[tuple[int, Callable[[], bool]]]:
+        """The outputs, each with a checkpoint for its share of the time that is left."""
+        for i, k in enumerate(outputs):
+            if self.watch.checkpoint():
+                return
+            yield k, self.watch.share(len(outputs) - i)
 
     def bank(self, large: bool) -> Bank:
         """The building blocks, made when they are first wanted."""
@@ -178,11 +194,12 @@ class Workbench:
     def start(self) -> None:
         """What needs no search: a constant, the inputs, lines through them."""
         inputs = [Variable(i) for i in range(self.X.shape[1])]
-        for archive in self.archives:
+        for k, stop in self._in_turn(range(len(self.archives))):
+            archive = self.archives[k]
             mean = float(np.mean(archive.rows.y))
             archive.offer(Constant(mean))
             lines = [normal.add([Constant(mean), normal.multiply([Constant(0.5), x])]) for x in inputs]
-            archive.consider([*inputs, *lines], self.watch.checkpoint)
+            archive.consider([*inputs, *lines], stop)
 
     def guess(self, large: bool) -> None:
         """One or two expressions of the bank in an outermost function."""
@@ -198,43 +215,86 @@ class Workbench:
         self._guess(imperfect, self.bank(False), tuning.sketch_partners, tuning.sketch_size, tuning.sketch_guesses)
 
     def _guess(self, outputs: Sequence[int], bank: Bank, n_partners: int, limit: int, most: int) -> None:
-        stop = self.watch.checkpoint
-        for k in outputs:
+        for k, stop in self._in_turn(outputs):
             archive = self.archives[k]
             y, weights = self._at_bank(archive.rows.y), self._scan_weights(archive)
             guesses = first_guesses(bank, y, weights, n_partners, limit, stop, self.tuning.guesses_per_size, most)
             archive.consider(guesses, stop)
-            if stop():
-                return
+
+    def choose(self, rounds: int | None) -> None:
+        """Steps, choices and kinks across the inputs, between what needs no search.
+
+        Args:
+            rounds: how many steps or kinks are added up, at most, of laws that are nothing else; None for all.
+        """
+        for k in self.open:
+            archive = self.archives[k]
+            worth = archive.best if rounds is None else self.tuning.chosen_first
+            self._choose(k, archive, [], [], min(1.0, worth), rounds)
+
+    def choose_between_found(self) -> None:
+        """Steps, choices and kinks across what the bank has, between the best equations so far."""
+        bank, tuning = self.bank(False), self.tuning
+        across = [bank.expr(int(i)) for i in bank.order[: tuning.chosen_across]]
+        for k in self.open:
+            archive = self.archives[k]
+            ranked = [(archive.merit(c, archive.tuning.price), size) for size, c in archive.front.items()]
+            best = [archive.front[size] for _, size in sorted(ranked)]
+            between = [c.expr for c in best if not isinstance(c.expr, (Constant, Variable))][: tuning.chosen_between]
+            self._choose(k, archive, across, between, min(1.0, archive.best), None)
+
+    def _choose(
+        self, k: int, archive: Archive, across: list[Expr], between: list[Expr], worth: float, rounds: int | None
+    ) -> None:
+        def enough() -> bool:
+            return self.done(k) or self.watch.checkpoint()
+
+        table = Table.of(self.X, archive.rows.y, archive.rows.weights, worth)
+        archive.consider(candidates(table, self.choices, across, between, enough, rounds), self.watch.checkpoint)
+
+    def move_thresholds(self) -> None:
+        """The thresholds of the front in turns with its other constants, which the fit moves."""
+        for k in self.open:
+            archive = self.archives[k]
+            for candidate in list(archive.front.values()):
+                expr, best = candidate.expr, np.inf
+                for _ in range(self.tuning.threshold_turns):
+                    if self.watch.checkpoint():
+                        return
+                    moved = [archive.offer(e) for e in with_better_thresholds(expr, archive.rows, self.loss)]
+                    better = min((c for c in moved if c is not None), key=lambda c: c.loss, default=None)
+                    if better is None or not better.loss < best:
+                        break
+                    expr, best = better.expr, better.loss
 
     def pursue(self) -> None:
         """Several terms under one function, behind a factor."""
         bank = self.bank(False)
-        for k in self.open:
+        for k, stop in self._in_turn(self.open):
             archive = self.archives[k]
             factors = likely_factors(bank, self.X, archive.rows.y, self._bank_rows)
             values = [evaluate(factor, self._at_bank(self.X)) for factor in factors]
             y, weights = self._at_bank(archive.rows.y), self._scan_weights(archive)
-            found = pursue(bank, y, weights, factors, values, bank.n_unit, self.watch.checkpoint)
-            archive.consider(found, self.watch.checkpoint)
+            found = pursue(bank, y, weights, factors, values, bank.n_unit, stop)
+            archive.consider(found, stop)
 
     def refine(self, large: bool) -> None:
         """Something put in or instead, at every place of the best expressions."""
         bank = self.bank(large)
-        for k in self.open:
+        for k, stop in self._in_turn(self.open):
             archive = self.archives[k]
             columns = tuple(self._at_bank(column) for column in archive.rows.columns)
             y, weights = self._at_bank(archive.rows.y), self._scan_weights(archive)
-            found = refine(archive, bank, columns, y, weights, bank.n_unit, self.watch.checkpoint)
-            archive.consider(found, self.watch.checkpoint)
+            found = refine(archive, bank, columns, y, weights, bank.n_unit, stop)
+            archive.consider(found, stop)
 
     def add_constants(self) -> None:
         """One more constant at every place of the most accurate expressions."""
-        for k in self.open:
+        for k, stop in self._in_turn(self.open):
             archive = self.archives[k]
             best = sorted(archive.front.values(), key=lambda c: c.loss)[: self.tuning.enlarged]
             found = [more for candidate in best for more in with_more_constants(candidate.expr)]
-            archive.consider(found, self.watch.checkpoint, self.tuning.enlarged_steps)
+            archive.consider(found, stop, self.tuning.enlarged_steps)
 
     def exchange(self) -> None:
         """Sums of the terms that all outputs have found."""
@@ -243,16 +303,16 @@ class Workbench:
 
     def mutate(self) -> None:
         """One operator, exponent or node of a few good expressions changed."""
-        for k in self.open:
+        for k, stop in self._in_turn(self.open):
             archive = self.archives[k]
             for turn in range(self.tuning.mutated):
-                if self.done(k) or self.watch.checkpoint():
+                if self.done(k) or stop():
                     break
                 shape = self._to_mutate(archive, large=turn % 3 == 2)
                 if shape is not None:
                     archive.mutated.add(shape)
                     found = neighbours(archive.found[shape].expr, self.words)
-                    archive.consider(found, self.watch.checkpoint, self.tuning.mutated_steps)
+                    archive.consider(found, stop, self.tuning.mutated_steps)
 
     def _to_mutate(self, archive: Archive, large: bool) -> str | None:
         """The shape of the best expression that has not been mutated yet.

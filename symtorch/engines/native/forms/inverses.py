@@ -14,6 +14,7 @@ import numpy as np
 from symtorch.engines.native.forms import normal
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.equations.expr import Call, Constant, Expr, Variable
+from symtorch.equations.operators import Operator, parity
 
 Array = np.ndarray
 
@@ -52,24 +53,27 @@ def _power_wrap(e: float) -> Wrap:
     )
 
 
-_FUNCTIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array, Array], Array], bool, bool]] = {
-    # name: inverse, slope, positive, bounded
-    "exp": (lambda y: np.log(np.where(y > 0.0, y, np.nan)), lambda y, h: np.abs(y), True, False),
-    "log": (lambda y: np.exp(np.clip(y, -20.0, 20.0)), lambda y, h: 1.0 / h, False, True),
-    "tanh": (lambda y: np.arctanh(np.clip(y, -0.999999, 0.999999)), lambda y, h: 1.0 - y * y, False, True),
-    "sinh": (np.arcsinh, lambda y, h: np.cosh(h), False, False),
-    "cosh": (lambda y: np.arccosh(y), lambda y, h: np.abs(np.sinh(h)), True, False),
-    "tan": (np.arctan, lambda y, h: 1.0 + y * y, False, False),
-    "asin": (np.sin, lambda y, h: 1.0 / np.abs(np.cos(y)), False, True),
-    "acos": (np.cos, lambda y, h: 1.0 / np.abs(np.sin(y)), False, True),
-    "atan": (np.tan, lambda y, h: np.cos(y) ** 2, False, True),
-    "asinh": (np.sinh, lambda y, h: 1.0 / np.cosh(y), False, True),
-    "sigmoid": (lambda y: np.log(y / (1.0 - y)), lambda y, h: y * (1.0 - y), True, True),
-    "log10": (lambda y: 10.0 ** np.clip(y, -9, 9), lambda y, h: 1.0 / (h * np.log(10.0)), False, True),
-    "log2": (lambda y: 2.0 ** np.clip(y, -30, 30), lambda y, h: 1.0 / (h * np.log(2.0)), False, True),
-    "log1p": (lambda y: np.expm1(np.clip(y, -20, 20)), lambda y, h: 1.0 / (1.0 + h), False, True),
-    "cbrt": (lambda y: y**3, lambda y, h: 1.0 / (3.0 * y * y), False, False),
-}
+def _function_wrap(op: Operator) -> Wrap | None:
+    """The function of the table as an outermost one; None where it has no inverse, or several in one period."""
+    if op.row is None or op.inverse is None or ";" in op.row.inverse:
+        return None
+    inverse = op.inverse
+    return Wrap(
+        op.name,
+        lambda y: inverse(y)[0],
+        lambda y, h: _slope(op, y, h),
+        lambda h: normal.apply(op, [h]),
+        positive=op.row.positive,
+        bounded=op.row.flattens,
+    )
+
+
+def _slope(op: Operator, value: Array, argument: Array) -> Array:
+    """``|d value/d argument|`` of a function of one argument that has an inverse."""
+    assert op.partials is not None
+    with np.errstate(all="ignore"):
+        return np.abs(op.partials(value, argument)[0])
+
 
 IDENTITY = Wrap("id", lambda y: y, lambda y, h: np.ones_like(y), lambda h: h)
 _POWERS = (-1.0, 0.5, -0.5, -1.5, -2.0, 2.0)
@@ -77,13 +81,8 @@ _POWERS = (-1.0, 0.5, -0.5, -1.5, -2.0, 2.0)
 
 def wraps(words: Vocabulary) -> list[Wrap]:
     """The outermost functions that the user's operators can write, the identity first."""
-    found = [IDENTITY, *(_power_wrap(e) for e in _POWERS)]
-    for op in words.functions:
-        if op.name in _FUNCTIONS and op.body is None:
-            inverse, slope, positive, bounded = _FUNCTIONS[op.name]
-            found.append(
-                Wrap(op.name, inverse, slope, lambda h, op=op: normal.apply(op, [h]), 0.0, positive, bounded)  # type: ignore[misc]
-            )
+    functions = (_function_wrap(op) for op in words.functions)
+    found = [IDENTITY, *(_power_wrap(e) for e in _POWERS), *(wrap for wrap in functions if wrap is not None)]
     out = []
     x = Variable(0)
     for wrap in found:
@@ -112,17 +111,15 @@ def undo(node: Call, step: int, wanted: Array, present: Array) -> tuple[Array, A
             if e.is_integer():
                 argument = np.where(present < 0.0, -argument, argument)
         return argument, np.abs(e * wanted / argument)
-    name = node.op.name
-    if name in ("sin", "cos"):
-        first = np.arcsin(wanted) if name == "sin" else np.arccos(wanted)
-        second = np.pi - first if name == "sin" else -first
-        near = [a + 2.0 * np.pi * np.round((present - a) / (2.0 * np.pi)) for a in (first, second)]
-        nearer = np.abs(near[0] - present) < np.abs(near[1] - present)
-        return np.where(nearer, near[0], near[1]), np.sqrt(1.0 - wanted * wanted)
-    if name in _FUNCTIONS and node.op.body is None and node.op.arity == 1:
-        inverse, slope, _, _ = _FUNCTIONS[name]
-        argument = inverse(wanted)
-        if normal.parity(node.op) == 1:
-            argument = np.where(present < 0.0, -argument, argument)
-        return argument, np.abs(slope(wanted, argument))
-    return None
+    op = node.op
+    if op.row is None or op.inverse is None:
+        return None
+    solutions = op.inverse(wanted)
+    if parity(op) == 1 and len(solutions) == 1:
+        solutions = (solutions[0], -solutions[0])
+    if op.row.period:
+        solutions = tuple(a + op.row.period * np.round((present - a) / op.row.period) for a in solutions)
+    argument = solutions[0]
+    for other in solutions[1:]:
+        argument = np.where(np.abs(argument - present) < np.abs(other - present), argument, other)
+    return argument, _slope(op, wanted, argument)

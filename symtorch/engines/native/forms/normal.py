@@ -27,7 +27,7 @@ import numpy as np
 from symtorch.engines.native.forms.tuning import FormsTuning
 from symtorch.engines.native.tuning import current
 from symtorch.equations.expr import Call, Constant, Expr, Variable
-from symtorch.equations.operators import OPERATORS, Operator
+from symtorch.equations.operators import OPERATORS, Operator, parity
 
 PLUS, TIMES, POWER = OPERATORS["+"], OPERATORS["*"], OPERATORS["^"]
 EXP, LOG = OPERATORS["exp"], OPERATORS["log"]
@@ -44,10 +44,6 @@ _MEANINGS: dict[str, Expr] = {
     "-": Call(PLUS, (_A, Call(TIMES, (NEGATIVE, _B)))),
     "/": Call(TIMES, (_A, Call(POWER, (_B, NEGATIVE)))),
     "neg": Call(TIMES, (NEGATIVE, _A)),
-    "inv": Call(POWER, (_A, NEGATIVE)),
-    "square": Call(POWER, (_A, Constant(2.0))),
-    "cube": Call(POWER, (_A, Constant(3.0))),
-    "sqrt": Call(POWER, (_A, Constant(0.5))),
 }
 
 
@@ -57,6 +53,8 @@ def meaning(op: Operator) -> Expr | None:
 
     A user's own ``div(x, y) = x/y`` or ``half(x) = x^0.5`` is recognised by its body.
     """
+    if op.row is not None and op.row.power is not None:
+        return Call(POWER, (_A, Constant(op.row.power)))
     if op.body is None:
         return _MEANINGS.get(op.name)
     body = normalise(op.body)
@@ -335,17 +333,6 @@ def _real_power(value: float, exponent: float) -> float:
 def _leads_negative(expr: Expr) -> bool:
     _, found = terms(expr)
     return bool(found) and found[0][0] < 0.0
-
-
-@lru_cache(maxsize=256)
-def parity(op: Operator) -> int:
-    """1 for an even function of one argument, -1 for an odd one, 0 for neither; found numerically."""
-    x = np.random.default_rng(0).uniform(0.1, 0.9, 16)
-    with np.errstate(all="ignore"):
-        forth, back = op.numpy(x), op.numpy(-x)
-    if np.allclose(forth, back, rtol=1e-12):
-        return 1
-    return -1 if np.allclose(forth, -np.asarray(back), rtol=1e-12) else 0
 
 
 def multiplied_out(expr: Expr) -> Expr:

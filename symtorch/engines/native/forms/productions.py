@@ -71,7 +71,7 @@ def unaries(words: Vocabulary) -> Iterator[Unary]:
     yield from way(torch.rsqrt, normal.power(x, -0.5), needs_sign=True)
     for op in words.functions:
         yield from way(op.torch, normal.apply(op, [x]), is_function=True)
-        if normal.parity(op) == 0 and op.name != "log":
+        if normal.parity(op) == 0 and not (op.row is not None and op.row.only_positive):
             yield from way(_of_minus(op), normal.apply(op, [minus]), is_function=True)
     yield from way(lambda v: v * v * v, normal.power(x, 3.0), size=2)
 

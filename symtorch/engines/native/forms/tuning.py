@@ -16,9 +16,10 @@ class FormsTuning:
     most_repeats: float = 4.0
     """The largest whole number by which a term is multiplied by adding it to itself, where nothing multiplies."""
     forms: int = 250
-    """Forms of one expression that algebra looks at."""
+    """Forms of one expression that algebra looks at. Half or twice as many: every pick of asked:newton and
+    asked:I.13.12 in ``benchmarks/sensitivity.py`` stays."""
     detour: float = 6.0
-    """How much longer than the original a form may be that still leads to others."""
+    """How much longer than the original a form may be that still leads to others. Half or twice as much: likewise."""
     multiplied_out: int = 12
     """Terms above which a product of sums is not multiplied out."""
     functions: int = 6

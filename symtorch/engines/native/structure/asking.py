@@ -7,29 +7,36 @@ for the simple approximations on its front.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from symtorch.engines.native.fitting.archive import Archive
 from symtorch.engines.native.flat.search import Enough, FlatSearch, Phase
 from symtorch.engines.native.structure.decompose import Laws, find_laws
-from symtorch.engines.native.structure.solutions import Solution, convincing
+from symtorch.engines.native.structure.solutions import Solution, convincing, explained
 from symtorch.engines.native.structure.tuning import is_formula, tuning
 from symtorch.engines.options import SearchOptions
 from symtorch.engines.samples import Samples
 
 logger = logging.getLogger("symtorch.engines.native")
 
+_OTHER_ANSWERS = "the teacher doesn't answer as output %d says; searching on the data only"
+_OTHER_INPUTS = (
+    "output %d depends too much on the inputs that were screened out for the teacher to be asked about the others "
+    "alone; searching on the data only"
+)
+
 
 def ask_teacher(
-    search: FlatSearch, samples: Samples, outputs: Sequence[int], options: SearchOptions, seed: int
+    search: FlatSearch, samples: Samples, outputs: Sequence[int], options: SearchOptions, seed: int, partial: bool
 ) -> list[Laws | None]:
     """Ask for the structure of every output and put what is found into the search's archives.
 
     Args:
         search: over these outputs, not yet run.
         outputs: columns of ``samples.Y``.
+        partial: the teacher is asked with some inputs, those that were screened out, at their medians.
 
     Returns:
         What was found for each; None for an output that wasn't asked for.
@@ -40,15 +47,25 @@ def ask_teacher(
     for position, k in enumerate(outputs):
         if search.watch.checkpoint():
             break
+        # Half of the time is the flat search's.
+        stop = search.watch.share(len(outputs) - position, 0.5)
         y = samples.Y[: tuning().compared, k]
         if not np.mean((answers[:, k] - y) ** 2) <= tuning().stranger * np.var(samples.Y[:, k]):
-            logger.info("the teacher doesn't answer as output %d says; searching on the data only", k)
+            logger.info(_OTHER_INPUTS if partial else _OTHER_ANSWERS, samples.output_indices[k])
             continue
-        found[position] = _ask(search, samples, position, k, options, seed)
+        found[position] = _ask(search, samples, position, k, options, seed, stop)
     return found
 
 
-def _ask(search: FlatSearch, samples: Samples, position: int, k: int, options: SearchOptions, seed: int) -> Laws:
+def _ask(
+    search: FlatSearch,
+    samples: Samples,
+    position: int,
+    k: int,
+    options: SearchOptions,
+    seed: int,
+    stop: Callable[[], bool],
+) -> Laws:
     teacher = samples.teacher
     assert teacher is not None
     laws = find_laws(
@@ -56,10 +73,19 @@ def _ask(search: FlatSearch, samples: Samples, position: int, k: int, options: S
         lambda X: np.asarray(teacher(X), dtype=np.float64)[:, k],
         options,
         seed,
-        search.watch.checkpoint,
+        stop,
     )
     search.offer(position, laws.exprs)
     return laws
+
+
+def reachable(found: Sequence[Laws | None]) -> dict[int, float]:
+    """{output: loss that its law comes to}, where the steps have seen how far a teacher that errs is from its law."""
+    return {
+        output: explained(laws.error, laws.floor, late=True)
+        for output, laws in enumerate(found)
+        if laws is not None and laws.error > 0 and not is_formula(laws.floor)
+    }
 
 
 def law_found(found: Sequence[Laws | None]) -> Enough:
@@ -79,6 +105,6 @@ def law_found(found: Sequence[Laws | None]) -> Enough:
         if phase is not Phase.ROUND or is_formula(laws.floor):
             return False
         front = [Solution(c.expr, c.complexity, c.loss) for c in archive.pareto()]
-        return convincing(front, laws.floor, tuning().visible_late)
+        return convincing(front, laws.floor, explained(laws.error, laws.floor, late=True))
 
     return enough

@@ -22,7 +22,8 @@ from symtorch.engines.native.flat.search import Budget, FlatSearch, Phase
 from symtorch.engines.native.forms.normal import add, normalise
 from symtorch.engines.native.forms.simplify import shortest
 from symtorch.engines.native.forms.vocabulary import Vocabulary
-from symtorch.engines.native.structure.finders import FINDERS
+from symtorch.engines.native.structure.disagreement import disagreement
+from symtorch.engines.native.structure.finders import finders_for
 from symtorch.engines.native.structure.hypotheses import find_steps
 from symtorch.engines.native.structure.one_input import one_input_forms
 from symtorch.engines.native.structure.problem import Count, Problem, root
@@ -57,6 +58,7 @@ class Laws:
         solved: whether one of them is a law: exact, or as good as the teacher is for its size.
         loss: 1 - R² of that law on the points that it was fitted to.
         floor: relative squared error of the teacher, as far as the tests of its structure see it.
+        error: the same, as far as the steps see it that led to the law; 0 if there were none.
         rows_asked: rows that the teacher was asked for.
     """
 
@@ -65,6 +67,7 @@ class Laws:
     loss: float
     floor: float
     rows_asked: int
+    error: float = 0.0
 
 
 def find_laws(
@@ -74,7 +77,7 @@ def find_laws(
     seed: int = 0,
     stopped: Callable[[], bool] = lambda: False,
     flat: FlatSolver | None = None,
-    finders: Sequence[Finder] = FINDERS,
+    finders: Sequence[Finder] | None = None,
 ) -> Laws:
     """Laws of one output of a teacher, by decomposition.
 
@@ -84,10 +87,12 @@ def find_laws(
         options: the search space.
         stopped: asked between pieces; True ends the search with what there is.
         flat: solves the pieces; by default :func:`piece_solver`.
-        finders: the identities that are tested for.
+        finders: the identities that are tested for; by default all that can be written.
     """
     words = Vocabulary(options)
-    search = _Decomposition(flat or piece_solver(options, seed, stopped), words, seed, stopped, finders)
+    search = _Decomposition(
+        flat or piece_solver(options, seed, stopped), words, seed, stopped, finders or finders_for(words)
+    )
     # Questions at the edge of a law's domain have infinite answers, and tests of those come to nothing.
     with np.errstate(all="ignore"):
         front = search.solve(root(X, teacher, search.count, seed))
@@ -97,8 +102,14 @@ def find_laws(
     likely = [law.expr for law in laws[: tuning().shortened]]
     exprs = [c.expr for c in front if c.expr not in likely]
     exprs += [shortest(expr, words, X[: tuning().piece_rows]) for expr in likely]
-    logger.debug("floor %.1e, %d rows asked, solved: %s", floor, search.count.rows, solved)
-    return Laws(exprs, solved, laws[0].loss if laws else np.inf, floor, search.count.rows)
+    loss, error = (laws[0].loss, _error(laws[0], front)) if laws else (np.inf, 0.0)
+    logger.debug("floor %.1e, error %.1e, loss %.1e, solved: %s", floor, error, loss, solved)
+    return Laws(exprs, solved, loss, floor, search.count.rows, error)
+
+
+def _error(law: Solution, front: Sequence[Solution]) -> float:
+    """What the steps say of the teacher's error: those that led to the law, else those that say least."""
+    return law.error or min((c.error for c in front if c.error > 0), default=0.0)
 
 
 def piece_solver(options: SearchOptions, seed: int, stopped: Callable[[], bool] = lambda: False) -> FlatSolver:
@@ -149,7 +160,7 @@ class _Decomposition:
         """Expressions for a problem, a front of them by cost and loss; empty if there are none."""
         if self.stopped():
             return []
-        if not problem.scale > 1e-28 * float(np.nanmean(problem.y**2) + 1e-300):
+        if problem.scale <= max(1e-28 * float(np.nanmean(problem.y**2)), problem.blur**2, 1e-290):
             return [Solution(Constant(float(np.nanmean(problem.y))), 1.0, 0.0)]
         findings = find_steps(problem, hint, self.seed, self.finders)
         floor = findings.floor
@@ -176,8 +187,8 @@ class _Decomposition:
         return found
 
     def _follow(self, step: Step, problem: Problem, floor: float, points: Points) -> list[Solution]:
-        solved = []
-        for part in step.parts(problem):
+        solved, parts = [], step.parts(problem)
+        for part in parts:
             if np.isfinite(part.y).mean() < tuning().answered:
                 return []
             answers = self.solve(part, floor)
@@ -185,7 +196,10 @@ class _Decomposition:
                 return []
             solved.append(likeliest(answers))
         joined = [normalise(step.join([part.expr for part in chosen])) for chosen in combinations(solved)]
-        return points.fitted(joined, self.words, is_formula(floor))
+        if is_formula(floor):
+            return points.fitted(joined, self.words, True)
+        errors = [chosen[0].error for chosen in solved]
+        return points.fitted(joined, self.words, False, disagreement(step, problem, parts).with_parts(errors))
 
     def _undivided(self, points: Points, floor: float) -> list[Solution]:
         exact, numbers = is_formula(floor), tuning()
@@ -203,7 +217,7 @@ class _Decomposition:
         level = max(points.noise, numbers.level_floor * floor)
 
         def enough(front: Sequence[Solution], late: bool) -> bool:
-            return convincing(front, level, np.inf if late and not exact else numbers.visible_piece)
+            return convincing(front, level, np.inf if late and not exact else numbers.visible_piece * level)
 
         exprs = self.flat(points.Z, points.y, max(goal, 1e-13), enough)
         found = front_of(found + points.fitted(exprs, self.words, exact))

@@ -27,6 +27,10 @@ class Drop(Step):
         return 0.0  # followed alone
 
     @property
+    def sees_most(self) -> bool:
+        return False  # of the error only what depends on the idle inputs
+
+    @property
     def kept(self) -> list[int]:
         return [i for i in range(self.n_inputs) if i not in self.inputs]
 

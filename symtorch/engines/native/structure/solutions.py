@@ -26,11 +26,19 @@ from symtorch.equations.selection import bends, pareto
 
 @dataclass(frozen=True)
 class Solution:
-    """A normal form that solves a problem, its complexity in the user's operators, its loss as 1 - R²."""
+    """A normal form that solves a problem.
+
+    Attributes:
+        cost: complexity in the user's operators.
+        loss: 1 - R².
+        error: what the steps that it came by say of the teacher's relative squared error, whatever the expression
+            (:mod:`.disagreement`); 0 if nothing is known.
+    """
 
     expr: Expr
     cost: float
     loss: float
+    error: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +49,7 @@ class Points:
     y: np.ndarray
     noise: float
 
-    def fitted(self, exprs: Sequence[Expr], words: Vocabulary, exact: bool) -> list[Solution]:
+    def fitted(self, exprs: Sequence[Expr], words: Vocabulary, exact: bool, error: float = 0.0) -> list[Solution]:
         """The front of these expressions with their constants fitted; of a noisy teacher with what they are
         with fewer constants."""
         rows, variance = Rows.of(self.Z, self.y), float(np.var(self.y))
@@ -52,7 +60,8 @@ class Points:
                 return None
             found = normalise(found)
             tree = words.render(found)
-            return Solution(found, words.cost(tree) if tree is not None else 2.0 * size(found), loss / variance)
+            cost = words.cost(tree) if tree is not None else 2.0 * size(found)
+            return Solution(found, cost, loss / variance, error)
 
         made = [c for expr in exprs if (c := solution(expr, 30)) is not None]
         if not exact:
@@ -93,12 +102,12 @@ def front_of(found: Sequence[Solution]) -> list[Solution]:
     return [found[position] for position in chosen]
 
 
-def convincing(front: Sequence[Solution], floor: float, factor: float | None = None) -> bool:
+def convincing(front: Sequence[Solution], floor: float, limit: float | None = None) -> bool:
     """Whether the front ends in a law: nothing that costs more is better by more than its cost allows.
 
     Args:
-        floor: relative squared error of the teacher, as far as it shows.
-        factor: how far above the floor the law's loss may be; :attr:`.StructureTuning.visible` by default.
+        floor: relative squared error of the teacher, as far as tests show it.
+        limit: the largest loss of the law; by default what the teacher's error explains, as far as it is known.
     """
     numbers = tuning()
     if not front or floor > numbers.worst:
@@ -106,11 +115,29 @@ def convincing(front: Sequence[Solution], floor: float, factor: float | None = N
     if is_formula(floor):  # what is close, but not as close as the teacher is exact, is no law
         return front[-1].loss < min(1e-13, max(1e3 * floor, 1e-20))
     law = likeliest(front)[0]
+    limit = explained(law.error, floor) if limit is None else limit
     best = min(front, key=lambda c: c.loss)
     gain = math.log(max(law.loss, 1e-300) / max(best.loss, 1e-300))
-    near = (numbers.visible if factor is None else factor) * floor
     slow = numbers.slow_start + numbers.slow * (best.cost - law.cost)
-    return law.loss <= min(numbers.most_noise, near) and gain <= slow
+    return law.loss <= min(numbers.most_noise, limit) and gain <= slow
+
+
+def explained(error: float, floor: float, late: bool = False) -> float:
+    """The largest loss of a law that the teacher's error explains.
+
+    Both witnesses must say so: what the steps see may be their own mistake where one of them is wrong, and
+    what the tests see is a share of the error that differs from law to law.
+
+    Args:
+        error: of the teacher, as the steps see it that led to the law; 0 if there were none. They see most of it.
+        floor: the same as the tests see it: a share that falls with the number of inputs.
+        late: whether the flat search on the samples has been tried, and nothing better was found.
+    """
+    numbers = tuning()
+    by_tests = (numbers.visible_late if late else numbers.visible) * floor
+    if not error > 0:
+        return by_tests
+    return max(min((numbers.seen_late if late else numbers.seen) * error, by_tests), floor)
 
 
 def likeliest(front: Sequence[Solution], most: int = 3) -> list[Solution]:

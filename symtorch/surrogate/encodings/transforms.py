@@ -9,22 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
+from symtorch.capture.rows import Teacher
 from symtorch.codegen.torch_function import SymbolicFunction
-from symtorch.equations.expr import Expr, substitute, to_text
-from symtorch.equations.names import check_names
+from symtorch.equations.expr import Constant, Expr, substitute, to_text, variables
+from symtorch.equations.names import InputNames, check_names
 from symtorch.equations.parser import parse
 from symtorch.errors import InputError
+from symtorch.surrogate.encodings.base import Encoding
 
 Transform = str | Callable[[Any], Any]
 
 
 @dataclass(frozen=True)
-class Transforms:
+class Transforms(Encoding):
     """A list of new variables, each a tree over the block's inputs or a callable.
 
     Attributes:
@@ -32,6 +34,8 @@ class Transforms:
         items: the tree or callable of each.
         n_inputs: number of the block's inputs.
     """
+
+    kind: ClassVar[str] = "formulas"
 
     names: tuple[str, ...]
     items: tuple[Expr | Callable[[Any], Any], ...]
@@ -48,13 +52,13 @@ class Transforms:
 
         Formulas call the block's inputs ``x0, x1, ...``.
 
-        >>> Transforms.make({"dx": "x0 - x1"}, n_inputs=2)(np.array([[3.0, 1.0]]))
+        >>> Transforms.make({"dx": "x0 - x1"}, n_inputs=2).encode(np.array([[3.0, 1.0]]))
         array([[2.]])
         """
         check_transforms(transforms, names)
         if isinstance(transforms, Mapping):
             names, transforms = tuple(transforms), list(transforms.values())
-        inputs = [f"x{i}" for i in range(n_inputs)]
+        inputs = InputNames(n_inputs)
         items = tuple(parse(item, inputs) if isinstance(item, str) else item for item in transforms)
         names = tuple(names or (f"x{i}" for i in range(len(items))))
         check_names(names, len(items))
@@ -63,16 +67,33 @@ class Transforms:
     @property
     def formulas(self) -> tuple[str | None, ...]:
         """Each transform as text over ``x0, x1, ...``; None for a callable."""
-        inputs = [f"x{i}" for i in range(self.n_inputs)]
+        inputs = InputNames(self.n_inputs)
         return tuple(to_text(item, inputs) if isinstance(item, Expr) else None for item in self.items)
+
+    @property
+    def functions(self) -> dict[str, Any]:
+        """The callables, by name."""
+        named = zip(self.names, self.items, strict=True)
+        return {name: item for name, item in named if not isinstance(item, (Expr, MissingTransform))}
+
+    def variable_names(self, n_inputs: int) -> tuple[str, ...]:
+        return self.names
+
+    def teacher(self, find: Callable[[], Teacher | None]) -> Teacher | None:
+        return None  # rows of new variables are not turned back into rows of inputs
 
     def expand(self, expr: Expr) -> Expr | None:
         """The equation in the block's own inputs; None where a transform that it uses is a callable."""
-        if all(isinstance(item, Expr) for item in self.items):
-            return substitute(expr, [item for item in self.items if isinstance(item, Expr)])
-        return None
+        if not all(isinstance(self.items[i], Expr) for i in variables(expr)):
+            return None
+        # What a callable leaves out is not used: any tree may stand there.
+        return substitute(expr, [item if isinstance(item, Expr) else Constant(0.0) for item in self.items])
 
-    def __call__(self, X: Any) -> Any:
+    def write(self) -> dict[str, Any]:
+        """The formulas; it is the kind of states that name none."""
+        return {"formulas": list(self.formulas)}
+
+    def encode(self, X: Any) -> Any:
         """(n_rows, n_inputs), a tensor or an array, to the same kind of (n_rows, n_transforms).
 
         Raises:
@@ -115,6 +136,25 @@ class Transforms:
                 f"it must return one value per row."
             )
         return column.reshape(-1)
+
+
+class MissingTransform:
+    """Stands where a variable was made by a Python function, which a state_dict does not hold."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self, X: Any) -> Any:
+        raise InputError(
+            f"variable {self.name!r} was made by a Python function, which a state_dict does not hold. Write it as a "
+            f"formula, use SymbolicModel.save, or load the state into a block that was distilled with that function."
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, MissingTransform) and self.name == other.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
 
 
 def check_transforms(transforms: Sequence[Transform] | Mapping[str, Transform], names: Sequence[str] | None) -> None:

@@ -1,0 +1,47 @@
+"""When the flat search may leave an output as it is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from structures import OPTIONS, box
+
+from symtorch.engines.native.fitting.archive import Archive
+from symtorch.engines.native.flat.search import Budget, FlatSearch, Phase
+from symtorch.engines.native.forms.vocabulary import Vocabulary
+from symtorch.engines.native.structure.asking import law_found
+from symtorch.engines.native.structure.decompose import Laws
+from symtorch.equations.expr import Expr
+from symtorch.equations.parser import parse
+
+
+def archive_of(*exprs: str) -> tuple[Archive, list[Expr]]:
+    """The archive of a search for ``x0 + 0.01*sin(9*x0)`` that knows these expressions."""
+    X = box(1)
+    y = X[:, 0] + 0.01 * np.sin(9 * X[:, 0])
+    search = FlatSearch(X, y[:, None], Vocabulary(OPTIONS), Budget())
+    parsed = [parse(text, ["x0"]) for text in exprs]
+    search.offer(0, parsed)
+    return search.archives[0], parsed
+
+
+def laws(exprs: list[Expr], solved: bool, loss: float, floor: float, error: float) -> Laws:
+    return Laws(exprs, solved, loss, floor, 0, error)
+
+
+def test_a_law_that_was_found_ends_the_search_only_if_the_archive_is_as_good() -> None:
+    archive, exprs = archive_of("x0")
+    assert law_found([laws(exprs, True, archive.best, 1e-5, 1e-4)])(0, archive, Phase.OFFERED)
+    assert not law_found([laws(exprs, False, archive.best, 1e-5, 1e-4)])(0, archive, Phase.OFFERED)
+    assert not law_found([laws(exprs, True, archive.best / 10, 1e-5, 1e-4)])(0, archive, Phase.OFFERED)
+    assert not law_found([None])(0, archive, Phase.OFFERED)
+
+
+@pytest.mark.parametrize(("error", "ends"), [(1e-4, True), (1e-6, False)])
+def test_a_front_ends_the_search_only_near_what_the_steps_see_of_the_error(error: float, ends: bool) -> None:
+    """Nothing dearer on the front is better; whether that is a law depends on what the teacher errs."""
+    archive, exprs = archive_of("x0")
+    assert 1e-4 < archive.best < 3e-4
+    found = law_found([laws(exprs, False, archive.best, error / 10, error)])
+    assert found(0, archive, Phase.ROUND) is ends
+    assert not found(0, archive, Phase.SEARCHED)
