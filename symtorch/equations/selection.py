@@ -159,7 +159,8 @@ def bends(complexities: Sequence[float], losses: Sequence[float]) -> list[tuple[
         (sharpness, position) of every corner; empty if the front has none.
     """
     loss = np.asarray(losses, dtype=np.float64)
-    if len(loss) == 0 or not loss[0] > 0.0:
+    loss = np.where(np.isfinite(loss), loss, np.inf)  # those of equations trained since are not known
+    if len(loss) == 0 or not 0.0 < loss[0] < np.inf:
         return []
     depth = -np.log(np.maximum(loss / loss[0], ROUNDING))
 

@@ -131,6 +131,10 @@ def test_zero_losses_are_no_special_case() -> None:
     assert front((1, 0.0)).best.complexity == 1
     assert bends([1], [0.0]) == []
     assert bends([], []) == []
+    assert bends([1, 3], [np.nan, 0.1]) == []
+    assert bends([1, 3, 5, 7], [1.0, np.inf, 1e-6, 9e-7]) == [
+        (found, i + 1) for found, i in bends([1, 5, 7], [1.0, 1e-6, 9e-7])
+    ]
     assert front((1, 2.0), (4, 0.0)).best.complexity == 4
 
 
