@@ -14,6 +14,7 @@ from torch import nn
 
 import symtorch
 from symtorch import InputError, NotDistilledError, SymbolicModel
+from symtorch.errors import NotAFunctionWarning
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
