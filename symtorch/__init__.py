@@ -18,6 +18,7 @@ from symtorch.legacy import warn_of_old_name
 from symtorch.local.explain import Explanation, explain
 from symtorch.model import SymbolicModel
 from symtorch.surrogate.constants import fit_constants
+from symtorch.surrogate.encodings import Projection
 from symtorch.wrapping import distill, unwrap, wrap
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "NotDistilledError",
     "OptionError",
     "ParseError",
+    "Projection",
     "SearchOptions",
     "StateError",
     "SymTorchError",

@@ -72,7 +72,7 @@ class _Pending:
     kept: np.ndarray | None = None
     positions: torch.Tensor | None = None
     X: list[torch.Tensor] | None = None
-    leading: torch.Size = torch.Size()
+    leading: torch.Size = field(default_factory=torch.Size)
     counted: torch.Tensor | None = None
     inputs: torch.Tensor | None = None
 

@@ -14,7 +14,7 @@ import torch
 from symtorch.capture.calls import Argument, Layout, Result
 from symtorch.equations.names import check_names
 from symtorch.errors import InputError, StateError
-from symtorch.state.encodings import Around, read_encoding
+from symtorch.state.encodings import Around, read_encoding, write_encoding
 from symtorch.state.node import Node
 from symtorch.surrogate.interface import Interface
 
@@ -27,7 +27,7 @@ def write_interface(interface: Interface) -> dict[str, Any]:
         "n_outputs": interface.n_outputs,
         "variables": list(interface.variable_names),
         **write_layout(interface.layout),
-        "transforms": interface.encoding.write(),
+        "transforms": write_encoding(interface.encoding),
     }
 
 
@@ -63,12 +63,14 @@ def read_interface(node: Node, functions: Mapping[str, Any] | None = None) -> In
     """An interface; ``functions`` are Python functions that serve for variables of the same names."""
     layout = read_layout(node)
     names = tuple(name.text() for name in node["variables"])
-    encoding = read_encoding(node.optional("transforms"), Around(names, layout.n_inputs, functions or {}))
+    n_outputs = node["n_outputs"].integer(1, MAX_OUTPUTS)
+    around = Around(names, layout.n_inputs, n_outputs, functions or {})
+    encoding = read_encoding(node.optional("transforms"), around)
     try:
         check_names(names, len(encoding.variable_names(layout.n_inputs)))
     except InputError as error:
         raise StateError(f"{node.path}.variables: {error}") from None
-    return Interface(layout, node["n_outputs"].integer(1, MAX_OUTPUTS), names, encoding)
+    return Interface(layout, n_outputs, names, encoding)
 
 
 def read_layout(node: Node) -> Layout:

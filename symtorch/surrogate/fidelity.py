@@ -114,8 +114,11 @@ def fidelity(found: Findings, data: Captured) -> list[OutputFidelity]:
 
     def of(output: int) -> OutputFidelity:
         needed = encoding.needed([output])
-        (expr,) = encoding.combine(laws, [output])
-        text = to_text(expr, interface.variable_names, digits=5)
+        if encoding.unwritten:
+            text = f"made of {len(needed)} equations over {len(interface.variable_names)} coordinates"
+        else:
+            (expr,) = encoding.combine(laws, [output])
+            text = to_text(expr, interface.variable_names, digits=5)
         beyond = found.beyond([laws[i] for i in needed], X)
         outside = _outside(values, needed, found)
         return output_fidelity(output, text, predicted[:, output], data.Y[:, output], outside, beyond)
