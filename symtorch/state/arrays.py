@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from typing import Any
 
 import numpy as np
@@ -27,9 +26,10 @@ def read_array(node: Node, n_dims: int) -> np.ndarray:
     if len(shape) != n_dims:
         raise node["shape"].fail(f"{n_dims} sizes")
     text = node["float32"]
+    encoded = text.text(longest=MAX_BYTES)
     try:
-        data = base64.b64decode(text.text(longest=MAX_BYTES), validate=True)
-    except (binascii.Error, ValueError):
+        data = base64.b64decode(encoded, validate=True)
+    except ValueError:  # what isn't ASCII, or isn't Base64
         raise text.fail("Base64") from None
     n_values = 1
     for size in shape:

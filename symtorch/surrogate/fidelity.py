@@ -128,7 +128,7 @@ def fidelity(found: Findings, data: Captured) -> list[OutputFidelity]:
 
 def _outside(values: np.ndarray, outputs: Sequence[int], found: Findings) -> int | None:
     """Rows of the equations' values (n_rows, n_searched) that are finite, and outside what was seen of an output."""
-    if any(i not in found.ranges for i in outputs):
+    if not outputs or any(i not in found.ranges for i in outputs):
         return None
     low, high = np.transpose([found.ranges[i] for i in outputs])
     part = values[:, list(outputs)]
