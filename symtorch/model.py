@@ -20,7 +20,7 @@ from symtorch.codegen.export import check_form, export
 from symtorch.distillation import formulas
 from symtorch.distillation.plan import Plan
 from symtorch.distillation.plan import distill as plan_distill
-from symtorch.distillation.projected import Projecting, distill_projected
+from symtorch.distillation.projected import Judging, Projecting, distill_projected
 from symtorch.engines.base import Engine, ProgressCallback
 from symtorch.engines.options import DEFAULT_SR_PARAMS
 from symtorch.engines.samples import Samples
@@ -45,7 +45,7 @@ from symtorch.surrogate.report import Report
 logger = logging.getLogger("symtorch")
 
 _SURROGATE = "surrogate"
-_OURS = ("symtorch_block", "block_name", _SURROGATE, "pruning_mask", "_found", "_pruned", "_cache", "_projecting")
+_OURS = ("symtorch_block", "block_name", _SURROGATE, "pruning_mask", "_found", "_pruned", "_cache", "_judging")
 _ID_NAME = re.compile(r"block_\d+")
 
 
@@ -87,7 +87,7 @@ class SymbolicModel(LegacyNames, nn.Module):
         self.surrogate: InPlace | None = None
         self._found: dict[str, Findings] = portable.new_findings(self.block_name)
         self._cache: portable.Cache | None = None
-        self._projecting: Projecting | None = None
+        self._judging: Judging | None = None
         # It is part of the extra state: a buffer that comes and goes would make the keys of state dicts differ.
         self.register_buffer("pruning_mask", None, persistent=False)
         self.pruning_mask: Tensor | None
@@ -242,6 +242,8 @@ class SymbolicModel(LegacyNames, nn.Module):
             projecting = Projecting.fit(*how)
             interface = projecting.interface
             samples, held_out = projecting.samples(self.symtorch_block) or (None, None)
+            if samples is None and plan.output_dim is not None:
+                raise InputError("the projection leaves nothing to search for, output_dim names a coordinate of it.")
         elif around is None or around.x is None:
             samples, interface = plan.samples(captured, self.symtorch_block)
             held_out = None
@@ -266,8 +268,9 @@ class SymbolicModel(LegacyNames, nn.Module):
         found = before.with_fronts(fronts, interface, samples, write_options(plan.options.given))
         self._replace(kind, found, keep=before.can_stand_beside(interface))
         if projecting is not None:
-            self._projecting = projecting
-            logger.info("%s", self.report())
+            self._judging = projecting.judging()
+            if len(self.fronts) == interface.n_searched:
+                logger.info("%s", self.report())
         return fronts if plan.output_dim is None else fronts[plan.output_dim]
 
     def report(self) -> Report:
@@ -279,7 +282,7 @@ class SymbolicModel(LegacyNames, nn.Module):
             NotDistilledError: there was none in this process, or not every coordinate has an equation yet.
         """
         found = self._findings("global")
-        if self._projecting is None or found.interface != self._projecting.interface:
+        if self._judging is None or found.interface != self._judging.interface:
             raise NotDistilledError(
                 f"{self.block_name!r} has no data to report on; call distill(..., projection=...) in this process."
             )
@@ -287,7 +290,7 @@ class SymbolicModel(LegacyNames, nn.Module):
         if missing:
             raise NotDistilledError(f"coordinates {missing} of {self.block_name!r} have no equations yet.")
         laws = {i: found.equation(i).expr for i in found.fronts}
-        return self._projecting.report(self.block_name, self.symtorch_block, laws)
+        return self._judging.report(self.block_name, self.symtorch_block, laws)
 
     def _replace(self, kind: str, found: Findings, keep: bool = True) -> None:
         """Take new findings; what stands in the block's place is always what is shown.
@@ -311,7 +314,7 @@ class SymbolicModel(LegacyNames, nn.Module):
 
     def clear_cache(self) -> None:
         """Forget the captured data."""
-        self._cache = self._projecting = None
+        self._cache = self._judging = None
 
     # ---- equations
 
@@ -764,7 +767,7 @@ class SymbolicModel(LegacyNames, nn.Module):
         return {
             **super().__getstate__(),
             "_cache": None,
-            "_projecting": None,
+            "_judging": None,
         }  # captured data is no part of a copy or a file
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -119,6 +119,7 @@ class Recorder:
         self.output_index = output_index
         self.reservoir = Reservoir(max_rows, seed)
         self.mask: Mask | None = None
+        self._told = False
         self._sums = sums
         self.layout: Layout | None = None
         self._forms: dict[Hashable, _Form] = {}
@@ -308,6 +309,15 @@ class Recorder:
         """From here on the call has no other rows than those that count."""
         pending.leading = pending.call.leading
         pending.counted = None if self.mask is None else self.mask.positions_in(pending.leading)
+        if self.mask is not None and pending.counted is None and not self._told:
+            self._told = True
+            logger.info(
+                "block %r: the batches' mask of shape %s does not fit its calls with leading dimensions %s; all rows "
+                "count",
+                self.name,
+                tuple(self.mask.shape),
+                tuple(pending.leading),
+            )
         if pending.counted is not None:
             rows = tuple(pending.call.rows(pending.counted))
             pending.call = Call(pending.call.layout, rows, rows[0].shape[:1])

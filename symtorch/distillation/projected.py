@@ -20,11 +20,12 @@ from symtorch.engines.options import SearchOptions
 from symtorch.engines.samples import MIN_SAMPLES, Samples
 from symtorch.equations.expr import Constant, Expr
 from symtorch.equations.front import Equation, Front, Fronts
+from symtorch.equations.names import check_names
 from symtorch.errors import InputError, OptionError
 from symtorch.surrogate.encodings import Projected, Projection
 from symtorch.surrogate.fidelity import judged
 from symtorch.surrogate.interface import Interface
-from symtorch.surrogate.regression import Regression
+from symtorch.surrogate.regression import LinearMap, Regression
 from symtorch.surrogate.report import Report, report
 
 logger = logging.getLogger("symtorch")
@@ -87,6 +88,7 @@ class Projecting:
         regression = Regression(captured.halves)
         encoding = projection.fit(regression, skip)
         variables = encoding.variable_names(captured.layout.n_inputs) if names is None else names
+        check_names(variables, encoding.n_variables)
         interface = Interface(captured.layout, captured.Y.shape[1], variables, encoding)
         return cls(regression, encoding, interface, captured, apart)
 
@@ -100,12 +102,45 @@ class Projecting:
         samples = Samples(variables, targets, None, self.interface.variable_names, teacher)
         return samples.take(~self.held_out), samples.take(self.held_out) if self.held_out.sum() >= MIN_SAMPLES else None
 
+    def judging(self) -> Judging:
+        """What a report needs, and no more."""
+        rows = self.held_out if self.held_out.any() else ~self.held_out
+        return Judging(
+            self.interface,
+            self.encoding,
+            self.regression.reduced_rank,
+            self.regression.moments.n,
+            self.captured.X[rows],
+            self.captured.Y[rows],
+            bool(self.held_out.any()),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Judging:
+    """What a projection is judged by after its distillation.
+
+    Attributes:
+        interface: with the projection as its encoding.
+        encoding: the projection.
+        linear: the best linear maps of all ranks.
+        n_fitted: rows that both were fitted to.
+        X: (n, n_inputs), the rows to judge by.
+        Y: (n, n_outputs), of the block there.
+        held_out: whether those rows were held out.
+    """
+
+    interface: Interface
+    encoding: Projected
+    linear: LinearMap
+    n_fitted: int
+    X: np.ndarray
+    Y: np.ndarray
+    held_out: bool
+
     def report(self, name: str, block: Any, laws: Mapping[int, Expr]) -> Report:
         """How the projection with these equations compares with linear maps."""
-        judging = self.held_out if self.held_out.any() else ~self.held_out
-        rows = self.captured.X[judging], self.captured.Y[judging]
-        best, n_fitted = self.regression.reduced_rank, self.regression.moments.n
-        return report(name, block, best, self.encoding, laws, n_fitted, rows, bool(self.held_out.any()))
+        return report(name, block, self.linear, self.encoding, laws, self.n_fitted, (self.X, self.Y), self.held_out)
 
 
 def distill_projected(

@@ -70,8 +70,10 @@ def test_a_mask_may_be_named_or_computed(rows):
 
 
 @pytest.mark.parametrize("mask", [torch.ones(6, 5, 9), torch.zeros(6, 5, 1, 8, 8), -1e9 * torch.rand(6, 5, 8)])
-def test_a_usual_mask_that_says_something_else_is_left_aside(mask):
+def test_a_usual_mask_that_says_something_else_is_left_aside(mask, caplog):
+    caplog.set_level("INFO", "symtorch")
     assert captured(Model(), batches(attention_mask=mask)).n_seen == TOKENS.numel()
+    assert caplog.text.count("does not fit") == (0 if (mask < 0).any() else 1)
 
 
 def test_all_rows_count_where_the_user_says_so():

@@ -12,6 +12,7 @@ from wide import WIDTH, GatedMLP, TinyModel, token_batches
 
 import symtorch
 from symtorch import InputError, NotDistilledError, Projection, SymbolicModel
+from symtorch.capture.moments import parts_of
 from symtorch.distillation.projected import against_least_squares
 from symtorch.engines.options import SearchOptions
 from symtorch.engines.samples import Samples
@@ -47,12 +48,12 @@ def test_it_is_fitted_to_all_tokens_and_searched_on_those_kept():
 
 
 def test_held_out_rows_are_fitted_to_nowhere():
-    # Rows of their own in the inputs that only held-out rows have: a map fitted to them would show.
     _, block = distilled(max_rows=100_000)
-    projecting = block._projecting
-    x = projecting.captured.X[~projecting.held_out]
-    np.testing.assert_allclose(projecting.regression.moments.mean_x, x.mean(axis=0), atol=1e-5)
-    assert projecting.regression.moments.n == len(x)
+    captured, judging = block._cache[1], block._judging
+    apart = parts_of(captured.rows, 0.2, seed=0) == 0
+    np.testing.assert_allclose(judging.linear.mean_x, captured.X[~apart].mean(axis=0), atol=1e-5)
+    assert judging.n_fitted == (~apart).sum()
+    np.testing.assert_array_equal(judging.X, captured.X[apart])
 
 
 def test_several_blocks_take_one_pass():
@@ -68,7 +69,7 @@ def test_several_blocks_take_one_pass():
 
 
 def test_how_many_rows_are_kept_does_not_matter_to_the_projection():
-    few, many = (distilled(max_rows=n)[1]._projecting.encoding for n in (100, 5000))
+    few, many = (distilled(max_rows=n)[1]._judging.encoding for n in (100, 5000))
     assert few == many
 
 
@@ -82,8 +83,7 @@ def test_in_the_blocks_place_it_explains_what_the_report_says(kind, skip):
         skip = 0
     model, block = distilled(projection=Projection(6, 4, kind=kind), skip=skip)
     block.switch_to_symbolic()
-    captured = block._projecting.captured
-    x, y = captured.X[block._projecting.held_out], captured.Y[block._projecting.held_out]
+    x, y = block._judging.X, block._judging.Y
     with torch.no_grad():
         answer = block(torch.from_numpy(x)).numpy()
     r2 = 1 - ((y - answer) ** 2).sum() / ((y - y.mean(axis=0)) ** 2).sum()
@@ -98,11 +98,11 @@ def test_the_linear_part_alone_is_a_surrogate():
     assert block.report().verdict == "equal"
     block.switch_to_symbolic(guard="block")
     x = torch.randn(3, 5, WIDTH)
-    best = block._projecting.regression.reduced_rank
+    best = block._judging.linear
     np.testing.assert_allclose(
         block(x).detach().reshape(15, -1), best.predict(x.reshape(15, -1).double().numpy(), 10), atol=1e-4
     )
-    assert len(block.fidelity(block._projecting.captured.X)) == WIDTH
+    assert len(block.fidelity(block._judging.X)) == WIDTH
     with pytest.raises(InputError, match="not written out"):
         block.export("c")
 
@@ -129,6 +129,25 @@ def test_gradients_run_through_it():
         assert grad.abs().sum() > 0
 
 
+def test_it_trains_after_it_has_answered_in_inference_mode():
+    _, block = distilled()
+    block.switch_to_symbolic()
+    with torch.inference_mode():
+        block(torch.randn(2, WIDTH))
+    x = torch.randn(2, WIDTH, requires_grad=True)
+    block(x).sum().backward()
+    assert x.grad is not None
+
+
+def test_a_compiled_model_gives_the_same_and_leaves_it_as_it_was():
+    _, block = distilled()
+    block.switch_to_symbolic(compile=False)
+    x = torch.randn(3, 5, WIDTH)
+    with torch.no_grad():
+        compiled = torch.compile(block, backend="eager")(x)
+        torch.testing.assert_close(compiled, block(x))
+
+
 def test_fidelity_is_per_output_of_the_block():
     model, block = distilled()
     reports = block.fidelity(token_batches(3, seed=9), model)
@@ -153,10 +172,20 @@ def test_the_teacher_goes_along():
     engine = LinearEngine()
     _, block = distilled(engine)
     (samples,) = engine.searches
-    encoding = block._projecting.encoding
+    encoding = block._judging.encoding
     x = torch.from_numpy(encoding.mean_x)[None]
     expected = encoding.targets(block.symtorch_block(x).detach().double().numpy(), x.double().numpy())
     np.testing.assert_allclose(samples.teacher(np.zeros((1, 6))), expected, atol=1e-4)
+
+
+def test_one_coordinate_at_a_time():
+    model, block = distilled(output_dim=0)
+    assert list(block.fronts) == [0]
+    with pytest.raises(NotDistilledError, match=r"coordinates \[1, 2, 3\]"):
+        block.report()
+    for k in (1, 2, 3):
+        block.distill(token_batches(20), k, model, projection=Projection(6, 4), engine=LinearEngine(), sr_params=QUIET)
+    assert block.report().projection == distilled()[1].report().projection
 
 
 def test_an_equation_that_least_squares_beat_is_not_used():
@@ -304,6 +333,8 @@ def test_a_quadratic_law_in_one_direction_is_found():
         ({"variable_transforms": ["x0"]}, "another encoding"),
         ({"fit_params": {"weights": np.ones(3)}}, "weights were given"),
         ({"SLIME": True}, "SLIME=True"),
+        ({"projection": Projection(6, 0), "output_dim": 0}, "leaves nothing to search for"),
+        ({"fit_params": {"variable_names": ["a", "b"]}}, "2 variable names"),
     ],
 )
 def test_mistakes_say_what_to_do(more, message):

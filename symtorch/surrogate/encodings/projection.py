@@ -230,10 +230,14 @@ class Projected(Encoding):
         if not isinstance(x, torch.Tensor):
             return x @ weights + bias
         key = (name, x.device, x.dtype)
-        if key not in self._tensors:
-            transposed = torch.from_numpy(np.ascontiguousarray(weights.T)).to(x.device, x.dtype)
-            self._tensors[key] = transposed, torch.from_numpy(bias).to(x.device, x.dtype)
-        return torch.nn.functional.linear(x, *self._tensors[key])
+        made = self._tensors.get(key)
+        if made is None:
+            with torch.inference_mode(False):  # what is kept must serve a backward pass too
+                transposed = torch.from_numpy(np.ascontiguousarray(weights.T)).to(x.device, x.dtype)
+                made = transposed, torch.from_numpy(bias).to(x.device, x.dtype)
+            if not torch.compiler.is_compiling():  # those of a tracer are its own
+                self._tensors[key] = made
+        return torch.nn.functional.linear(x, *made)
 
     def _linear_coordinates(self, coordinates: Any) -> Any:
         return coordinates[..., self.first : self.first + len(self.linear)]
