@@ -764,11 +764,8 @@ class SymbolicModel(LegacyNames, nn.Module):
         return portable.write_whole(self.symtorch_block, self._state(), self.__getstate__(), _OURS)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {
-            **super().__getstate__(),
-            "_cache": None,
-            "_judging": None,
-        }  # captured data is no part of a copy or a file
+        # Captured data is no part of a copy or a file.
+        return {**super().__getstate__(), "_cache": None, "_judging": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         if "_found" in state:  # a copy, or a pickle of this very version

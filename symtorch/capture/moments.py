@@ -170,11 +170,9 @@ def parts_of(numbers: np.ndarray, held_out: float, seed: int) -> np.ndarray:
     Returns:
         (n,) of 0, 1, 2.
     """
-    step = np.uint64(0x9E3779B97F4A7C15)
+    start = np.uint64(seed * 0xD1B54A32D192ED03 % 2**64)
     with np.errstate(over="ignore"):
-        mixed = (numbers.astype(np.uint64) + np.uint64(1)) * step + np.uint64(seed % 2**64) * np.uint64(
-            0xD1B54A32D192ED03
-        )
+        mixed = (numbers.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15) + start
         mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     mixed ^= mixed >> np.uint64(31)
@@ -195,9 +193,12 @@ def _in_float64(sum_: Tensor) -> Tensor:
 def _exact_products(device: str) -> Iterator[None]:
     """No autocast and no TF32 within it, however the model runs."""
     before: Any = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
+    rounded = torch.is_autocast_enabled(device)
+    if before != "highest":
+        torch.set_float32_matmul_precision("highest")
     try:
-        with torch.autocast(device, enabled=False):
+        with torch.autocast(device, enabled=False) if rounded else contextlib.nullcontext():
             yield
     finally:
-        torch.set_float32_matmul_precision(before)
+        if before != "highest":
+            torch.set_float32_matmul_precision(before)

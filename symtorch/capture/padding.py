@@ -58,18 +58,19 @@ def mask_of(batch: Any, rows: Rows | None) -> Mask | None:
     Raises:
         InputError: there is no mask of that name, or it is none.
     """
-    if rows is None or (rows == USUAL_MASK and not (isinstance(batch, Mapping) and rows in batch)):
+    if rows is None:
         return None
     if callable(rows):
-        value = rows(batch)
-    elif isinstance(rows, str) and isinstance(batch, Mapping) and rows in batch:
-        value = batch[rows]
-    elif isinstance(rows, str):
-        there = list(batch) if isinstance(batch, Mapping) else f"a {type(batch).__name__}"
-        raise InputError(f"the batch has no mask {rows!r}; it is {there}. Name a member of a dict, or pass a function.")
-    else:
+        return _read(rows(batch), asked_for=True)
+    if not isinstance(rows, str):
         raise InputError(f"rows is a {type(rows).__name__}; expected a name, a function (batch) -> mask, or None.")
-    return _read(value, asked_for=rows != USUAL_MASK)
+    usual = rows == USUAL_MASK
+    if isinstance(batch, Mapping) and rows in batch:
+        return _read(batch[rows], asked_for=not usual)
+    if usual:
+        return None
+    there = list(batch) if isinstance(batch, Mapping) else f"a {type(batch).__name__}"
+    raise InputError(f"the batch has no mask {rows!r}; it is {there}. Name a member of a dict, or pass a function.")
 
 
 def _read(value: Any, asked_for: bool) -> Mask | None:

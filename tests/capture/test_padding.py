@@ -96,6 +96,7 @@ def test_a_batch_of_nothing_but_padding_leaves_no_row():
         (lambda batch: torch.rand(5, 8), "other values than 0 and 1"),
         (lambda batch: torch.ones(5), r"shape \(5,\), the block is called with leading dimensions \(5, 8\)"),
         (3, "rows is a int"),
+        (torch.ones(5, 8), "rows is a Tensor"),
     ],
 )
 def test_mistakes_say_what_to_do(rows, message):
