@@ -42,6 +42,7 @@ import torch
 from symtorch.engines.native.fitting.tuning import FittingTuning
 from symtorch.engines.native.flat.tuning import (
     BankTuning,
+    ChoosingTuning,
     GuessTuning,
     PursuitTuning,
     RefineTuning,
@@ -60,6 +61,7 @@ STAGES: tuple[type, ...] = (
     FittingTuning,
     SearchTuning,
     BankTuning,
+    ChoosingTuning,
     GuessTuning,
     RefineTuning,
     PursuitTuning,

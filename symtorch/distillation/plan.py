@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +27,9 @@ from symtorch.local.neighbourhood import Neighbourhood
 from symtorch.surrogate.encodings import Encoding, Fit, Identity, Projection, Transform, Transforms, check_transforms
 from symtorch.surrogate.fidelity import judged
 from symtorch.surrogate.interface import Interface
+
+LONGEST_NAME = 255
+"""Bytes that file systems take as the name of a file or folder."""
 
 
 @dataclass(frozen=True)
@@ -170,8 +175,16 @@ class Plan:
         """
         if self.save_path is None:
             return self.engine
-        folder = self.save_path / re.sub(r"[^\w.-]+", "_", name).strip(".")
+        folder = self.save_path / _folder_name(name)
         return Journalled(self.engine, folder, interface, suffix, self.resume)
+
+
+def _folder_name(name: str) -> str:
+    """The name of a block as one of a folder; one that is too long for that is cut, and told apart by its hash."""
+    plain = re.sub(r"[^\w.-]+", "_", name).strip(".")
+    if len(os.fsencode(plain)) <= LONGEST_NAME:
+        return plain
+    return f"{plain[:50]}-{hashlib.blake2b(name.encode(errors='surrogatepass'), digest_size=8).hexdigest()}"
 
 
 def distill(
@@ -248,7 +261,7 @@ def _usable(save_path: str | Path | None, resume: bool) -> Path | None:
     folder = Path(save_path).expanduser().absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a null character in it
         raise InputError(f"save_path {str(save_path)!r} can't be made a folder: {error}.") from error
     return folder
 

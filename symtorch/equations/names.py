@@ -4,10 +4,48 @@ from __future__ import annotations
 
 import keyword
 import re
+from collections import Counter
 from collections.abc import Sequence
+from typing import overload
 
 from symtorch.equations.operators import ALIASES, OPERATORS
 from symtorch.errors import InputError, listed
+
+
+class InputNames(Sequence[str]):
+    """``x0, x1, ...``, the names of a block's own inputs, made when one is asked for: there may be millions.
+
+    >>> InputNames(3)[-1], InputNames(3).position("x1"), InputNames(3).position("x3")
+    ('x2', 1, None)
+    """
+
+    def __init__(self, n_inputs: int, letter: str = "x") -> None:
+        self._indices = range(n_inputs)
+        self._letter = letter
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [f"{self._letter}{i}" for i in self._indices[index]]
+        return f"{self._letter}{self._indices[index]}"
+
+    def position(self, name: str) -> int | None:
+        """Which input has this name; None for none."""
+        match = _NUMBERED.fullmatch(name)
+        if match is None or match[1] != self._letter or int(match[2]) not in self._indices:
+            return None
+        return int(match[2])
+
+
+_NUMBERED = re.compile(r"([a-z])(0|[1-9]\d{0,17})", re.ASCII)
 
 
 def check_names(names: Sequence[str], n_inputs: int) -> None:
@@ -22,7 +60,7 @@ def check_names(names: Sequence[str], n_inputs: int) -> None:
         if name in OPERATORS or name in ALIASES or name in ("pi", "E", "I", "inf", "nan"):
             raise InputError(f"variable name {name!r} clashes with the function or number of that name; rename it.")
     if len(set(names)) != len(names):
-        twice = sorted({name for name in names if list(names).count(name) > 1})
+        twice = sorted(name for name, count in Counter(names).items() if count > 1)
         raise InputError(f"variable names must differ, but {listed(twice)} came more than once.")
 
 

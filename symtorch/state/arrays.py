@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from symtorch.state.node import MAX_BYTES, Node
+from symtorch.state.budget import MAX_BYTES
+from symtorch.state.node import Node
 
 
 def write_array(array: np.ndarray) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from symtorch.equations.names import InputNames
 from symtorch.state.arrays import read_array, write_array
 from symtorch.state.fronts import read_expr
 from symtorch.state.node import Node
@@ -43,9 +44,12 @@ def write_encoding(encoding: Encoding) -> dict[str, Any] | None:
     return {key: write_array(value) if isinstance(value, np.ndarray) else value for key, value in written.items()}
 
 
-def read_encoding(node: Node | None, around: Around) -> Encoding:
-    """The encoding that a document holds; none is the identity, and one that names no kind has formulas."""
+def read_encoding(interface: Node, around: Around) -> Encoding:
+    """The encoding of an interface; none is the identity, and one that names no kind has formulas."""
+    node = interface.optional("transforms")
     if node is None:
+        if len(around.names) != around.n_inputs:
+            raise interface["variables"].fail(f"the names of {around.n_inputs:,} inputs")
         return Identity()
     kind = node.optional("kind")
     name = Transforms.kind if kind is None else kind.text()
@@ -55,7 +59,7 @@ def read_encoding(node: Node | None, around: Around) -> Encoding:
 
 
 def _read_transforms(node: Node, around: Around) -> Encoding:
-    inputs = tuple(f"x{i}" for i in range(around.n_inputs))
+    inputs = InputNames(around.n_inputs)
     formulas = list(node["formulas"])
     if not formulas or len(formulas) != len(around.names):
         raise node["formulas"].fail(f"one formula for each of {len(around.names)} variables")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
+from symtorch.equations.expr import Call, Expr, Operator, Variable, size, walk
+from symtorch.equations.front import Front
 from symtorch.state.fronts import read_front, write_front, write_options
 from symtorch.state.interface import read_interface, write_interface
 from symtorch.state.node import Node, pair
 from symtorch.surrogate.findings import Findings
+from symtorch.surrogate.interface import Interface
 
 
 def write_findings(found: Findings) -> dict[str, Any] | None:
@@ -42,6 +46,7 @@ def read_findings(node: Node | None, known: Findings, functions: Mapping[str, An
     fronts = {}
     for output, front in map(pair, node["fronts"]):
         fronts[output.integer(0, last)] = read_front(front, interface.variable_names)
+    _check_written_out(node["fronts"], fronts, interface)
     complexities = {}
     for output, complexity in map(pair, node["complexities"]):
         index = output.integer(0, last)
@@ -57,6 +62,34 @@ def read_findings(node: Node | None, known: Findings, functions: Mapping[str, An
         ranges=_read_ranges(node.optional("ranges"), last),
         domain=_read_domain(node.optional("domain"), len(interface.variable_names)),
     )
+
+
+def _check_written_out(node: Node, fronts: Mapping[int, Front], interface: Interface) -> None:
+    """Any equation may be asked for with its variables written out, one at a time."""
+    sizes = variable_sizes(interface)
+    if max(sizes, default=1) > 1:
+        most = max(written_out_size([eq.expr], sizes) for front in fronts.values() for eq in front)
+        node.budget.require(most, f"an equation of {node.path}")
+
+
+def variable_sizes(interface: Interface) -> list[int]:
+    """How many terms each variable is, written out in the block's own inputs."""
+    expanded = [interface.encoding.expand(Variable(j)) for j in range(len(interface.variable_names))]
+    return [1 if expr is None else size(expr) for expr in expanded]
+
+
+def written_out_size(exprs: Iterable[Expr], variables: Sequence[int]) -> int:
+    """How many terms equations are with their variables and the user's own operators written out."""
+    return sum(
+        variables[node.index] if isinstance(node, Variable) else _size(node.op) if isinstance(node, Call) else 1
+        for expr in exprs
+        for node in walk(expr)
+    )
+
+
+@lru_cache(maxsize=2048)
+def _size(op: Operator) -> int:
+    return 1 if op.body is None else size(op.body)
 
 
 def _read_ranges(node: Node | None, last: int) -> dict[int, tuple[float, float]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -17,8 +17,8 @@ from symtorch.equations.expr import Call, Constant, Expr, to_text, walk
 from symtorch.equations.front import Equation, Front
 from symtorch.equations.operators import OPERATORS, Operator
 from symtorch.equations.parser import parse
-from symtorch.errors import InputError, StateError
-from symtorch.state.node import Node, shorten
+from symtorch.errors import InputError, StateError, listed
+from symtorch.state.node import Node, in_brief, shorten
 
 
 def _finite(value: float | None) -> float | None:
@@ -53,9 +53,8 @@ def write_front(front: Front) -> dict[str, Any]:
 
 def read_front(node: Node, variables: tuple[str, ...]) -> Front:
     """A front over these variables."""
-    found = [name.text() for name in node["variables"]]
-    if found != list(variables):
-        raise node["variables"].fail(f"the variables of its interface, {list(variables)}")
+    if node["variables"].value != list(variables):
+        raise node["variables"].fail(f"the variables of its interface, [{listed(variables)}]")
     operators = [read_operator(op) for op in node["operators"]]
     equations = []
     for eq in node["equations"]:
@@ -103,14 +102,20 @@ def read_operator(node: Node) -> Operator:
     name, arity = node["name"], node["arity"].integer(1, 20)
     if not re.fullmatch(r"[A-Za-z]\w*", name.text(100), re.ASCII):
         raise name.fail("the name of an operator")
-    return from_body(name.text(), arity, read_expr(node["body"], _parameters(arity)))
+    return _operator(name.text(), arity, read_expr(node["body"], _parameters(arity)))
+
+
+@lru_cache(maxsize=2048)
+def _operator(name: str, arity: int, body: Expr) -> Operator:
+    """The fronts of a block have the same few operators, time and again."""
+    return from_body(name, arity, body)
 
 
 def _parameters(arity: int) -> tuple[str, ...]:
     return tuple(f"a{i}" for i in range(arity))
 
 
-def read_expr(node: Node, names: tuple[str, ...], operators: list[Operator] | None = None) -> Expr:
+def read_expr(node: Node, names: Sequence[str], operators: list[Operator] | None = None) -> Expr:
     """A tree of known operators over these variables, with finite constants."""
     text = node.text(sys.maxsize)  # the parser knows how much it reads
     try:
@@ -157,6 +162,8 @@ def write_options(given: Mapping[str, Any]) -> dict[str, Any]:
             return {str(key): plain(v, level + 1) for key, v in value.items()}
         if isinstance(value, (list, tuple)) and level < 10:
             return [plain(v, level + 1) for v in value]
+        if isinstance(value, (Mapping, list, tuple)):
+            return in_brief(value)
         return shorten(re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value)), 200)
 
     return {name: plain(value) for name, value in given.items()}

@@ -27,12 +27,22 @@ def written_out(exprs: Sequence[Expr | None], interface: Interface) -> tuple[lis
         the trees, and whether they are over the block's inputs; else over the variables, as they came.
     """
     trees = [Constant(0.0) if expr is None else expr for expr in exprs]
-    expand = interface.encoding.expand
-    if interface.encoding.unwritten or any(expand(Variable(j)) is None for j in range(len(interface.variable_names))):
+    if not can_write_out(interface):
         return trees, False
-    expanded = [expand(tree) for tree in trees]
+    expanded = [interface.encoding.expand(tree) for tree in trees]
     found = [tree for tree in expanded if tree is not None]
     return (found, True) if len(found) == len(trees) else (trees, False)
+
+
+def can_write_out(interface: Interface) -> bool:
+    """Whether every variable can be written in the block's own inputs."""
+    encoding, n_variables = interface.encoding, len(interface.variable_names)
+    return not encoding.unwritten and all(encoding.expand(Variable(j)) is not None for j in range(n_variables))
+
+
+def n_columns(interface: Interface) -> int:
+    """How many columns the equations in a block's place are over: the block's inputs, or else the variables."""
+    return interface.layout.n_inputs if can_write_out(interface) else len(interface.variable_names)
 
 
 def own_positions(expr: Expr, tree: Expr) -> list[int]:
@@ -76,9 +86,8 @@ class Surrogate(nn.Module):
         self.encodes = not expanded
         self.untrained = trees
         self.own = [[] if e is None else own_positions(e, tree) for e, tree in zip(exprs, trees, strict=True)]
-        n_columns = interface.layout.n_inputs if expanded else len(interface.variable_names)
         now = trees if trained is None else trained
-        self.function = SymbolicFunction(now, n_columns).use_compiled("auto")
+        self.function = SymbolicFunction(now, n_columns(interface)).use_compiled("auto")
         self.function.hold([_held(*each) for each in zip(trees, now, self.own, strict=True)])
 
     def rows(self, x: Tensor, live: Tensor | None = None) -> Tensor:

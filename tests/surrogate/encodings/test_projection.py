@@ -138,7 +138,7 @@ def test_there_are_no_more_coordinates_than_there_can_be():
 
 def there_and_back(written: dict, n_variables: int = 4, n_inputs: int = 10, n_outputs: int = 7) -> Projected:
     names = tuple(f"z{i}" for i in range(n_variables))
-    found = read_encoding(Node(written, "transforms"), Around(names, n_inputs, n_outputs, {}))
+    found = read_encoding(Node({"transforms": written}, "interface"), Around(names, n_inputs, n_outputs, {}))
     assert isinstance(found, Projected)
     return found
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from symtorch.engines.native.fitting.tuning import FittingTuning
 from symtorch.engines.native.forms import normal
-from symtorch.engines.native.forms.places import places, put
+from symtorch.engines.native.forms.choices import jumps_in
+from symtorch.engines.native.forms.places import at, places, put
 from symtorch.engines.native.tuning import current
 from symtorch.equations.expr import Call, Constant, Expr
 
@@ -68,9 +69,12 @@ def clean(expr: Expr, loss: float, judge: Judge) -> Iterator[tuple[Expr, float]]
 
 
 def snap(expr: Expr, loss: float, judge: Judge) -> tuple[Expr, float]:
-    """Constants replaced by simple numbers one after the other, where the data can't tell the difference."""
+    """Constants replaced by simple numbers one after the other, where the data can't tell the difference.
+
+    Thresholds stay: between two rows the data can't tell anything, and whoever found them knew more.
+    """
     for path, node in list(places(expr)):
-        if not isinstance(node, Constant) or node.value == -1.0:
+        if not isinstance(node, Constant) or node.value == -1.0 or _is_threshold(expr, path):
             continue
         for value in _simple_numbers(node.value):
             tried = put(expr, path, Constant(value))
@@ -79,6 +83,12 @@ def snap(expr: Expr, loss: float, judge: Judge) -> tuple[Expr, float]:
                 expr, loss = tried, found
                 break
     return expr, loss
+
+
+def _is_threshold(expr: Expr, path: tuple[int, ...]) -> bool:
+    """Whether the place is in an argument in which a function changes by jumps only."""
+    above = ((at(expr, path[:k]), path[k]) for k in range(len(path)))
+    return any(isinstance(node, Call) and jumps_in(node.op)[i] for node, i in above)
 
 
 def _simple_numbers(value: float) -> Iterator[float]:

@@ -44,7 +44,7 @@ class Stage:
     measured: bool = False
 
 
-def schedule(rounds: int, n_outputs: int) -> list[Stage]:
+def schedule(rounds: int, n_outputs: int, choices: bool = False) -> list[Stage]:
     """The stages of a search in their order.
 
     >>> [stage.name for stage in schedule(0, 1)]
@@ -53,12 +53,22 @@ def schedule(rounds: int, n_outputs: int) -> list[Stage]:
     Args:
         rounds: of refinement with the large bank; at 0 only the small bank's first guesses are refined.
         n_outputs: several offer each other what they find.
+        choices: whether the user's operators can write steps or kinks.
     """
+    first = Stage("choices", partial(Workbench.choose, rounds=1), Phase.GUESSED)
+    choosing = [
+        Stage("choices 1", partial(Workbench.choose, rounds=None)),
+        Stage("choices 2", Workbench.choose_between_found),
+        Stage("thresholds 1", Workbench.move_thresholds),
+    ]
+    again = Stage("thresholds 2", Workbench.move_thresholds)
     table = [
         Stage("start", Workbench.start, Phase.GUESSED),
+        *([first] if choices else []),
         Stage("contexts", partial(Workbench.guess, large=False), Phase.GUESSED),
         Stage("constants", Workbench.add_constants, Phase.FITTED, spreads=True),
         Stage("refine 1", partial(Workbench.refine, large=False)),
+        *(choosing if choices else []),
     ]
     if rounds > 0:
         table += [
@@ -67,6 +77,7 @@ def schedule(rounds: int, n_outputs: int) -> list[Stage]:
             Stage("constants 1", Workbench.add_constants, Phase.ROUND, spreads=True),
             Stage("refine 2", partial(Workbench.refine, large=False)),
             Stage("constants 2", Workbench.add_constants, spreads=True),
+            *([again] if choices else []),
             Stage("mutate 2", Workbench.mutate, spreads=True),
         ]
     for i in range(3, rounds + 3):

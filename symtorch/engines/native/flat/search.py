@@ -9,7 +9,7 @@ search for structure calls it for the pieces that it has found. :mod:`.schedule`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -81,6 +81,10 @@ class FlatSearch:
         """The first, cheap stages for every output, solved or not: simple approximations."""
         self._bench.sketch()
 
+    def expect(self, reachable: Mapping[int, float]) -> None:
+        """Say to what loss, as 1 - R², the laws of outputs are known to come; above it rounds go on without gain."""
+        self._bench.expect(reachable)
+
     def run(self, enough: Enough | None = None) -> list[Archive]:
         """Search until every output is done, the budget is spent or time is up; one archive per output.
 
@@ -89,7 +93,7 @@ class FlatSearch:
         """
         try:
             self._judge(enough, Phase.OFFERED)
-            stages = schedule(self.budget.rounds, len(self.archives))
+            stages = schedule(self.budget.rounds, len(self.archives), self._bench.choices.kinks)
             for number, stage in enumerate(stages, 1):
                 if not self.open or self.watch.checkpoint():
                     break

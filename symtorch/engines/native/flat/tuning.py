@@ -30,6 +30,17 @@ class SearchTuning:
     large_level: int = 7
     """Largest level of its expressions; with few operators there are no more below. Unread."""
 
+    chosen_first: float = 1e-3
+    """Share of the variance that a first guess with a step or a kink may leave: before there is a bank, such are made
+    for laws that are nothing else. A threshold that is off by the gap between two of n rows leaves about 1/n."""
+    chosen_across: int = 40
+    """Expressions of the bank, the cheapest, across which steps and kinks are looked for."""
+    chosen_between: int = 3
+    """Equations so far that may be a side of a choice."""
+
+    threshold_turns: int = 4
+    """Turns in which thresholds are moved and the other constants fitted, at most; two or three are enough."""
+
     partners: int = 150
     """Expressions of the small bank that may stand beside another one in a first guess, the cheapest. Steady."""
     large_partners: int = 400
@@ -178,3 +189,37 @@ class SharingTuning:
     """Terms of a sum. Steady for sums:3."""
     least_gain: float = 0.02
     """Share of what is left that a further term must explain. Steady for sums:3."""
+
+
+@dataclass(frozen=True)
+class ChoosingTuning:
+    """Steps, choices and kinks from data; what has no other reason keeps the cost below that of the contexts."""
+
+    rows: int = 1000
+    """Rows that directions are compared on; the threshold on the best of them is found on all."""
+    paired: int = 6
+    """Inputs of which sums and differences are directions, and squares and products terms, at most."""
+    split: int = 11
+    """Terms of which each side of a choice has its own coefficients, at most."""
+    added: int = 3
+    """Steps or kinks that are added up, at most."""
+    beam: int = 3
+    """Sets of planes that are continued by one more."""
+    in_vain: float = 0.02
+    """A step or kink that explains less of what was left than this isn't worth the next one."""
+    levels: int = 2
+    """Choices within each other."""
+    tried: int = 2
+    """Directions, the best ones, of which a choice is followed."""
+    fewest: int = 12
+    """Rows that a choice is looked for on, at least."""
+    ways: int = 2
+    """Ways of writing a kink that are followed, the cheapest."""
+    fit_steps: int = 12
+    """Steps of the fit before a sum of kinks is written: what cancels depends on where exactly they are."""
+    cancels: float = 2.0
+    """How much longer than allowed the parts of an expression may be: terms of one may cancel those of another."""
+    exact: float = 1e-20
+    """Share of the variance under which all is explained: float64's rounding, squared, with a long margin."""
+    zero: float = 1e-11
+    """Coefficients below this are rounding, in units of the law's own numbers."""

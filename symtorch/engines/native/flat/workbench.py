@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,13 +13,16 @@ from symtorch.engines.native.fitting.archive import EXACT, Archive
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows
 from symtorch.engines.native.fitting.losses import SQUARED, Loss
 from symtorch.engines.native.flat.bank import Bank
+from symtorch.engines.native.flat.choosing import Table, candidates
 from symtorch.engines.native.flat.contexts import first_guesses
 from symtorch.engines.native.flat.pursuit import likely_factors, pursue
 from symtorch.engines.native.flat.refine import refine, with_more_constants
 from symtorch.engines.native.flat.sharing import sums_for
+from symtorch.engines.native.flat.thresholds import with_better_thresholds
 from symtorch.engines.native.flat.tuning import SearchTuning
 from symtorch.engines.native.flat.watch import Watch
 from symtorch.engines.native.forms import normal
+from symtorch.engines.native.forms.choices import Choices
 from symtorch.engines.native.forms.neighbours import neighbours
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.tuning import current
@@ -73,6 +76,7 @@ class Workbench:
 
     def __post_init__(self) -> None:
         self.tuning = current(SearchTuning)
+        self.choices = Choices(self.words)
         n = len(self.X)
         order = np.random.default_rng(self.seed).permutation(n)
         self._bank_rows = np.sort(order[: self.tuning.bank_rows])
@@ -80,6 +84,7 @@ class Workbench:
         self._heights: dict[int, float] = {}
         self._still: dict[int, int] = {}
         self._closed: set[int] = set()
+        self._reachable: dict[int, float] = {}
         self._banks: dict[bool, Bank] = {}
         self.archives = []
         for y in self.Y.T:
@@ -103,8 +108,12 @@ class Workbench:
         return (
             archive.best <= max(EXACT, self.budget.goal / archive.scale)
             or k in self._closed
-            or self._still.get(k, 0) >= self.budget.patience
+            or (self._still.get(k, 0) >= self.budget.patience and archive.best <= self._reachable.get(k, np.inf))
         )
+
+    def expect(self, reachable: Mapping[int, float]) -> None:
+        """Say to what loss the law of an output is known to come: above it, patience ends no search."""
+        self._reachable.update(reachable)
 
     @property
     def open(self) -> list[int]:
@@ -200,6 +209,51 @@ class Workbench:
             y, weights = self._at_bank(archive.rows.y), self._scan_weights(archive)
             guesses = first_guesses(bank, y, weights, n_partners, limit, stop, self.tuning.guesses_per_size, most)
             archive.consider(guesses, stop)
+
+    def choose(self, rounds: int | None) -> None:
+        """Steps, choices and kinks across the inputs, between what needs no search.
+
+        Args:
+            rounds: how many steps or kinks are added up, at most, of laws that are nothing else; None for all.
+        """
+        for k in self.open:
+            archive = self.archives[k]
+            worth = archive.best if rounds is None else self.tuning.chosen_first
+            self._choose(k, archive, [], [], min(1.0, worth), rounds)
+
+    def choose_between_found(self) -> None:
+        """Steps, choices and kinks across what the bank has, between the best equations so far."""
+        bank, tuning = self.bank(False), self.tuning
+        across = [bank.expr(int(i)) for i in bank.order[: tuning.chosen_across]]
+        for k in self.open:
+            archive = self.archives[k]
+            best = sorted(archive.front.values(), key=lambda c: c.merit(archive.tuning.price))
+            between = [c.expr for c in best if not isinstance(c.expr, (Constant, Variable))][: tuning.chosen_between]
+            self._choose(k, archive, across, between, min(1.0, archive.best), None)
+
+    def _choose(
+        self, k: int, archive: Archive, across: list[Expr], between: list[Expr], worth: float, rounds: int | None
+    ) -> None:
+        def enough() -> bool:
+            return self.done(k) or self.watch.checkpoint()
+
+        table = Table.of(self.X, archive.rows.y, archive.rows.weights, worth)
+        archive.consider(candidates(table, self.choices, across, between, enough, rounds), self.watch.checkpoint)
+
+    def move_thresholds(self) -> None:
+        """The thresholds of the front in turns with its other constants, which the fit moves."""
+        for k in self.open:
+            archive = self.archives[k]
+            for candidate in list(archive.front.values()):
+                expr, best = candidate.expr, np.inf
+                for _ in range(self.tuning.threshold_turns):
+                    if self.watch.checkpoint():
+                        return
+                    moved = [archive.offer(e) for e in with_better_thresholds(expr, archive.rows, self.loss)]
+                    better = min((c for c in moved if c is not None), key=lambda c: c.loss, default=None)
+                    if better is None or not better.loss < best:
+                        break
+                    expr, best = better.expr, better.loss
 
     def pursue(self) -> None:
         """Several terms under one function, behind a factor."""

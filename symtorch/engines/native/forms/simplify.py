@@ -28,6 +28,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from symtorch.engines.native.forms import normal
+from symtorch.engines.native.forms.choices import idea
 from symtorch.engines.native.forms.normal import (
     LOG,
     add,
@@ -264,6 +265,17 @@ def one_wave(node: Expr) -> Iterator[Expr]:
                     yield multiply([Constant(c), *rest, power(apply(OPERATORS["tan"], [b.args[0]]), q)])
 
 
+def into_condition(node: Expr) -> Iterator[Expr]:
+    """``a*cond(u, b) -> cond(u, a*b)``: a factor goes where the condition holds."""
+    if not is_product(node):
+        return
+    c, found = factors(node)
+    for k, (base, exponent) in enumerate(found):
+        if exponent == 1.0 and isinstance(base, Call) and idea(base.op) == "cond":
+            rest = [power(b, e) for i, (b, e) in enumerate(found) if i != k]
+            yield apply(base.op, [base.args[0], multiply([Constant(c), *rest, base.args[1]])])
+
+
 def hyperbolic(node: Expr) -> Iterator[Expr]:
     """``1 - 2/(exp(2*u) + 1) -> tanh(u)``, up to a factor."""
     if not is_sum(node):
@@ -298,5 +310,6 @@ RULES: tuple[Rule, ...] = (
     flip,
     join_logs,
     one_wave,
+    into_condition,
     hyperbolic,
 )

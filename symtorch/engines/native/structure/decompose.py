@@ -23,7 +23,7 @@ from symtorch.engines.native.forms.normal import add, normalise
 from symtorch.engines.native.forms.simplify import shortest
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.structure.disagreement import disagreement
-from symtorch.engines.native.structure.finders import FINDERS
+from symtorch.engines.native.structure.finders import finders_for
 from symtorch.engines.native.structure.hypotheses import find_steps
 from symtorch.engines.native.structure.one_input import one_input_forms
 from symtorch.engines.native.structure.problem import Count, Problem, root
@@ -77,7 +77,7 @@ def find_laws(
     seed: int = 0,
     stopped: Callable[[], bool] = lambda: False,
     flat: FlatSolver | None = None,
-    finders: Sequence[Finder] = FINDERS,
+    finders: Sequence[Finder] | None = None,
 ) -> Laws:
     """Laws of one output of a teacher, by decomposition.
 
@@ -87,10 +87,12 @@ def find_laws(
         options: the search space.
         stopped: asked between pieces; True ends the search with what there is.
         flat: solves the pieces; by default :func:`piece_solver`.
-        finders: the identities that are tested for.
+        finders: the identities that are tested for; by default all that can be written.
     """
     words = Vocabulary(options)
-    search = _Decomposition(flat or piece_solver(options, seed, stopped), words, seed, stopped, finders)
+    search = _Decomposition(
+        flat or piece_solver(options, seed, stopped), words, seed, stopped, finders or finders_for(words)
+    )
     # Questions at the edge of a law's domain have infinite answers, and tests of those come to nothing.
     with np.errstate(all="ignore"):
         front = search.solve(root(X, teacher, search.count, seed))
@@ -158,7 +160,7 @@ class _Decomposition:
         """Expressions for a problem, a front of them by cost and loss; empty if there are none."""
         if self.stopped():
             return []
-        if not problem.scale > 1e-28 * float(np.nanmean(problem.y**2) + 1e-300):
+        if problem.scale <= max(1e-28 * float(np.nanmean(problem.y**2)), problem.blur**2, 1e-290):
             return [Solution(Constant(float(np.nanmean(problem.y))), 1.0, 0.0)]
         findings = find_steps(problem, hint, self.seed, self.finders)
         floor = findings.floor

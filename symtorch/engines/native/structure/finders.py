@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from symtorch.engines.native.forms.choices import Choices
+from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.structure.merges import find_divided_merges, find_merges
 from symtorch.engines.native.structure.never_meet import find_never_meeting
 from symtorch.engines.native.structure.rank_two import find_rank_twos
 from symtorch.engines.native.structure.scalings import find_rescalings
 from symtorch.engines.native.structure.separations import judge_pairs, separations
 from symtorch.engines.native.structure.steps import Finder
+from symtorch.engines.native.structure.switches import switch_finder
 
 FINDERS = (
     Finder(find_merges),
@@ -18,3 +21,9 @@ FINDERS = (
     Finder(find_rank_twos, common=True, last=True),
 )
 """In the order in which they are tested; of steps that are equally credible the first is followed first."""
+
+
+def finders_for(words: Vocabulary) -> tuple[Finder, ...]:
+    """All finders whose steps can be written: borders are looked for where there are steps or kinks to write them."""
+    choices = Choices(words)
+    return (*FINDERS, switch_finder(choices)) if choices.kinks else FINDERS

@@ -51,7 +51,9 @@ def find_steps(problem: Problem, hint: float, seed: int, finders: Sequence[Finde
     certain = dropped is not None and is_formula(dropped.residual)
     if dropped is not None and (certain or _is_noise(dropped, few, effect, rng, finders)):
         return Findings([dropped], min(hint, max(dropped.residual, 1e-32)))
-    if problem.n_inputs == 1 or problem.n_inputs > tuning().most_tested_inputs:
+    if problem.n_inputs == 1:
+        finders = [finder for finder in finders if finder.alone]
+    if not finders or problem.n_inputs > tuning().most_tested_inputs:
         return Findings([], hint)
     return _tested(Evidence(few, rng), hint, finders)
 

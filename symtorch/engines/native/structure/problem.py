@@ -36,11 +36,13 @@ class Problem:
         Z: (n, d), points inside the region of the samples.
         ask: the function; see :data:`Ask`.
         depth: how many decompositions lie between the teacher and this function.
+        blur: absolute error of the answers that these have brought: what is smaller than that is not there.
     """
 
     Z: np.ndarray
     ask: Ask = field(repr=False)
     depth: int = 0
+    blur: float = 0.0
 
     @property
     def n_inputs(self) -> int:
@@ -66,11 +68,11 @@ class Problem:
 
     def rows(self, n: int) -> Problem:
         """The same function on the first n points (their order is random)."""
-        return Problem(self.Z[:n], self.ask, self.depth)
+        return Problem(self.Z[:n], self.ask, self.depth, self.blur)
 
-    def below(self, Z: np.ndarray, ask: Ask) -> Problem:
-        """A reduced function, on those of its points that can be asked for."""
-        return Problem(Z, ask, self.depth + 1)
+    def below(self, Z: np.ndarray, ask: Ask, blur: float = 0.0) -> Problem:
+        """A reduced function, on those of its points that can be asked for, blurred by so much more."""
+        return Problem(Z, ask, self.depth + 1, max(self.blur, blur))
 
     def averaged(self, replicas: int) -> tuple[np.ndarray, np.ndarray, float]:
         """Points, mean answers over the replicas, and the mean's relative squared error as their spread tells it."""

@@ -91,12 +91,14 @@ class Finder:
         common: many smooth functions come near to such an identity. It then tells nothing about the teacher's
             error, and where nothing else does, it must be exact.
         last: the steps are followed only where none of another finder is plain.
+        alone: functions of one input are tested, too.
     """
 
     test: Callable[[Evidence], Iterable[Any]]
     steps: Callable[[Evidence, Sequence[Any], Holds], Iterable[Step]] = each
     common: bool = False
     last: bool = False
+    alone: bool = False
 
 
 def place(replica: int) -> float:

@@ -93,6 +93,13 @@ class StructureTuning:
             n/(n - 1); the rest is for the form, which is one of many.
         grid_gain: what a fit that starts from a grid of frequencies gains, at least.
         largest_exponent: exp of more is out of the range of any sensible law.
+        prior_border: see the other priors; what is left of a law without a border has as many inputs as before.
+        border_probes: lines that are searched for jumps and kinks.
+        border_steps: even steps along each. Two borders closer than that are not told apart at first.
+        border_lines: lines with something on them that are looked at closely.
+        border_outlier: how many times the median second difference of its line a suspicious one is.
+        border_beside: how far beside a line those lie that tell the border's direction, as a share of the range.
+        border_reach: how far along these the border is looked for, as a share of the line.
         pruned: a shorter solution stays if its loss is at most this many times the longer one's.
     """
 
@@ -132,6 +139,13 @@ class StructureTuning:
     prior_rank_two: float = -1.0
     prior_divided_rank_two: float = -1.25
     prior_never_meet: float = -1.5
+    prior_border: float = 1.0
+    border_probes: int = 24
+    border_steps: int = 32
+    border_lines: int = 12
+    border_outlier: float = 4.0
+    border_beside: float = 0.02
+    border_reach: float = 0.15
     least_evidence: float = 1e-9
     floor_evidence: float = 10.0
     widths: tuple[int, ...] = (3, 2, 2, 1)

@@ -154,8 +154,16 @@ def test_every_rule_is_reached() -> None:
         "flip": "-1*x0*(x1 - x2)",
         "join_logs": "log(x0) + log(x1)",
         "one_wave": "sin(x0) + 2*cos(x0)",
+        "into_condition": "x1*cond(x0 - 0.3, 1)",
         "hyperbolic": "1 - 2/(exp(x0) + 1)",
     }
     assert {rule.__name__ for rule in RULES} == set(texts)
     for rule in RULES:
         assert list(rule(normalise(parse(texts[rule.__name__], NAMES)))), rule.__name__
+
+
+def test_a_factor_goes_into_a_condition() -> None:
+    words = Vocabulary(SearchOptions.from_params({"binary_operators": ["+", "*", "cond"], "unary_operators": []}))
+    X = np.random.default_rng(0).uniform(-2.0, 2.0, (50, 2))
+    expr = normalise(parse("x1*cond(x0 - 0.3, 1)", ["x0", "x1"]))
+    assert words.render(shortest(expr, words, X)) == parse("cond(x0 + (-0.3), x1)", ["x0", "x1"])
