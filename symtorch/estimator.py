@@ -27,7 +27,7 @@ except ImportError as error:  # pragma: no cover
 if TYPE_CHECKING:
     import pandas as pd
 
-_OWN = ("model", "target_module", "input_vars", "engine", "held_out", "max_rows", "output_index", "extra")
+_OWN = ("model", "target_module", "input_vars", "engine", "held_out", "max_rows", "output_index", "ask", "extra")
 
 
 class SymbolicRegressor(RegressorMixin, BaseEstimator):
@@ -51,6 +51,7 @@ class SymbolicRegressor(RegressorMixin, BaseEstimator):
         held_out: share of the rows to judge the equations by (``r2`` in ``equations_``) and not to search on.
         max_rows: rows of the module to keep, at most; drawn evenly.
         output_index: part of the module's output, where that is a tuple or a dict.
+        ask: whether the search may ask the model at rows of its own; see :meth:`symtorch.SymbolicModel.distill`.
         extra: search options that have no argument of their own here, as a dict.
         others: the search options of :class:`symtorch.SearchOptions`; None for the default.
 
@@ -71,6 +72,7 @@ class SymbolicRegressor(RegressorMixin, BaseEstimator):
         held_out: float = 0.0,
         max_rows: int = 10_000,
         output_index: int | str | None = None,
+        ask: bool | int | None = None,
         binary_operators: Sequence[str] | None = None,
         unary_operators: Sequence[str] | None = None,
         extra_sympy_mappings: Mapping[str, Any] | None = None,
@@ -103,6 +105,7 @@ class SymbolicRegressor(RegressorMixin, BaseEstimator):
         self.held_out = held_out
         self.max_rows = max_rows
         self.output_index = output_index
+        self.ask = ask
         self.binary_operators = binary_operators
         self.unary_operators = unary_operators
         self.extra_sympy_mappings = extra_sympy_mappings
@@ -171,6 +174,7 @@ class SymbolicRegressor(RegressorMixin, BaseEstimator):
             held_out=self.held_out,
             max_rows=self.max_rows,
             output_index=self.output_index,
+            ask=self.ask,
         )
         assert isinstance(found, dict)
         self._one_output = len(found) == 1

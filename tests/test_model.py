@@ -2,15 +2,18 @@
 
 import copy
 import io
+import warnings
 
 import numpy as np
 import pytest
 import torch
+from formula_engine import FormulaEngine
 from linear_engine import LinearEngine
 from torch import nn
 
 import symtorch
 from symtorch import InputError, NotDistilledError, OptionError, SymbolicModel
+from symtorch.errors import PoorFitWarning
 
 
 def data(*shape, seed=0):
@@ -427,9 +430,9 @@ def test_show_prints_fronts_or_single_equations(distilled, capsys):
         distilled.show_symbolic_expression(dim=1, complexity=[1, 5])
 
 
-def test_reading_before_distilling_raises(linear):
-    with pytest.raises(NotDistilledError):
-        SymbolicModel(linear).show_symbolic_expression()
+def test_reading_before_distilling_raises_and_showing_says_so(linear, capsys):
+    SymbolicModel(linear, "lin").show_symbolic_expression()
+    assert "'lin' has no equations yet; call distill(...) first." in capsys.readouterr().out
     with pytest.raises(NotDistilledError):
         SymbolicModel(linear).get_symbolic_function()
 
@@ -455,3 +458,45 @@ def test_copies_and_pickles_keep_equations_and_mode(distilled):
     for twin in (copy.deepcopy(distilled), torch.load(buffer, weights_only=False)):
         assert twin.use_symbolic
         torch.testing.assert_close(twin(x), distilled(x), rtol=0, atol=0)
+
+
+# ---- equations that explain little
+
+
+def poor_model(n_poor: int) -> SymbolicModel:
+    """Lines are all that there is for the outputs: fit for the last one only."""
+    block = SymbolicModel(lambda x: np.concatenate([np.cos(9 * x[:, :1] * np.arange(1, n_poor + 1)), x], 1), "poor")
+    block.distill(np.random.default_rng(0).normal(size=(300, 1)), engine=LinearEngine())
+    return block
+
+
+@pytest.mark.parametrize(("n_poor", "named"), [(1, "equation of output 0 has"), (5, "equations of outputs 0-4 have")])
+def test_switching_to_equations_that_explain_little_warns(n_poor, named):
+    block = poor_model(n_poor)
+    with pytest.warns(PoorFitWarning, match=rf"poor: the {named} a held-out R² under 0.5"):
+        block.switch_to_symbolic()
+    assert block.use_symbolic
+
+
+def test_what_is_too_little_is_the_users_choice():
+    block = poor_model(1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        block.switch_to_symbolic(min_r2=None)
+        block.switch_to_symbolic(min_r2=-10.0)
+    with pytest.warns(PoorFitWarning, match="under 1 "):
+        block.switch_to_symbolic(min_r2=1.0)
+    for wrong in ("0.5", True, 2.0):
+        with pytest.raises(InputError, match="min_r2 is"):
+            block.switch_to_symbolic(min_r2=wrong)
+
+
+def test_the_default_pick_is_no_equation_that_fails_on_held_out_rows():
+    x = torch.from_numpy(np.random.default_rng(0).normal(size=(200, 2))).float()
+    engine = FormulaEngine("0.0", "x0", "log(x0 + 2.2)/(x1 - 7e-4)", "x0 + x1*1e-9")
+    block = SymbolicModel(lambda x: x[:, :1] + 0.1 * x[:, 1:] ** 2, "square")
+    front = block.distill(x.numpy(), output_dim=0, engine=engine)
+    assert [eq.r2 is None or eq.r2 < 0 for eq in front] == [True, False, True, False]
+    assert front.best.r2 > 0.9
+    rule = {"model_selection": "accuracy"}
+    assert block.distill(x.numpy(), output_dim=0, engine=engine, sr_params=rule).best is not None

@@ -130,7 +130,9 @@ class Journalled(Engine):
     def _write(self, output: int, front: Front, finished: bool = False) -> None:
         """Put a front on the disk, if it is news, and as long as the disk takes it."""
         before = self._written.get(output)
-        if self._broken or (before is not None and (before[0].equations, before[1]) == (front.equations, finished)):
+        news = (front.equations, front.evidence, finished)
+        same = before is not None and (before[0].equations, before[0].evidence, before[1]) == news
+        if self._broken or same:
             return
         content = {
             "key": self._keys.get(output, ""),
@@ -228,6 +230,7 @@ def _merged(earlier: Front | None, front: Front) -> Front:
     if earlier is None:
         return front
     info = {name: getattr(front, name) for name in _INFO}
+    info["evidence"] = front.evidence.and_before(earlier.evidence)
     return Front.from_candidates([*earlier, *front], **info)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import os
 import re
@@ -15,15 +16,17 @@ import torch
 from torch import nn
 
 from symtorch.capture import Captured
+from symtorch.capture.rows import Trial
+from symtorch.distillation.asking import Ask, check_ask, limit_of, limited, tried, with_evidence
 from symtorch.distillation.journal import Journalled
 from symtorch.engines.base import Engine, ProgressCallback
-from symtorch.engines.options import SearchOptions
+from symtorch.engines.options import SearchOptions, is_option
 from symtorch.engines.registry import resolve
 from symtorch.engines.samples import MIN_SAMPLES, Samples
 from symtorch.equations.expr import Constant
 from symtorch.equations.front import Equation, Front, Fronts
-from symtorch.errors import InputError
-from symtorch.local.neighbourhood import Neighbourhood
+from symtorch.errors import InputError, OptionError, listed, warn_caller
+from symtorch.local.neighbourhood import DEFAULT_SLIME_PARAMS, Neighbourhood
 from symtorch.surrogate.encodings import Encoding, Fit, Identity, Projection, Transform, Transforms, check_transforms
 from symtorch.surrogate.fidelity import judged
 from symtorch.surrogate.interface import Interface
@@ -38,6 +41,7 @@ class Plan:
 
     Its fields are the arguments of :meth:`symtorch.SymbolicModel.distill`; ``encoding`` makes one for the data,
     but where there is a ``projection``, which :mod:`.projected` fits.
+    ``column_names`` are those of the data, where it is a DataFrame: names for the block's inputs, if they fit.
     """
 
     options: SearchOptions
@@ -49,6 +53,8 @@ class Plan:
     held_out: float
     save_path: Path | None = None
     resume: bool = False
+    ask: Ask = None
+    column_names: tuple[str, ...] | None = None
     projection: Projection | None = None
     skip: int | None = None
 
@@ -67,13 +73,25 @@ class Plan:
         encoding: Encoding | Fit | None = None,
         projection: Projection | None = None,
         skip: int | str | None = "auto",
+        ask: Ask = None,
+        **unknown: Any,
     ) -> Plan:
-        """Check everything that can be checked without data."""
+        """Check everything that can be checked without data.
+
+        Args:
+            unknown: arguments that there are not; an error says what may be meant.
+        """
+        if unknown:
+            raise _no_argument(next(iter(unknown)), unknown)
         chosen = resolve(engine)
         if projection is not None:
             # A coordinate has seldom a law: the pick is what explains most, unless the user wants another.
             sr_params = {"model_selection": "accuracy", **(sr_params or {})}
         options = SearchOptions.from_params(sr_params, chosen.parameters)
+        if fit_params is not None and not isinstance(fit_params, Mapping):
+            raise InputError(
+                f"fit_params is a {type(fit_params).__name__}; expected a dict, as {{'variable_names': ['a', 'b']}}."
+            )
         fit = dict(fit_params or {})
         names = fit.pop("variable_names", None)
         weights = fit.pop("weights", None)
@@ -84,6 +102,7 @@ class Plan:
             raise InputError("variable_transforms given by name and variable_names too; give the names once.")
         fit_encoding = _encoding_of(variable_transforms, names, encoding)
         _check_projection(projection, skip, variable_transforms is not None or encoding is not None, weights)
+        check_ask(ask)
         if not 0 <= held_out < 1:
             raise InputError(f"held_out is {held_out}; expected a share of the rows, at least 0 and under 1.")
         if output_dim is not None and (isinstance(output_dim, bool) or not isinstance(output_dim, int)):
@@ -98,8 +117,9 @@ class Plan:
             held_out,
             _usable(save_path, resume),
             resume,
-            projection,
-            None if isinstance(skip, str) else skip or 0,
+            ask,
+            projection=projection,
+            skip=None if isinstance(skip, str) else skip or 0,
         )
 
     @property
@@ -112,17 +132,29 @@ class Plan:
         """Seed of everything around the search; the search itself takes the option."""
         return self.options.random_state or 0
 
-    def samples(self, captured: Captured, block: Any) -> tuple[Samples, Interface]:
-        """The captured rows as the engine's samples, and what their columns mean."""
+    def samples(self, captured: Captured, block: Any, trial: Trial | None = None) -> tuple[Samples, Interface]:
+        """The captured rows as the engine's samples, and what their columns mean.
+
+        Args:
+            trial: what has come of trying the block out; None to do that here.
+        """
         n_inputs, X, Y = captured.layout.n_inputs, captured.X, captured.Y
         encoding = self.encoding(X, Y)
         # Torch modules have torch transforms, as everything around them; plain callables NumPy's.
         variables = _numpy(encoding.encode(torch.from_numpy(X) if isinstance(block, nn.Module) else X))
-        names = self.variable_names or encoding.variable_names(n_inputs)
-        teacher = encoding.teacher(lambda: captured.teacher(block))
+        names = self.variable_names or self._names_of(encoding, n_inputs)
+        _check_transformed(variables, X, names)
+        teacher, asking = limited(encoding, lambda: trial or tried(captured, block, self.ask), self.ask)
         weights = None if self.weights is None else captured.rows_of(self.weights)
-        samples = Samples(variables, encoding.targets(Y, X), weights, names, teacher)
+        samples = Samples(variables, encoding.targets(Y, X), weights, names, teacher, asking=asking)
         return samples, Interface(captured.layout, Y.shape[1], samples.variable_names, encoding)
+
+    def _names_of(self, encoding: Encoding, n_inputs: int) -> tuple[str, ...]:
+        """Names of the variables, where the user gives none."""
+        given = self.column_names
+        if given is not None and len(given) == n_inputs and isinstance(encoding, Identity):
+            return given
+        return encoding.variable_names(n_inputs)
 
     def local_samples(
         self, captured: Captured, block: Any, around: Neighbourhood
@@ -130,7 +162,8 @@ class Plan:
         """Samples around a point, of the data and new ones; and as many new ones to judge by."""
         if self.weights is not None:
             raise InputError("weights were given, but around a point SLIME weighs the rows; leave one of them out.")
-        teacher = captured.teacher(block)
+        trial = self._trial_around(captured, block, around)
+        teacher = trial.teacher
         if teacher is None:
             raise InputError(
                 "the block can't be asked at new points around x: its output for a row depends on other rows, on "
@@ -148,13 +181,25 @@ class Plan:
             weights = np.concatenate([np.full(len(real), around.real_weighting), around.weights(new, var)])
             return replace(captured, X=X, Y=Y, rows=np.arange(len(X)), n_seen=len(X)), weights
 
-        here = replace(self, encoding=lambda X, Y: encoding)
         local, weights = around_x(near)
-        train, interface = replace(here, weights=weights).samples(local, block)
-        local, weights = around_x(near[:0])
-        # In very many dimensions every new point is so far away that its weight is zero.
-        held_out = replace(here, weights=weights).samples(local, block)[0] if weights.any() else None
-        return train, held_out, interface
+        fresh, fresh_weights = around_x(near[:0])
+        trial = replace(trial, rows=trial.rows + local.n_rows - len(near) + fresh.n_rows)  # with the new points
+        here = replace(self, encoding=lambda X, Y: encoding)
+        train, interface = replace(here, weights=weights).samples(local, block, trial)
+        held_out = None
+        if fresh_weights.any():  # in very many dimensions every new point is so far away that its weight is zero
+            held_out = replace(here, weights=fresh_weights).samples(fresh, block, trial)[0]
+        return replace(train, asking=replace(train.asking, tried=trial.rows)), held_out, interface
+
+    def _trial_around(self, captured: Captured, block: Any, around: Neighbourhood) -> Trial:
+        """The block as a function, for new points around one, of which there are twice as many as are drawn."""
+        limit = limit_of(self.ask)
+        if self.ask is False or (limit is not None and limit < 4 * around.num_synthetic):
+            raise InputError(
+                f"ask is {self.ask!r}, but around a point x the block is asked at {around.num_synthetic} new points, "
+                f"twice. Leave ask out, allow {4 * around.num_synthetic}, or lower num_synthetic."
+            )
+        return tried(captured, block, True if self.ask is None else self.ask)
 
     def outputs(self, n_outputs: int, active: Sequence[int] | None = None) -> list[int]:
         """The outputs to search for, checked against those that there are and that pruning has kept."""
@@ -213,9 +258,61 @@ def distill(
     to_search = [i for i in wanted if i not in fronts]
     if to_search:
         fronts |= zip(to_search, engine.search(train.outputs(to_search), plan.options, progress), strict=True)
+    fronts = with_evidence({i: fronts[i] for i in wanted}, train, held_out, plan.options)
     found = Fronts({i: judged(fronts[i], held_out, i) for i in wanted})
     engine.keep(found)
+    _warn_of_cut(found)
     return found
+
+
+_CUT = {"timeout": "ran out of time", "interrupted": "was interrupted"}
+"""Reasons to stop before the search was done."""
+
+
+def _warn_of_cut(fronts: Mapping[int, Front]) -> None:
+    """Say so where a search was cut short: its equations are the best by then."""
+    for reason, what in _CUT.items():
+        cut = [i for i, front in fronts.items() if front.stop_reason == reason]
+        if cut:
+            warn_caller(
+                f"the search {what} for {len(cut)} of {len(fronts)} outputs ({listed(cut)}); their equations are the "
+                f"best that were found by then."
+            )
+
+
+def _no_argument(name: str, unknown: Mapping[str, Any]) -> InputError:
+    """What may be meant by an argument that there is not."""
+    if is_option(name):
+        return OptionError(f"{name!r} is a search option; pass it as sr_params={{{name!r}: {unknown[name]!r}}}.")
+    if name in ("variable_names", "weights"):
+        return InputError(f"{name!r} belongs into fit_params: fit_params={{{name!r}: ...}}.")
+    if name in DEFAULT_SLIME_PARAMS:
+        return InputError(f"{name!r} belongs into slime_params: SLIME=True, slime_params={{{name!r}: ...}}.")
+    near = difflib.get_close_matches(name, _ARGUMENTS, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {listed(_ARGUMENTS)}."
+    return InputError(f"distill has no argument {name!r}; {hint}")
+
+
+_ARGUMENTS = (
+    "inputs output_dim parent_model variable_transforms save_path sr_params fit_params SLIME slime_params engine "
+    "forward arguments output_index max_rows held_out drop_nonfinite resume progress encoding projection "
+    "skip rows ask"
+).split()
+
+
+def _check_transformed(variables: np.ndarray, X: np.ndarray, names: Sequence[str]) -> None:
+    """Raise where a variable is not finite though the inputs that it was made of are."""
+    if variables is X or variables.shape[0] != len(X) or len(names) != variables.shape[1]:
+        return
+    bad = ~np.isfinite(variables) & np.isfinite(X).all(axis=1)[:, None]
+    if bad.any():
+        j = int(bad.any(axis=0).argmax())
+        row = int(bad[:, j].argmax())
+        raise InputError(
+            f"variable transform {j} ({names[j]!r}) is NaN or infinite on {int(bad[:, j].sum())} of {len(X)} rows, "
+            f"first on row {row}, where the inputs are {np.array2string(X[row], precision=4, threshold=6)}. Give one "
+            f"that is defined on all of the data."
+        )
 
 
 def _encoding_of(

@@ -11,6 +11,7 @@ import numpy as np
 
 from symtorch.capture import Captured
 from symtorch.capture.moments import parts_of
+from symtorch.distillation.asking import Ask, limited, tried
 from symtorch.distillation.plan import Plan, distill
 from symtorch.engines.base import Engine, ProgressCallback
 from symtorch.engines.native.baseline.family import baselines
@@ -92,14 +93,19 @@ class Projecting:
         interface = Interface(captured.layout, captured.Y.shape[1], variables, encoding)
         return cls(regression, encoding, interface, captured, apart)
 
-    def samples(self, block: Any) -> tuple[Samples, Samples | None] | None:
-        """Rows to search on and rows to judge by, as the search sees them; None with nothing to search for."""
+    def samples(self, block: Any, ask: Ask = None) -> tuple[Samples, Samples | None] | None:
+        """Rows to search on and rows to judge by, as the search sees them; None with nothing to search for.
+
+        Args:
+            block: to be asked.
+            ask: what the user says of asking it.
+        """
         encoding, captured = self.encoding, self.captured
         if not len(encoding.lift):
             return None
         variables, targets = encoding.encode(captured.X), encoding.targets(captured.Y, captured.X)
-        teacher = encoding.teacher(lambda: captured.teacher(block))
-        samples = Samples(variables, targets, None, self.interface.variable_names, teacher)
+        teacher, asking = limited(encoding, lambda: tried(captured, block, ask), ask)
+        samples = Samples(variables, targets, None, self.interface.variable_names, teacher, asking=asking)
         return samples.take(~self.held_out), samples.take(self.held_out) if self.held_out.sum() >= MIN_SAMPLES else None
 
     def judging(self) -> Judging:
@@ -112,6 +118,7 @@ class Projecting:
             self.regression.moments.n,
             self.captured.X[rows],
             self.captured.Y[rows],
+            self.captured.rows[rows],
             bool(self.held_out.any()),
         )
 
@@ -127,6 +134,7 @@ class Judging:
         n_fitted: rows that both were fitted to.
         X: (n, n_inputs), the rows to judge by.
         Y: (n, n_outputs), of the block there.
+        rows: (n,), their numbers among all rows seen.
         held_out: whether those rows were held out.
     """
 
@@ -136,6 +144,7 @@ class Judging:
     n_fitted: int
     X: np.ndarray
     Y: np.ndarray
+    rows: np.ndarray
     held_out: bool
 
     def report(self, name: str, block: Any, laws: Mapping[int, Expr]) -> Report:
@@ -187,7 +196,10 @@ def against_least_squares(
     for (i, front), trees in zip(fronts.items(), ours, strict=True):
         made = [_equation(tree, train, i, options, loss) for tree in trees] if loss is not None else []
         equations = judged(replace(front, equations=(*front.equations, *made)), held_out, i).equations
-        info = {name: getattr(front, name) for name in ("engine", "stop_reason", "n_samples", "seconds", "folder")}
+        info = {
+            name: getattr(front, name)
+            for name in ("engine", "stop_reason", "n_samples", "seconds", "folder", "evidence")
+        }
         kept = equations if held_out is None else _better_and_better(equations)
         amended[i] = Front.from_candidates(kept, model_selection=options.model_selection, **info)
     return amended

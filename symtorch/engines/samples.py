@@ -8,11 +8,28 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from symtorch.capture.rows import Teacher
+from symtorch.capture.rows import Teacher, Trouble
 from symtorch.equations.names import check_names
 from symtorch.errors import InputError
 
 MIN_SAMPLES = 10
+
+
+@dataclass(frozen=True)
+class Asking:
+    """How much a teacher may be asked, and what is known of it before the search.
+
+    Attributes:
+        limit: rows that it may be asked for, for all outputs together; None for any number.
+        tried: rows that it was asked for to try it out.
+        trouble: why there is no teacher, if it was tried; see :class:`symtorch.capture.rows.Trial`.
+        seconds: that a row took; 0 where that was not measured.
+    """
+
+    limit: int | None = None
+    tried: int = 0
+    trouble: Trouble = ""
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +44,7 @@ class Samples:
         teacher: the block itself, to be asked for its output at any new row, or None where it
             can't be asked (data only, or inputs that are transforms of the block's own).
         output_indices: which of the block's outputs each column of Y is; default 0, 1, ...
+        asking: how much the teacher may be asked. An engine that asks must heed its limit.
 
     Raises:
         InputError: shapes that don't fit, too few rows, values that aren't finite, bad names.
@@ -38,6 +56,7 @@ class Samples:
     variable_names: tuple[str, ...] = ()
     teacher: Teacher | None = field(default=None, repr=False)
     output_indices: tuple[int, ...] = ()
+    asking: Asking = Asking()
 
     def __post_init__(self) -> None:
         X = _matrix("inputs", self.X)
@@ -87,11 +106,8 @@ class Samples:
 
         With fewer than ``minimum`` rows nothing is held out and the second part is None.
         """
-        if self.n_samples < minimum:
-            return self, None
-        order = np.random.default_rng(seed).permutation(self.n_samples)
-        n_held_out = max(MIN_SAMPLES, round(fraction * self.n_samples))
-        return self.take(np.sort(order[n_held_out:])), self.take(np.sort(order[:n_held_out]))
+        train, held_out = split_rows(self.n_samples, fraction, seed, minimum)
+        return (self, None) if held_out is None else (self.take(train), self.take(held_out))
 
     def fingerprint(self) -> str:
         """A hash of the data and the names: equal data, equal fingerprint, in every process and version.
@@ -103,6 +119,15 @@ class Samples:
             digest.update(b"-" if array is None else f"{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
         digest.update("\0".join(self.variable_names).encode())
         return digest.hexdigest()
+
+
+def split_rows(n: int, fraction: float, seed: int = 0, minimum: int = 50) -> tuple[np.ndarray, np.ndarray | None]:
+    """Which of n rows :meth:`Samples.split` searches on, and which it holds out; None where it holds out none."""
+    if n < minimum:
+        return np.arange(n), None
+    order = np.random.default_rng(seed).permutation(n)
+    n_held_out = max(MIN_SAMPLES, round(fraction * n))
+    return np.sort(order[n_held_out:]), np.sort(order[:n_held_out])
 
 
 def _matrix(what: str, values: np.ndarray) -> np.ndarray:

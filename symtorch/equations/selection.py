@@ -38,6 +38,10 @@ ROUNDING = 1e-14
 """Loss relative to the simplest equation's at which all is rounding."""
 
 
+OVERFIT = 1.2
+"""How much more a pick may leave unexplained on held-out rows than a simpler equation: what chance brings there."""
+
+
 def pareto(
     complexities: Sequence[float], losses: Sequence[float], gain: float = 1.0, floor: float = -math.inf
 ) -> list[int]:
@@ -100,6 +104,40 @@ def select(complexities: Sequence[int], losses: Sequence[float], scores: Sequenc
     raise OptionError(f"model_selection {rule!r} is not known; expected 'law', 'best', 'accuracy' or 'score'.")
 
 
+def heeding(
+    complexities: Sequence[int], losses: Sequence[float], scores: Sequence[float], r2: Sequence[float | None]
+) -> int:
+    """Index of the equation that the rule ``law`` picks where some are worse on held-out rows than simpler ones.
+
+    If the pick of the rule is such, or is undefined on those rows, the rule picks from the others.
+
+    >>> heeding([1, 5, 9], [1.0, 0.9, 0.01], [0.0, 0.03, 1.1], [0.0, 0.08, -3.0])
+    1
+
+    Args:
+        complexities: of the equations, rising.
+        losses: of the same equations.
+        scores: PySR's, of the same equations.
+        r2: on held-out rows; None where undefined, or for all where there are no such rows.
+    """
+    pick = select(complexities, losses, scores, "law")
+    least, admitted = math.inf, []
+    for i, value in enumerate(r2):
+        if value is not None and math.isfinite(value):
+            left = 1.0 - value
+            if left <= OVERFIT * least + ROUNDING:
+                admitted.append(i)
+            least = min(least, left)
+    if not admitted or pick in admitted:
+        return pick
+    cost, loss, score = (
+        [complexities[i] for i in admitted],
+        [losses[i] for i in admitted],
+        [scores[i] for i in admitted],
+    )
+    return admitted[select(cost, loss, score, "law")]
+
+
 def bends(complexities: Sequence[float], losses: Sequence[float]) -> list[tuple[float, int]]:
     """The corners of a front, the sharpest first, by the measure of the rule ``law``.
 
@@ -107,7 +145,7 @@ def bends(complexities: Sequence[float], losses: Sequence[float]) -> list[tuple[
     2
 
     Args:
-        complexities: rising.
+        complexities: rising; of equal ones the one of the least loss counts.
         losses: of the same equations; they need not fall everywhere.
 
     Returns:
@@ -125,6 +163,8 @@ def bends(complexities: Sequence[float], losses: Sequence[float]) -> list[tuple[
     for i in range(1, len(depth)):
         if depth[i] <= depth[hull[-1]]:
             continue  # no better than rounding
+        if complexities[i] == complexities[hull[-1]]:  # the user's own beside one that was found
+            hull.pop()
         while len(hull) > 1 and slope(hull[-2], hull[-1]) <= slope(hull[-1], i):
             hull.pop()
         hull.append(i)

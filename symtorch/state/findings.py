@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from symtorch.equations.expr import Call, Expr, Operator, Variable, size, walk
-from symtorch.equations.front import Front
+from symtorch.equations.front import Front, Fronts
 from symtorch.state.fronts import read_front, write_front, write_options
 from symtorch.state.interface import read_interface, write_interface
 from symtorch.state.node import Node, pair
@@ -22,12 +22,18 @@ def write_findings(found: Findings) -> dict[str, Any] | None:
         return None
     return {
         "interface": write_interface(found.interface),
-        "fronts": [[output, write_front(front)] for output, front in found.fronts.items()],
+        "fronts": [[output, _written(front)] for output, front in found.fronts.items()],
         "complexities": [[output, complexity] for output, complexity in found.complexities.items()],
         "options": dict(found.options),
         "ranges": [[output, list(ends)] for output, ends in found.ranges.items()],
         "domain": [list(ends) for ends in found.domain],
     }
+
+
+@lru_cache(maxsize=2048)
+def _written(front: Front) -> dict[str, Any]:
+    """A model is saved again and again, its fronts seldom change; what is kept here nobody may change."""
+    return write_front(front)
 
 
 def read_findings(node: Node | None, known: Findings, functions: Mapping[str, Any]) -> Findings:
@@ -55,7 +61,7 @@ def read_findings(node: Node | None, known: Findings, functions: Mapping[str, An
         complexities[index] = complexity.integer()
     return replace(
         empty,
-        fronts=dict(sorted(fronts.items())),
+        fronts=Fronts(sorted(fronts.items())),
         interface=interface,
         complexities=complexities,
         options=write_options({name: option.value for name, option in node["options"].items()}),

@@ -17,6 +17,7 @@ from symtorch.equations.expr import Call, Constant, Expr, to_text, walk
 from symtorch.equations.front import Equation, Front
 from symtorch.equations.operators import OPERATORS, Operator
 from symtorch.equations.parser import parse
+from symtorch.equations.verdict import Evidence
 from symtorch.errors import InputError, StateError, listed
 from symtorch.state.node import Node, in_brief, shorten
 
@@ -25,9 +26,8 @@ def _finite(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(value)
 
 
-@lru_cache(maxsize=2048)
 def write_front(front: Front) -> dict[str, Any]:
-    """A front as plain values. It is kept in memory: nobody may change it."""
+    """A front as plain values."""
     return {
         "variables": list(front[0].variable_names),
         "operators": write_operators([eq.expr for eq in front]),
@@ -48,7 +48,39 @@ def write_front(front: Front) -> dict[str, Any]:
         "n_samples": front.n_samples,
         "seconds": _finite(front.seconds),
         "folder": front.folder,
+        **_write_evidence(front.evidence),
+        **({} if front.pick is None else {"pick": front.pick}),
     }
+
+
+def _write_evidence(evidence: Evidence) -> dict[str, Any]:
+    """What is known, as an optional member of a front."""
+    known = {
+        "noise_floor": _finite(evidence.noise_floor),
+        "confirmed": evidence.confirmed,
+        "rows_asked": evidence.rows_asked or None,
+        "trouble": evidence.trouble or None,
+        "variance": _finite(evidence.variance),
+        "n_held_out": evidence.n_held_out or None,
+    }
+    known = {key: value for key, value in known.items() if value is not None}
+    return {"evidence": known} if known else {}
+
+
+def _read_evidence(node: Node | None) -> Evidence:
+    if node is None:  # nothing is known, as of states that are older than evidence
+        return Evidence()
+    floor, confirmed, rows = node.optional("noise_floor"), node.optional("confirmed"), node.optional("rows_asked")
+    trouble, variance = node.optional("trouble"), node.optional("variance")
+    held_out = node.optional("n_held_out")
+    return Evidence(
+        None if floor is None else floor.number(),
+        None if confirmed is None else confirmed.flag(),
+        0 if rows is None else rows.integer(),
+        "" if trouble is None else trouble.text(100),
+        None if variance is None else variance.number(),
+        0 if held_out is None else held_out.integer(),
+    )
 
 
 def read_front(node: Node, variables: tuple[str, ...]) -> Front:
@@ -76,7 +108,7 @@ def read_front(node: Node, variables: tuple[str, ...]) -> Front:
     rule = node["model_selection"]
     if rule.text() not in MODEL_SELECTIONS:
         raise rule.fail(f"one of {', '.join(MODEL_SELECTIONS)}")
-    seconds = node.optional("seconds")
+    seconds, pick = node.optional("seconds"), node.optional("pick")
     return Front(
         tuple(equations),
         rule.text(),
@@ -85,6 +117,8 @@ def read_front(node: Node, variables: tuple[str, ...]) -> Front:
         node["n_samples"].integer(),
         0.0 if seconds is None else seconds.number(),
         node["folder"].text(10_000),
+        _read_evidence(node.optional("evidence")),
+        None if pick is None else pick.integer(),
     )
 
 

@@ -14,7 +14,7 @@ from symtorch.engines.samples import Samples
 from symtorch.equations.expr import to_text
 from symtorch.equations.front import Equation, Front
 from symtorch.equations.r2 import r2
-from symtorch.errors import InputError
+from symtorch.errors import InputError, listed
 from symtorch.surrogate.findings import Findings
 from symtorch.surrogate.module import Surrogate
 
@@ -145,3 +145,24 @@ def judged(front: Front, held_out: Samples | None, output: int) -> Front:
         return value if math.isfinite(value) else None
 
     return replace(front, equations=tuple(replace(eq, r2=explained(eq)) for eq in front))
+
+
+def check_min_r2(min_r2: float | None) -> None:
+    """Raise InputError unless it is a number or None."""
+    if min_r2 is not None and (isinstance(min_r2, bool) or not isinstance(min_r2, (int, float)) or min_r2 > 1.0):
+        raise InputError(f"min_r2 is {min_r2!r}; expected the least held-out R² (at most 1), or None for any.")
+
+
+def poorly_fitted(found: Findings, min_r2: float) -> str:
+    """What to say of chosen equations whose held-out R² is below this; empty where there are none."""
+    if found.interface is not None and found.interface.encoding.partial:
+        return ""
+    poor = {i: eq.r2 for i, eq in found.chosen.items() if eq.r2 is not None and eq.r2 < min_r2}
+    if not poor:
+        return ""
+    worst = min(poor, key=lambda i: poor[i])
+    which = f"equation of output {worst} has" if len(poor) == 1 else f"equations of outputs {listed(sorted(poor))} have"
+    return (
+        f"the {which} a held-out R² under {min_r2:g} ({poor[worst]:.2g} for output {worst}): the block does something "
+        f"else. See front.verdict; min_r2=None takes such equations without a word."
+    )

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from symtorch.capture.calls import as_tensor
 from symtorch.codegen.torch_function import SymbolicFunction
 from symtorch.equations.expr import Constant, Expr, Variable, constants, walk, with_constants
 from symtorch.errors import InputError
@@ -139,7 +140,7 @@ def output_function(surrogate: Surrogate, output: int) -> Callable[[Any], np.nda
     """One output as a function of the block's inputs, tensor or array (n_rows, n_inputs), to an array (n_rows,)."""
 
     def function(x: Any) -> np.ndarray:
-        x = torch.as_tensor(x)
+        x = as_tensor(x, "x")
         with torch.no_grad():
             return surrogate.to(x.device).rows(x if x.is_floating_point() else x.double())[..., output].cpu().numpy()
 

@@ -86,7 +86,8 @@ def workers(backend: str) -> Iterator[None]:
     if backend == "alone":
         yield
     elif backend == "loky":
-        with joblib.parallel_config("loky", n_jobs=2):
+        # Workers that were given nothing to do do not notice that their parent is gone.
+        with joblib.parallel_config("loky", n_jobs=2, idle_worker_timeout=15):
             yield
     else:
         from dask.distributed import Client, LocalCluster

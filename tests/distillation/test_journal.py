@@ -6,6 +6,7 @@ import logging
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import formula_engine
@@ -17,6 +18,7 @@ from torch import nn
 
 import symtorch
 from symtorch import Front, SymbolicModel
+from symtorch.equations.verdict import Evidence
 from symtorch.errors import InputError
 
 FORMULAS = ("0.5", "x0 + 1", "x0*x1 - 1.5", "sin(x0)*exp(-x1)")
@@ -68,7 +70,8 @@ def test_finished_outputs_are_taken_over_and_not_searched(tmp_path, caplog):
 
 
 def test_an_interrupted_search_goes_on_from_its_front(tmp_path):
-    distill(tmp_path, FormulaEngine(*FORMULAS[:3], stop_reason="interrupted"))
+    with pytest.warns(UserWarning, match=r"was interrupted for 2 of 2 outputs \(0, 1\)"):
+        distill(tmp_path, FormulaEngine(*FORMULAS[:3], stop_reason="interrupted"))
     engine = FormulaEngine(FORMULAS[0], stop_reason="budget")
     fronts = distill(tmp_path, engine, resume=True)
     ((_, options),) = engine.searches
@@ -324,3 +327,26 @@ def test_killed_at_twenty_random_moments_at_most_the_stage_under_way_is_lost(tmp
         fronts = distill(folder, FormulaEngine("x0 + 0"), resume=True)
         for i, texts in kept.items():
             assert [eq.text for eq in fronts[i]] == texts
+
+
+def test_what_a_search_knew_of_the_block_outlives_its_interruption(tmp_path):
+    known = Evidence(noise_floor=1e-5, confirmed=True, rows_asked=1000)
+    with pytest.warns(UserWarning, match="was interrupted"):
+        fronts = distill(tmp_path, Knowing(known, *FORMULAS, stop_reason="interrupted"))
+    tried = fronts[0].rows_asked - 1000
+    assert tried > 0
+    assert documents(tmp_path)["output_0.json"]["front"]["evidence"]["confirmed"] is True
+    again = distill(tmp_path, Knowing(Evidence(rows_asked=7), *FORMULAS), resume=True)
+    assert again[0].rows_asked == 1000 + 7 + 2 * tried  # the block was tried out twice
+    assert (again[0].evidence.noise_floor, again[0].evidence.confirmed) == (1e-5, True)
+
+
+class Knowing(FormulaEngine):
+    """Formulas, and what is known of the block."""
+
+    def __init__(self, evidence, *formulas, **more):
+        super().__init__(*formulas, **more)
+        self.evidence = evidence
+
+    def search(self, samples, options, progress=None):
+        return [replace(front, evidence=self.evidence) for front in super().search(samples, options, progress)]

@@ -9,8 +9,8 @@ from symtorch.errors import InputError
 NAMES = ("a", "b")
 
 
-def equation(text, complexity, loss):
-    return Equation(parse(text, NAMES), NAMES, complexity, loss)
+def equation(text, complexity, loss, r2=None):
+    return Equation(parse(text, NAMES), NAMES, complexity, loss, r2=r2)
 
 
 @pytest.fixture
@@ -70,9 +70,17 @@ def test_the_printed_front_marks_the_pick(front):
 def test_the_printed_front_says_why_the_search_stopped():
     equations = [equation("a", 1, 1.0)]
     text = str(Front.from_candidates(equations, engine="native", stop_reason="timeout", n_samples=1000))
-    assert text.endswith("engine native, 1,000 rows; stopped: timeout")
+    said = "approximation: how much it explains is not known"
+    assert text.endswith(f"engine native, 1,000 rows; stopped: timeout; {said}")
 
 
 def test_notebooks_show_a_table_and_the_pick(front):
     assert front._repr_html_().count("<tr>") == 1 + len(front)
     assert front._repr_latex_().startswith("$")
+
+
+def test_only_our_own_rule_heeds_held_out_rows():
+    overfit = [equation("a", 1, 1.0, 0.1), equation("a*b", 3, 0.5, 0.5), equation("sin(a*b)", 6, 1e-4, -90.0)]
+    rules = ("law", "best", "accuracy", "score")
+    picks = {rule: Front.from_candidates(overfit, model_selection=rule).best.complexity for rule in rules}
+    assert picks == {"law": 3, "best": 6, "accuracy": 6, "score": 6}

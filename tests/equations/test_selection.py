@@ -9,7 +9,7 @@ import pytest
 
 from symtorch.equations.expr import Variable
 from symtorch.equations.front import Equation, Front
-from symtorch.equations.selection import bends, pareto, scores, select
+from symtorch.equations.selection import bends, heeding, pareto, scores, select
 from symtorch.errors import OptionError
 
 
@@ -132,6 +132,15 @@ def test_zero_losses_are_no_special_case() -> None:
     assert front((1, 2.0), (4, 0.0)).best.complexity == 4
 
 
+def test_of_equations_of_one_complexity_the_best_makes_the_bend() -> None:
+    losses = [1.0, 0.5, 1e-4, 9e-5]
+    for place, doubled in ((2, [1.0, 0.5, 0.7, 1e-4, 9e-5]), (3, [1.0, 0.5, 1e-4, 0.7, 9e-5])):
+        complexities = [1, 3, 7, 9]
+        found = bends([*complexities[:3], 7, 9], doubled)
+        assert [sharpness for sharpness, _ in found] == [sharpness for sharpness, _ in bends(complexities, losses)]
+        assert doubled[found[0][1]] == 1e-4, place
+
+
 def test_bends_come_sharpest_first() -> None:
     found = bends([1, 3, 7, 9, 13, 20], [1.0, 0.5, 1e-4, 9e-5, 1e-6, 9e-7])
     # By hand: the hull has the equations of 1, 7, 13 and 20; the slopes are log(1e4)/6, log(1e2)/6 and less than 0.15.
@@ -192,3 +201,23 @@ def test_scores_are_minus_the_slope_of_log_loss() -> None:
 def test_an_unknown_rule_names_the_known_ones() -> None:
     with pytest.raises(OptionError, match="'law', 'best', 'accuracy' or 'score'"):
         select([1], [1.0], [0.0], "nicest")
+
+
+# ---- held-out rows
+
+LOSSES, COSTS = [1.0, 0.6, 0.01, 0.009], [1, 3, 9, 15]
+
+
+@pytest.mark.parametrize(
+    ("r2", "pick"),
+    [
+        ([0.0, 0.4, 0.99, 0.991], 2),  # as without them
+        ([None, None, None, None], 2),
+        ([0.0, 0.4, -20.0, -21.0], 1),  # overfit
+        ([0.0, 0.4, None, 0.991], 3),  # undefined on some of the rows
+        ([0.0, -0.9, 0.99, 0.991], 2),  # a worse one that is not the pick changes nothing
+        ([0.0, 0.4, 0.38, 0.39], 2),  # no worse than chance has it
+    ],
+)
+def test_the_law_is_no_equation_that_simpler_ones_beat_on_held_out_rows(r2, pick):
+    assert heeding(COSTS, LOSSES, scores(COSTS, LOSSES), r2) == pick

@@ -96,7 +96,8 @@ def test_several_fronts_show_their_picks_and_are_a_dict(front):
     assert pickle.loads(pickle.dumps(fronts)) == fronts
     lines = on_a_screen(repr(fronts))
     assert lines[:2] == [f"y{i} = a*b*1.0001 + sin(a)    [complexity 8, loss 0, held-out R² 0.5]" for i in (0, 3)]
-    assert lines[2] == "engine native, 1,000 rows; stopped: exact"
+    assert lines[2].startswith("engine native, 1,000 rows; stopped: exact; ")
+    assert lines[2].endswith(str(front.verdict))
     assert repr(Fronts()) == "{}"
 
 

@@ -1,6 +1,6 @@
 """Whatever a state is changed to: it loads, or is refused by a StateError that leaves the model as it was.
 
-    SYMTORCH_FUZZ=20000 pytest tests/test_state_fuzz.py
+    SYMTORCH_FUZZ=20000 pytest tests/state/test_fuzz.py
 
 tries more than the few that run by default.
 """

@@ -7,6 +7,7 @@ import secrets
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from symtorch.engines.base import Engine, Progress, ProgressCallback
 from symtorch.engines.native.baseline.least_squares import Baseline, least_squares
@@ -24,6 +25,7 @@ from symtorch.engines.samples import Samples
 from symtorch.equations.expr import Expr
 from symtorch.equations.front import Front
 from symtorch.equations.parser import parse
+from symtorch.equations.verdict import Evidence
 from symtorch.errors import EngineError, OptionError
 
 logger = logging.getLogger("symtorch.engines.native")
@@ -107,6 +109,7 @@ class _Course:
         """Least squares for every output, then the search for what it leaves."""
         try:
             groups = self._begin()
+            self._report("least squares", 0, 1)  # so that whoever keeps fronts has some, should the process be killed
         except KeyboardInterrupt:
             return
         members = [some for whole in groups for some in divided(whole, self.n_workers)]
@@ -177,13 +180,15 @@ class _Course:
         seconds = time.monotonic() - self.started
         trees: dict[int, Sequence[Expr]] = {}
         reasons: dict[int, str] = {}
+        evidence: dict[int, Evidence] = {}
         for part in (*self.found.values(), *([] if self.under_way is None else [self.under_way.found()])):
             trees |= zip(part.outputs, part.trees, strict=True)
             reasons |= zip(part.outputs, part.reasons, strict=True)
+            evidence |= zip(part.outputs, part.evidence, strict=True)
         unreached = "timeout" if self.out_of_time() else "interrupted"
         exact = {k for k in range(self.samples.n_outputs) if k not in self.varying or k in self.baseline.solved}
         reasons = {k: "exact" for k in range(self.samples.n_outputs) if self.baseline.left[k] < EXACT} | reasons
-        return [
+        fronts = [
             front_of(
                 self.samples,
                 self.options,
@@ -197,6 +202,7 @@ class _Course:
             )
             for k in range(self.samples.n_outputs)
         ]
+        return [replace(front, evidence=evidence.get(k, Evidence())) for k, front in enumerate(fronts)]
 
     def _failed(self, outputs: Sequence[int], error: Exception) -> EngineError:
         unfinished = {k for number, task in enumerate(self.tasks) if number not in self.found for k in task.outputs}

@@ -195,7 +195,8 @@ def _asked_here(number: int, task: Task, left: Callable[[], float | None], n_tas
     total = left()
     runner = Runner(task, None if total is None else total / (n_tasks - number))
     try:
-        return replace(task, laws=runner.ask())
+        laws = runner.ask()
+        return replace(task, laws=laws, rows_asked=runner.rows_asked)
     finally:
         box.post(number, runner.found())
 

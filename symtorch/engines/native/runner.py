@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from symtorch.capture.rows import Counted
 from symtorch.engines.native.fitting.archive import Archive
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows, fit
 from symtorch.engines.native.fitting.losses import parse_loss
@@ -14,7 +15,7 @@ from symtorch.engines.native.flat.search import Budget, FlatSearch
 from symtorch.engines.native.flat.watch import Watch
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.hardware import device
-from symtorch.engines.native.structure.asking import ask_teacher, law_found, reachable
+from symtorch.engines.native.structure.asking import ask_teacher, evidence_of, law_found, reachable
 from symtorch.engines.native.structure.decompose import Laws
 from symtorch.engines.native.task import Found, Task, TaskTuning, TeacherView
 from symtorch.engines.native.tuning import current
@@ -48,6 +49,8 @@ class Runner:
         self.task = task
         self._ended = False
         self._interrupted = False
+        self._asked: tuple[Laws | None, ...] = (None,) * len(task.outputs)
+        self.rows_asked = 0
         options = task.options
         self._loss = parse_loss(options.elementwise_loss)
         budget = Budget(
@@ -91,14 +94,22 @@ class Runner:
         """Ask the teacher for the structure of every output, and keep the laws."""
         task = self.task
         teacher = task.fitted.teacher
+        assert teacher is not None
         partial = isinstance(teacher, TeacherView) and teacher.reference is not None
-        laws = ask_teacher(self._search, task.fitted, range(len(task.outputs)), task.options, task.seed, partial)
-        return tuple(laws)
+        counted = Counted(teacher)
+        fitted = replace(task.fitted, teacher=counted)
+        try:
+            laws = ask_teacher(self._search, fitted, range(len(task.outputs)), task.options, task.seed, partial)
+        finally:
+            self.rows_asked = counted.rows
+        self._asked = tuple(laws)
+        return self._asked
 
     def _laws(self) -> tuple[Laws | None, ...] | None:
         laws = self.task.laws
         if laws is None:
             return None if self.task.fitted.teacher is None else self.ask()
+        self._asked, self.rows_asked = laws, self.task.rows_asked
         for position, law in enumerate(laws):
             if law is not None:
                 self._search.offer(position, law.exprs)
@@ -134,7 +145,7 @@ class Runner:
             for archive in self._search.archives
         )
         reasons = tuple(self._reason(position, archive) for position, archive in enumerate(self._search.archives))
-        return Found(self.task.outputs, trees, self.best, reasons)
+        return Found(self.task.outputs, trees, self.best, reasons, evidence_of(self._asked, self.rows_asked))
 
     def _reason(self, position: int, archive: Archive) -> str:
         """Why the search of this output ended, whatever became of the others."""

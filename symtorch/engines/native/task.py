@@ -21,6 +21,7 @@ from symtorch.engines.native.tuning import current
 from symtorch.engines.options import SearchOptions
 from symtorch.engines.samples import MIN_SAMPLES, Samples, Teacher
 from symtorch.equations.expr import Expr, Variable, substitute, variables
+from symtorch.equations.verdict import Evidence
 
 logger = logging.getLogger("symtorch.engines.native")
 
@@ -74,6 +75,7 @@ class Task:
         guesses: for each output, expressions to start from, over these columns.
         seed: of everything random.
         laws: for each output what asking the teacher has brought; None if nobody has asked yet.
+        rows_asked: rows that it was asked for then, in all.
     """
 
     outputs: tuple[int, ...]
@@ -84,6 +86,7 @@ class Task:
     guesses: tuple[tuple[Expr, ...], ...]
     seed: int
     laws: tuple[Laws | None, ...] | None = None
+    rows_asked: int = 0
 
     @classmethod
     def make(
@@ -125,12 +128,14 @@ class Found:
         trees: for each the front, over the columns of the whole X.
         best: for each the least loss, as a share of the best constant's.
         reasons: for each why its search ended; "interrupted" where it is still under way.
+        evidence: for each what asking its teacher has shown.
     """
 
     outputs: tuple[int, ...]
     trees: tuple[tuple[Expr, ...], ...]
     best: tuple[float, ...]
     reasons: tuple[str, ...]
+    evidence: tuple[Evidence, ...] = ()
 
     @property
     def done(self) -> list[int]:
@@ -149,7 +154,10 @@ def _restricted(samples: Samples, columns: Sequence[int], outputs: Sequence[int]
     Y = samples.Y if len(outputs) == samples.n_outputs else samples.Y[:, list(outputs)]
     names = tuple(samples.variable_names[i] for i in columns)
     indices = tuple(samples.output_indices[k] for k in outputs)
-    return replace(samples, X=X, Y=Y, variable_names=names, teacher=teacher, output_indices=indices)
+    limit = samples.asking.limit
+    share = None if limit is None else limit * len(outputs) // samples.n_outputs
+    asking = replace(samples.asking, limit=share)
+    return replace(samples, X=X, Y=Y, variable_names=names, teacher=teacher, output_indices=indices, asking=asking)
 
 
 def _renumbered(expr: Expr, columns: Sequence[int]) -> Expr:

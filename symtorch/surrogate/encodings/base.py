@@ -32,6 +32,9 @@ class Encoding(ABC):
     unwritten: ClassVar[str] = ""
     """Why its equations can't be written over the block's inputs, where they never can; empty where they may be."""
 
+    partial: ClassVar[bool] = False
+    """Whether equations are for a part of what the block does, so that one may explain little of that and be good."""
+
     # ---- inputs
 
     @abstractmethod

@@ -109,6 +109,7 @@ class Projected(Encoding):
 
     kind: ClassVar[str] = "projection"
     arrays: ClassVar[tuple[str, ...]] = ("mean_x", "mean_y", "reduce", "linear", "lift", "back")
+    partial: ClassVar[bool] = True
     unwritten: ClassVar[str] = "equations of a projection are over coordinates, each a sum over all inputs of the block"
 
     mean_x: np.ndarray

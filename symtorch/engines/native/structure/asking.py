@@ -18,6 +18,7 @@ from symtorch.engines.native.structure.solutions import Solution, convincing, ex
 from symtorch.engines.native.structure.tuning import is_formula, tuning
 from symtorch.engines.options import SearchOptions
 from symtorch.engines.samples import Samples
+from symtorch.equations.verdict import Evidence, shares
 
 logger = logging.getLogger("symtorch.engines.native")
 
@@ -43,17 +44,28 @@ def ask_teacher(
     """
     assert samples.teacher is not None
     found: list[Laws | None] = [None] * len(outputs)
-    answers = np.asarray(samples.teacher(samples.X[: tuning().compared]), dtype=np.float64)
+    left = samples.asking.limit
+    compared = min(tuning().compared, samples.n_samples)
+    if left is not None:
+        affordable = left // tuning().limit_compared
+        compared = min(compared, affordable)
+        if affordable < tuning().fewest:
+            logger.info("too few rows may be asked of the teacher; searching on the data only")
+            return found
+        left -= compared
+    answers = np.asarray(samples.teacher(samples.X[:compared]), dtype=np.float64)
     for position, k in enumerate(outputs):
         if search.watch.checkpoint():
             break
         # Half of the time is the flat search's.
         stop = search.watch.share(len(outputs) - position, 0.5)
-        y = samples.Y[: tuning().compared, k]
+        y = samples.Y[:compared, k]
         if not np.mean((answers[:, k] - y) ** 2) <= tuning().stranger * np.var(samples.Y[:, k]):
             logger.info(_OTHER_INPUTS if partial else _OTHER_ANSWERS, samples.output_indices[k])
             continue
-        found[position] = _ask(search, samples, position, k, options, seed, stop)
+        most_rows = None if left is None else left // (len(outputs) - position)
+        laws = found[position] = _ask(search, samples, position, k, options, seed, stop, most_rows)
+        left = None if left is None else left - laws.rows_asked
     return found
 
 
@@ -65,6 +77,7 @@ def _ask(
     options: SearchOptions,
     seed: int,
     stop: Callable[[], bool],
+    most_rows: int | None,
 ) -> Laws:
     teacher = samples.teacher
     assert teacher is not None
@@ -74,6 +87,7 @@ def _ask(
         options,
         seed,
         stop,
+        most_rows=most_rows,
     )
     search.offer(position, laws.exprs)
     return laws
@@ -108,3 +122,26 @@ def law_found(found: Sequence[Laws | None]) -> Enough:
         return convincing(front, laws.floor, explained(laws.error, laws.floor, late=True))
 
     return enough
+
+
+def evidence_of(found: Sequence[Laws | None], rows_asked: int) -> tuple[Evidence, ...]:
+    """What asking has shown of each output.
+
+    Args:
+        found: for each what asking has brought; None for nothing.
+        rows_asked: of the teacher in all. What was not asked for one output alone is shared equally.
+    """
+    own = [0 if laws is None else laws.rows_asked for laws in found]
+    rows = [mine + part for mine, part in zip(own, shares(rows_asked - sum(own), len(own)), strict=True)]
+    return tuple(
+        Evidence(rows_asked=n)
+        if laws is None
+        else Evidence(noise_floor=_noise_floor(laws), confirmed=laws.solved, rows_asked=n)
+        for laws, n in zip(found, rows, strict=True)
+    )
+
+
+def _noise_floor(laws: Laws) -> float | None:
+    """The teacher's relative squared error as far as it shows; None where nothing is known of it."""
+    error = laws.error if laws.error > 0.0 else laws.floor
+    return error if error <= tuning().worst else None

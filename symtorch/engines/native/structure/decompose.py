@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -39,6 +40,7 @@ from symtorch.engines.native.structure.steps import Finder, Step
 from symtorch.engines.native.structure.tuning import is_formula, tuning
 from symtorch.engines.options import SearchOptions
 from symtorch.equations.expr import Constant, Expr, Variable
+from symtorch.errors import AskLimitError
 
 logger = logging.getLogger("symtorch.engines.native.structure")
 
@@ -78,6 +80,7 @@ def find_laws(
     stopped: Callable[[], bool] = lambda: False,
     flat: FlatSolver | None = None,
     finders: Sequence[Finder] | None = None,
+    most_rows: int | None = None,
 ) -> Laws:
     """Laws of one output of a teacher, by decomposition.
 
@@ -88,11 +91,13 @@ def find_laws(
         stopped: asked between pieces; True ends the search with what there is.
         flat: solves the pieces; by default :func:`piece_solver`.
         finders: the identities that are tested for; by default all that can be written.
+        most_rows: rows that the teacher may be asked for; once they are spent, what there is is the answer.
     """
     words = Vocabulary(options)
     search = _Decomposition(
         flat or piece_solver(options, seed, stopped), words, seed, stopped, finders or finders_for(words)
     )
+    search.count.limit = most_rows
     # Questions at the edge of a law's domain have infinite answers, and tests of those come to nothing.
     with np.errstate(all="ignore"):
         front = search.solve(root(X, teacher, search.count, seed))
@@ -158,33 +163,39 @@ class _Decomposition:
 
     def solve(self, problem: Problem, hint: float = np.inf) -> list[Solution]:
         """Expressions for a problem, a front of them by cost and loss; empty if there are none."""
+        found: list[Solution] = []
+        with suppress(AskLimitError):  # no more questions: what has been found is kept, at every level
+            self._solve(problem, hint, found)
+        return found
+
+    def _solve(self, problem: Problem, hint: float, found: list[Solution]) -> None:
+        """Put what solves the problem into ``found``, which is a front whenever a question may fail."""
         if self.stopped():
-            return []
+            return
         if problem.scale <= max(1e-28 * float(np.nanmean(problem.y**2)), problem.blur**2, 1e-290):
-            return [Solution(Constant(float(np.nanmean(problem.y))), 1.0, 0.0)]
+            found[:] = [Solution(Constant(float(np.nanmean(problem.y))), 1.0, 0.0)]
+            return
         findings = find_steps(problem, hint, self.seed, self.finders)
         floor = findings.floor
         self.floor = floor if problem.depth == 0 else self.floor
         logger.debug("%sd=%d floor %.1e %s", "  " * problem.depth, problem.n_inputs, floor, findings.steps[:4])
         points = self._points(problem, floor)
         if points is None:
-            return []
-        found: list[Solution] = []
+            return
         widths = tuning().widths
         width = widths[min(problem.depth, len(widths) - 1)]
         steps = [step for step in _diverse(findings.steps) if self._can_write(step, problem)]
         for step in steps[:width]:
-            found = front_of(found + self._follow(step, problem, floor, points))
+            found[:] = front_of(found + self._follow(step, problem, floor, points))
             if convincing(found, floor) or self.pieces_left <= 0:
-                return found
+                return
             if not is_formula(floor) and convincing(found, floor, np.inf):
                 # A law, if the teacher is worse than it seemed.
                 self.pieces_left = min(self.pieces_left, tuning().further)
         # At the root the flat search on the samples follows anyway; it needn't be done twice.
         plausible = not is_formula(floor) and convincing(found, floor, np.inf)
         if problem.depth > 0 or (problem.n_inputs <= tuning().most_flat_inputs and not plausible):
-            found = front_of(found + self._undivided(points, floor))
-        return found
+            found[:] = front_of(found + self._undivided(points, floor))
 
     def _follow(self, step: Step, problem: Problem, floor: float, points: Points) -> list[Solution]:
         solved, parts = [], step.parts(problem)

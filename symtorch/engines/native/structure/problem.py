@@ -16,6 +16,7 @@ from functools import cached_property
 import numpy as np
 
 from symtorch.engines.native.structure.tuning import tuning
+from symtorch.errors import AskLimitError
 
 Ask = Callable[[np.ndarray, int], np.ndarray]
 """(m, d) points and the number of a replica -> (m,) answers, NaN where the teacher isn't to be trusted."""
@@ -23,9 +24,26 @@ Ask = Callable[[np.ndarray, int], np.ndarray]
 
 @dataclass
 class Count:
-    """Rows that the teacher has been asked for."""
+    """Rows that the teacher has been asked for.
+
+    Attributes:
+        limit: the most that it may be asked for; None for any number. The first question that would go beyond
+            it is refused, and all later ones.
+    """
 
     rows: int = 0
+    limit: int | None = None
+
+    def add(self, rows: int) -> None:
+        """Count rows that are about to be asked.
+
+        Raises:
+            AskLimitError: they must not be.
+        """
+        if self.limit is not None and self.rows + rows > self.limit:
+            self.limit = self.rows
+            raise AskLimitError(f"the teacher has been asked for {self.rows} rows, and {rows} more are too many.")
+        self.rows += rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +146,7 @@ def root(X: np.ndarray, teacher: Callable[[np.ndarray], np.ndarray], count: Coun
     def ask(Z: np.ndarray, replica: int) -> np.ndarray:
         inside = ((low - margin <= Z) & (high + margin >= Z)).all(axis=1)
         inside &= (((Z - centre) / width @ whiten) ** 2).sum(axis=1) <= limit**2
-        count.rows += int(inside.sum())
+        count.add(int(inside.sum()))
         out = np.full(len(Z), np.nan)
         if inside.any():
             out[inside] = teacher(Z[inside])

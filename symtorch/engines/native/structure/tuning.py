@@ -82,6 +82,7 @@ class StructureTuning:
             functions of one input is what no identity sees.
         kept: a law counts as kept by the user's operators if it loses at most this many times more on the samples.
         compared: rows on which the teacher's answers are compared with the outputs.
+        limit_compared: where few rows may be asked, this share of them (one in so many) is spent on that.
         stranger: a teacher that differs from the outputs by more than this is not theirs.
         forms: forms of one input that are fitted.
         forms_written: forms of one input that are written out and priced in the user's operators.
@@ -172,6 +173,7 @@ class StructureTuning:
     seen_late: float = 30.0
     kept: float = 2.0
     compared: int = 256
+    limit_compared: int = 8
     stranger: float = 0.1
     forms: int = 8
     forms_written: int = 60

@@ -9,8 +9,9 @@ from structures import OPTIONS, box
 from symtorch.engines.native.fitting.archive import Archive
 from symtorch.engines.native.flat.search import Budget, FlatSearch, Phase
 from symtorch.engines.native.forms.vocabulary import Vocabulary
-from symtorch.engines.native.structure.asking import law_found
+from symtorch.engines.native.structure.asking import ask_teacher, evidence_of, law_found
 from symtorch.engines.native.structure.decompose import Laws
+from symtorch.engines.samples import Asking, Samples
 from symtorch.equations.expr import Expr
 from symtorch.equations.parser import parse
 
@@ -45,3 +46,36 @@ def test_a_front_ends_the_search_only_near_what_the_steps_see_of_the_error(error
     found = law_found([laws(exprs, False, archive.best, error / 10, error)])
     assert found(0, archive, Phase.ROUND) is ends
     assert not found(0, archive, Phase.SEARCHED)
+
+
+@pytest.mark.parametrize("limit", [100, 500, 3000])
+def test_a_limit_is_divided_between_what_is_compared_and_the_outputs(limit: int) -> None:
+    asked = []
+
+    def teacher(X: np.ndarray) -> np.ndarray:
+        asked.append(len(X))
+        return np.stack([X[:, 0] * np.sin(X[:, 1]), X[:, 0] / X[:, 1], np.exp(X[:, 0] * X[:, 1])], axis=1)
+
+    X = box(2)
+    samples = Samples(X, teacher(X), teacher=teacher, asking=Asking(limit))
+    asked.clear()
+    search = FlatSearch(X, samples.Y, Vocabulary(OPTIONS), Budget())
+    found = ask_teacher(search, samples, range(3), OPTIONS, 0, partial=False)
+    assert sum(asked) <= limit
+    if limit == 100:
+        assert found == [None] * 3
+        assert not asked
+    else:
+        rows = [laws.rows_asked for laws in found if laws is not None]
+        assert len(rows) == 3
+        assert max(rows) <= limit / 2
+
+
+def test_evidence_tells_what_the_laws_say_of_the_teacher() -> None:
+    exact = Laws([], True, 0.0, 1e-31, 1000)
+    rough = Laws([], False, 1e-3, 1e-6, 500, error=1e-4)
+    unknown = Laws([], False, 1.0, np.inf, 40)
+    found = evidence_of([exact, rough, unknown, None], 1540 + 258)
+    assert [e.noise_floor for e in found] == [1e-31, 1e-4, None, None]
+    assert [e.confirmed for e in found] == [True, False, False, None]
+    assert [e.rows_asked for e in found] == [1065, 565, 104, 64]

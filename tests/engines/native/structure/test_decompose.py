@@ -134,3 +134,33 @@ def test_an_equation_that_loses_more_than_the_teachers_error_is_no_law(missed: f
     assert laws.solved is solved
     assert 0.2 * relative < laws.error < 5 * relative  # as large, whatever the equation misses
     assert (laws.loss > 3 * relative) is not solved
+
+
+@pytest.mark.parametrize("most", [0, 50, 1000, 5000, 20_000])
+def test_no_more_rows_are_asked_than_allowed_and_what_was_found_is_kept(most: int) -> None:
+    asked = []
+
+    def law(X: np.ndarray) -> np.ndarray:
+        return X[:, 0] * (X[:, 1] + X[:, 2] * np.sin(X[:, 3]))
+
+    def teacher(X: np.ndarray) -> np.ndarray:
+        asked.append(len(X))
+        return law(X)
+
+    laws = find_laws(box(4), teacher, OPTIONS, most_rows=most)
+    assert sum(asked) == laws.rows_asked <= most
+    whole = find_laws(box(4), law, OPTIONS)
+    assert laws.solved == (most >= whole.rows_asked)
+    assert laws.exprs == whole.exprs or not laws.solved
+
+
+def test_a_part_that_was_solved_before_the_questions_ended_is_found() -> None:
+    """Of a noisy teacher one plan is followed after another; the first one's laws stay."""
+    error = wobble(3, 0.02)
+
+    def teacher(X: np.ndarray) -> np.ndarray:
+        return X[:, 0] * X[:, 1] + np.sin(3 * X[:, 2]) * X[:, 2] + error(X)
+
+    rows = find_laws(box(3), teacher, OPTIONS).rows_asked
+    found = [find_laws(box(3), teacher, OPTIONS, most_rows=round(share * rows)) for share in (0.0, 0.9, 1.0)]
+    assert [len(laws.exprs) > 0 for laws in found] == [False, True, True]
