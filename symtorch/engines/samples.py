@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -87,6 +88,13 @@ class Samples:
     @property
     def n_outputs(self) -> int:
         return self.Y.shape[1]
+
+    def variance(self, output: int) -> float:
+        """Weighted variance of an output; the largest number where that overflows."""
+        y = self.Y[:, output]
+        with np.errstate(over="ignore"):
+            found = float(np.average((y - np.average(y, weights=self.weights)) ** 2, weights=self.weights))
+        return found if math.isfinite(found) else float(np.finfo(np.float64).max)
 
     def take(self, rows: np.ndarray) -> Samples:
         """The samples of these rows (indices or a mask)."""
