@@ -132,7 +132,7 @@ class Front:
             return self.complexities.index(self.pick)
         losses, score = [eq.loss for eq in self], [eq.score for eq in self]
         if self.model_selection == "law":
-            return heeding(self.complexities, losses, score, [eq.r2 for eq in self])
+            return heeding(self.complexities, losses, score, [eq.r2 for eq in self], self.evidence.reach)
         return select(self.complexities, losses, score, self.model_selection)
 
     @property

@@ -62,7 +62,7 @@ class Explanation:
             point, times deviations (integrated gradients, Sundararajan et al., ICML 2017).
         base: the point (n_inputs,) that attributions count from.
         base_value: the equation's value there.
-        attribution_error: |prediction - base_value - sum of attributions|.
+        attribution_error: ``|prediction - base_value - sum of attributions|``.
         n_model_calls: rows that the model was asked for.
         logit: whether values are log-odds of the model's probability.
     """
