@@ -1,5 +1,6 @@
 """Symbolic distillation for PyTorch: closed-form equations in the place of neural network parts."""
 
+import importlib
 from typing import Any
 
 from symtorch._version import __version__
@@ -14,7 +15,7 @@ from symtorch.errors import (
     StateError,
     SymTorchError,
 )
-from symtorch.legacy import warn_of_old_name
+from symtorch.legacy import REMOVED_FROM_PACKAGE, warn_of_old_name
 from symtorch.local.explain import Explanation, explain
 from symtorch.model import SymbolicModel
 from symtorch.surrogate.constants import fit_constants
@@ -42,17 +43,24 @@ __all__ = [
 ]
 
 
+_LATER = {
+    "SymbolicRegressor": "estimator",  # needs scikit-learn
+    "SymbolicMLP": "renamed",
+}
+"""Names that are imported when they are first wanted, and the modules that they are in."""
+
+
 def __getattr__(name: str) -> Any:
-    """Names that are made when they are first wanted: what they need takes long to import, or they are old."""
-    if name == "SymbolicRegressor":  # scikit-learn comes with it, and only then
-        from symtorch.estimator import SymbolicRegressor
-
-        return SymbolicRegressor
-    if name == "plotting":  # matplotlib
-        from symtorch.local import plotting
-
-        return plotting
     if name == "SymbolicMLP":
         warn_of_old_name(name, "SymbolicModel", stacklevel=3)
-        return SymbolicModel
+    if name in _LATER:
+        return getattr(importlib.import_module(f"symtorch.{_LATER[name]}"), name)
+    if name == "plotting":
+        return importlib.import_module("symtorch.plotting")
+    if name in REMOVED_FROM_PACKAGE:
+        raise AttributeError(f"symtorch has no {name!r} any more; use {REMOVED_FROM_PACKAGE[name]}.")
     raise AttributeError(f"module 'symtorch' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), "SymbolicRegressor", "plotting"})

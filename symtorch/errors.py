@@ -6,6 +6,8 @@ message says what came, what was expected and what to do.
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -47,6 +49,14 @@ def _ranges(values: Sequence[int]) -> tuple[list[str], list[int]]:
         texts += written
         counts += [len(run)] if len(run) > 2 else [1] * len(run)
     return texts, counts
+
+
+def warn_caller(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn where the user's own code called into this package."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] == "symtorch":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
 
 
 class SymTorchError(Exception):

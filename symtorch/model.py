@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from symtorch import display
 from symtorch.capture import Captured, call_plain, capture, fingerprint
+from symtorch.capture.calls import expected_callable, is_table, read_call, read_output
 from symtorch.codegen.export import check_form, export
 from symtorch.distillation import formulas
 from symtorch.distillation.asking import Ask, tell
@@ -24,8 +25,10 @@ from symtorch.distillation.plan import Plan
 from symtorch.distillation.plan import distill as plan_distill
 from symtorch.engines.base import Engine, ProgressCallback
 from symtorch.engines.options import DEFAULT_SR_PARAMS
-from symtorch.equations.front import Equation, Front
-from symtorch.equations.suggest import FORMS, Suggestion, suggest
+from symtorch.engines.samples import split_rows
+from symtorch.equations.front import Equation, Front, Fronts
+from symtorch.equations.names import identifiers
+from symtorch.equations.suggest import Suggestion, suggest
 from symtorch.errors import InputError, NotDistilledError, NotSetUpError, PoorFitWarning, StateError
 from symtorch.legacy import LegacyNames
 from symtorch.local.neighbourhood import DEFAULT_SLIME_PARAMS, Neighbourhood
@@ -35,16 +38,18 @@ from symtorch.state.files import load_trusted, save_trusted
 from symtorch.state.model import ModelState, from_tensor, to_tensor
 from symtorch.state.version1 import take_legacy
 from symtorch.surrogate.constants import Loss, fit_constants
-from symtorch.surrogate.encodings import Encoding, Fit, Transform
+from symtorch.surrogate.encodings import Encoding, Fit, Identity, Transform
 from symtorch.surrogate.fidelity import OutputFidelity, check_min_r2, fidelity, poorly_fitted
+from symtorch.surrogate.figures import plot_output
 from symtorch.surrogate.findings import Findings
 from symtorch.surrogate.in_place import InPlace
+from symtorch.surrogate.interface import Interface
 from symtorch.surrogate.module import Surrogate, output_function
 
 logger = logging.getLogger("symtorch")
 
 _SURROGATE = "surrogate"
-_OURS = ("symtorch_block", "block_name", _SURROGATE, "pruning_mask", "_found", "_pruned", "_cache")
+_OURS = ("symtorch_block", "block_name", _SURROGATE, "pruning_mask", "_found", "_pruned", "_cache", "_split", "_seen")
 _ID_NAME = re.compile(r"block_\d+")
 
 
@@ -80,12 +85,14 @@ class SymbolicModel(LegacyNames, nn.Module):
     def __init__(self, block: nn.Module | Callable[..., Any], block_name: str | None = None) -> None:
         super().__init__()
         if not callable(block):
-            raise InputError(f"block is a {type(block).__name__}; expected an nn.Module or a callable.")
+            raise InputError(f"block is a {type(block).__name__}; {expected_callable(block)}.")
         self.symtorch_block = block
         self.block_name = block_name or f"block_{id(self)}"
         self.surrogate: InPlace | None = None
         self._found: dict[str, Findings] = portable.new_findings(self.block_name)
         self._cache: portable.Cache | None = None
+        self._split: tuple[float, int] | None = None  # share of the captured rows that was held out, and the seed
+        self._seen: Interface | Literal[False] | None = None  # of the first call; False where it can't be read
         # It is part of the extra state: a buffer that comes and goes would make the keys of state dicts differ.
         self.register_buffer("pruning_mask", None, persistent=False)
         self.pruning_mask: Tensor | None
@@ -116,13 +123,15 @@ class SymbolicModel(LegacyNames, nn.Module):
         progress: bool | ProgressCallback | None = None,
         encoding: Encoding | Fit | None = None,
         ask: Ask = None,
+        **unknown: Any,
     ) -> Front | dict[int, Front]:
         """Find equations for the block's outputs.
 
         Args:
-            inputs: what the block is called with, or ``parent_model`` if there is one: a tensor or
-                array (..., n_inputs), a tuple of several, a dict of keyword arguments, or an iterable
-                or DataLoader of those, which is streamed.
+            inputs: what the block is called with, or ``parent_model`` if there is one: a tensor,
+                array or DataFrame (..., n_inputs), a list of rows of numbers, a tuple of several, a dict of
+                keyword arguments, or an iterable or DataLoader of those, which is streamed. A DataFrame's
+                columns name the block's inputs.
             output_dim: the one output to distill; None for all.
             parent_model: the model that calls the block. Every call of the block in it counts.
             variable_transforms: new variables to search on, each a formula over ``x0, x1, ...`` or a
@@ -154,6 +163,7 @@ class SymbolicModel(LegacyNames, nn.Module):
             ask: whether the search may ask the block for its output at rows of its own, some thousand to some ten
                 thousand for each output; a number is the most rows for all outputs. None asks, unless that takes
                 more than 5 ms a row. ``front.rows_asked`` counts them.
+            unknown: search options by mistake, which belong into ``sr_params``; raise with a hint.
 
         Returns:
             {output: Front}, or with ``output_dim`` that output's Front.
@@ -181,7 +191,10 @@ class SymbolicModel(LegacyNames, nn.Module):
             save_path=save_path,
             resume=resume,
             ask=ask,
+            **unknown,
         )
+        if parent_model is None and is_table(inputs):
+            plan = replace(plan, column_names=tuple(identifiers([str(name) for name in inputs.columns])))
         around = Neighbourhood.from_params(slime_params) if SLIME else None
         captured = self._capture(
             inputs,
@@ -193,7 +206,9 @@ class SymbolicModel(LegacyNames, nn.Module):
             seed=plan.seed,
             drop_nonfinite=drop_nonfinite,
         )
-        return self.distill_captured(captured, plan, progress, around)
+        found = self.distill_captured(captured, plan, progress, around)
+        self._split = None if around is not None and around.x is not None else (plan.held_out, plan.seed)
+        return found
 
     def _capture(self, inputs: Any, parent_model: nn.Module | None, **how: Any) -> Captured:
         """The block's data, from the cache where nothing that it depends on has changed."""
@@ -271,12 +286,12 @@ class SymbolicModel(LegacyNames, nn.Module):
     # ---- equations
 
     @property
-    def fronts(self) -> dict[int, Front]:
+    def fronts(self) -> Fronts:
         """{output: Front} of all that has been distilled."""
         return self._findings("global").fronts
 
     @property
-    def slime_fronts(self) -> dict[int, Front]:
+    def slime_fronts(self) -> Fronts:
         """{output: Front} of all that has been distilled with SLIME=True."""
         return self._findings("local").fronts
 
@@ -331,21 +346,29 @@ class SymbolicModel(LegacyNames, nn.Module):
     def show_symbolic_expression(
         self, dim: int | Sequence[int] | None = None, complexity: int | Sequence[int] | None = None, SLIME: bool = False
     ) -> None:
-        """Print the fronts of these outputs (all by default), or their equations of these complexities."""
+        """Print the fronts of these outputs (all by default), or their equations of these complexities.
+
+        An output that has no equations, or none of that complexity, gets a line that says so.
+        """
         found = self._findings(_kind(SLIME))
-        found.require()
         outputs = indices(dim, list(found.fronts))
-        if complexity is None:
-            for i in outputs:
-                best = found.equation(i)
-                print(f"output {i}:\n{found.fronts[i]}\nchosen: y{i} = {best}\n")  # noqa: T201
-            return
-        wanted = [complexity] * len(outputs) if isinstance(complexity, int) else list(complexity)
+        one_for_all = complexity is None or isinstance(complexity, int)
+        wanted = [complexity] * len(outputs) if one_for_all else list(complexity)  # type: ignore[arg-type]
         if len(wanted) != len(outputs):
             raise InputError(f"{len(wanted)} complexities for {len(outputs)} outputs; give one for each.")
+        if not found.fronts:
+            print(f"{found.what} has no equations yet; call {found.how} first.")  # noqa: T201
         for i, c in zip(outputs, wanted, strict=True):
-            eq = found.equation(i, c)
-            print(f"y{i} = {eq}    [{display.figures(eq)}]")  # noqa: T201
+            try:
+                eq = found.equation(i, c)  # type: ignore[arg-type]
+            except (InputError, NotDistilledError) as error:
+                if found.fronts:
+                    print(error)  # noqa: T201
+                continue
+            if c is None:
+                print(f"output {i}:\n{found.fronts[i]}\nchosen: y{i} = {eq}\n")  # noqa: T201
+            else:
+                print(f"y{i} = {eq}    [{display.figures(eq)}]")  # noqa: T201
 
     # ---- switch
 
@@ -361,7 +384,8 @@ class SymbolicModel(LegacyNames, nn.Module):
         """Put the equations in the block's place.
 
         Args:
-            complexity: which equations: None for each front's default pick, a number for all outputs,
+            complexity: which equations: None for each front's pick, which is what :meth:`set_equation` has
+                set or the rule of ``model_selection`` takes, a number for all outputs,
                 a list with one entry per output (or per output that pruning has kept), or a dict
                 {output: complexity}; an entry of None and an output that the dict leaves out take the
                 default pick.
@@ -412,6 +436,8 @@ class SymbolicModel(LegacyNames, nn.Module):
             output = in_place.answer(args, kwargs, self._call_block, self.block_name)
         else:
             output = self._call_block(*args, **kwargs)
+            if self._seen is None and not (torch.compiler.is_compiling() or torch.jit.is_tracing()):
+                self._seen = _interface_of(args, kwargs, output) or False
         return output if self.pruning_mask is None else masked(output, self.pruning_mask)
 
     def _call_block(self, *args: Any, **kwargs: Any) -> Any:
@@ -436,6 +462,54 @@ class SymbolicModel(LegacyNames, nn.Module):
         with calling_blocks([self]):
             data = capture({self.block_name: self.symtorch_block}, inputs, model=parent_model, **how)[self.block_name]
         return fidelity(found, data)
+
+    def plot(
+        self,
+        output: int = 0,
+        inputs: Any = None,
+        *,
+        of: str | None = None,
+        parent_model: nn.Module | None = None,
+        ax: Any = None,
+        n_inputs: int = 8,
+    ) -> Any:
+        """Draw block and chosen equation side by side; needs matplotlib.
+
+        Args:
+            output: index of the output.
+            inputs: data to draw on, as for :meth:`distill`; None for the rows that the last distillation has
+                held out.
+            of: "parity" for the equation's values over the block's, or the name of an input for both along
+                it, the others at their medians; None for parity and every input.
+            parent_model: the model that calls the block, and that the inputs are for.
+            ax: matplotlib axes for one figure; parity, where ``of`` doesn't say which.
+            n_inputs: so many inputs at most, those in the equation first.
+
+        Returns:
+            the axes, an array of them for all figures.
+
+        Raises:
+            InputError: there is no such output or input, or no data.
+            NotDistilledError: the output has no equation.
+        """
+        found = self._findings("global")
+        formulas.check_output(output, found.require().n_outputs)
+        data, rows = self._rows_to_draw(inputs, parent_model)
+        return plot_output(found, data, data.teacher(self.symtorch_block), output, of, ax, rows, n_inputs)
+
+    def _rows_to_draw(self, inputs: Any, parent_model: nn.Module | None) -> tuple[Captured, str]:
+        """Rows of the block, and what they are."""
+        if inputs is not None:
+            with calling_blocks([self]):
+                blocks = {self.block_name: self.symtorch_block}
+                return capture(blocks, inputs, model=parent_model)[self.block_name], "rows"
+        if self._cache is None:
+            raise InputError("there is no data; it is kept by distill(...) until clear_cache(). Pass some as inputs=.")
+        data = self._cache[1]
+        held_out = None if self._split is None or not self._split[0] else split_rows(data.n_rows, *self._split)[1]
+        if held_out is None:
+            return data, "rows, none held out"
+        return replace(data, X=data.X[held_out], Y=data.Y[held_out], rows=data.rows[held_out]), "held-out rows"
 
     # ---- constants
 
@@ -467,9 +541,16 @@ class SymbolicModel(LegacyNames, nn.Module):
     # ---- formulas
 
     def set_equation(
-        self, output: int, formula: Any, refit_constants: bool = False, complexity: int | None = None
+        self,
+        output: int,
+        formula: Any,
+        refit_constants: bool = False,
+        complexity: int | None = None,
+        *,
+        inputs: Any = None,
+        parent_model: nn.Module | None = None,
     ) -> Equation:
-        """Put a formula of one's own in an output's place; it joins the output's front and is the chosen one.
+        """Add a formula of one's own to an output's front, as its pick: ``switch_to_symbolic()`` takes it.
 
         >>> block = SymbolicModel(lambda x: np.exp(0.5 * x), "growth")
         >>> fronts = block.distill(np.random.default_rng(0).normal(size=(200, 1)))
@@ -480,20 +561,50 @@ class SymbolicModel(LegacyNames, nn.Module):
             output: index of the output.
             formula: text or a SymPy expression over the equations' variables.
             refit_constants: fit its constants to the data of the last distillation first.
-            complexity: what it is called by; by default its number of nodes. An equation of the front
-                that has this complexity gives way.
+            complexity: what it is called by; by default its complexity as the search options count it. Of
+                equations that are called the same, the latest that was set is meant.
+            inputs: data as for :meth:`distill`, to judge the formula on and to fit it to. Needed before any
+                distillation, where neither an earlier call nor the block's layers tell how many inputs
+                there are.
+            parent_model: the model that calls the block, and that the inputs are for.
 
         Raises:
             ParseError: the formula can't be read.
-            InputError: there is no such output, a constant is not finite, or there is no data to fit to.
+            InputError: there is no such output, a constant is not finite, there is no data to fit to, or
+                how many inputs there are is not known.
         """
         found = self._findings("global")
-        data = self._data(found) if refit_constants or self._cache is not None else None
-        equation = formulas.own_equation(found, output, formula, data, refit_constants, complexity)
-        self._replace("global", found.with_equation(output, equation))
+        if inputs is not None:
+            self._capture(inputs, parent_model)
+        interface = found.interface or self._interface(inputs if parent_model is None else None)
+        data = self._data(interface) if refit_constants or self._cache is not None else None
+        equation = formulas.own_equation(found, interface, output, formula, data, refit_constants, complexity)
+        self._replace("global", replace(found, interface=interface).with_equation(output, equation))
         return equation
 
-    def suggest(self, output: int, functions: Sequence[str] = FORMS, top: int | None = 5) -> list[Suggestion]:
+    def _interface(self, inputs: Any) -> Interface:
+        """The block's own inputs and outputs, before anything was distilled.
+
+        Args:
+            inputs: what names them, where it is a DataFrame.
+
+        Raises:
+            InputError: nothing tells how many there are.
+        """
+        known = None
+        if self._cache is not None:
+            data = self._cache[1]
+            known = Interface(data.layout, data.Y.shape[1], Identity().variable_names(data.layout.n_inputs))
+        known = known or self._seen or _tried_out(self.symtorch_block) or None
+        if not known:
+            raise InputError(
+                f"how many inputs {self.block_name!r} has is not known yet; pass inputs=, some rows of data, or call "
+                f"the block once before."
+            )
+        names = identifiers([str(name) for name in inputs.columns]) if is_table(inputs) else ()
+        return replace(known, variable_names=tuple(names)) if len(names) == known.layout.n_inputs else known
+
+    def suggest(self, output: int, functions: Sequence[str] | None = None, top: int | None = 5) -> list[Suggestion]:
         """The forms a*f(b*x + c) + d of one variable that fit an output best; see :func:`symtorch.equations.suggest`.
 
         One of them is put in place with ``set_equation(output, suggestion.text)``.
@@ -501,14 +612,18 @@ class SymbolicModel(LegacyNames, nn.Module):
         Raises:
             InputError: there is no such output, or no data: distill first, in this process.
         """
-        found = self._findings("global")
-        X, Y = self._data(found)
+        interface = self._findings("global").require()
+        X, Y = self._data(interface)
         formulas.check_output(output, Y.shape[1])
-        return suggest(X, Y[:, output], found.require().variable_names, functions, top)
+        return suggest(X, Y[:, output], interface.variable_names, functions, top)
 
-    def _data(self, found: Findings) -> formulas.Data:
+    def searched_data(self) -> formulas.Data | None:
+        """Variables (n, n_variables) and searched outputs (n, n_searched) of the last distillation; None once gone."""
+        interface = self._findings("global").interface
+        return None if self._cache is None or interface is None else self._data(interface)
+
+    def _data(self, interface: Interface) -> formulas.Data:
         """Variables and outputs of the last distillation."""
-        interface = found.require()
         if self._cache is None:
             raise InputError("there is no data; it is kept by distill(...) until clear_cache(), and in no file.")
         return formulas.encoded(self._cache[1], interface)
@@ -666,7 +781,11 @@ class SymbolicModel(LegacyNames, nn.Module):
         """
         functions = {kind: found.functions for kind, found in self._found.items()}
         read = from_tensor(state, self.block_name, self._found, functions)
-        self.block_name = self._own_name or read.name
+        if not _ID_NAME.fullmatch(read.name):
+            self.block_name = read.name
+            named = portable.new_findings(read.name)
+            found = {kind: replace(found, what=named[kind].what) for kind, found in read.found.items()}
+            read = replace(read, found=found)
         self._take(read)
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:
@@ -724,7 +843,8 @@ class SymbolicModel(LegacyNames, nn.Module):
         return portable.write_whole(self.symtorch_block, self._state(), self.__getstate__(), _OURS)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_cache": None}  # captured data is no part of a copy or a file
+        # Captured data is no part of a copy or a file.
+        return {**super().__getstate__(), "_cache": None, "_split": None, "_seen": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         if "_found" in state:  # a copy, or a pickle of this very version
@@ -759,6 +879,35 @@ def calling_blocks(models: Sequence[SymbolicModel]) -> Iterator[None]:
     finally:
         for in_place in in_use:
             in_place.in_use = True
+
+
+def _interface_of(args: Sequence[Any], kwargs: Mapping[str, Any], output: Any) -> Interface | None:
+    """How a call and its result make rows; None where they do not."""
+    try:
+        call = read_call(args, kwargs)
+        if isinstance(output, (torch.Tensor, np.ndarray)):
+            call = call.resolve(torch.Size(output.shape))
+        tensor, result = read_output(output, None, call.leading)
+    except Exception as error:  # the user's call has gone well, and must not fail for this
+        logger.debug("the first call can't be read: %s", error)
+        return None
+    layout = replace(call.layout, result=result)
+    return Interface(layout, tensor.shape[-1], Identity().variable_names(layout.n_inputs))
+
+
+def _tried_out(block: Any) -> Interface | None:
+    """The interface of a block that begins with a layer that says how many inputs it takes."""
+    modules = block.modules() if isinstance(block, nn.Module) else ()
+    widths = (getattr(module, "in_features", None) for module in modules)
+    width = next((w for w in widths if isinstance(w, int) and w > 0), None)
+    if width is None:
+        return None
+    try:
+        data = capture({"block": block}, torch.zeros(2, width))["block"]
+    except Exception as error:  # whatever it raises when this is not how it is called
+        logger.debug("the block does not take (2, %d): %s", width, error)
+        return None
+    return Interface(data.layout, data.Y.shape[1], Identity().variable_names(width))
 
 
 def _kind(SLIME: bool) -> str:

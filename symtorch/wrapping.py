@@ -7,12 +7,13 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import nn
 
 from symtorch.capture import capture
 from symtorch.distillation.plan import Plan
 from symtorch.equations.front import Front
-from symtorch.errors import InputError
+from symtorch.errors import InputError, listed
 from symtorch.model import SymbolicModel, calling_blocks
 
 logger = logging.getLogger("symtorch.wrapping")
@@ -47,6 +48,8 @@ def wrap(model: nn.Module, name: str, block_name: str | None = None) -> Symbolic
     block = _find(model, name)
     if isinstance(block, SymbolicModel):
         return block
+    if isinstance(model, torch.jit.ScriptModule):
+        raise InputError("the model is compiled by torch.jit, and its parts can't be replaced; wrap them before that.")
     wrapped = SymbolicModel(block, block_name or name)
     wrapped.training = block.training
     _replace(model, block, wrapped)
@@ -92,6 +95,8 @@ def distill(
     Returns:
         {dotted name: what ``distill`` returns for that block}.
     """
+    if not isinstance(model, nn.Module):
+        raise InputError(f"model is a {type(model).__name__}; expected an nn.Module that holds SymbolicModels.")
     wrapped = {name: m for name, m in model.named_modules() if isinstance(m, SymbolicModel)}
     unknown = [name for name in blocks or () if name not in wrapped]
     if unknown or not wrapped:
@@ -106,7 +111,16 @@ def distill(
 
 
 def _find(model: nn.Module, name: str) -> nn.Module:
+    if not isinstance(model, nn.Module):
+        raise InputError(
+            f"model is a {type(model).__name__}; expected an nn.Module, whose parts have names. For a function or an "
+            f"estimator's method: SymbolicModel(function)."
+        )
     names = dict(model.named_modules(remove_duplicate=False))
+    if isinstance(name, nn.Module):
+        own = [n for n, module in names.items() if module is name]
+        where = f"it is {own[0]!r}" if own else f"it is none of {listed(n for n in names if n and '.' not in n)}"
+        raise InputError(f"name is a {type(name).__name__}; pass the name of the part in the model: {where}.")
     if not isinstance(name, str) or name not in names or name == "":
         if name == "":
             raise InputError("name is empty; name a part of the model, or wrap all of it: SymbolicModel(model).")

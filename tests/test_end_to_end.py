@@ -74,7 +74,9 @@ def test_the_same_seed_gives_the_same_equations() -> None:
 def test_a_time_limit_returns_what_was_found_and_says_so() -> None:
     x = np.random.default_rng(0).uniform(-2, 2, size=(500, 6))
     block = SymbolicModel(lambda X: np.tanh(X @ np.arange(1.0, 7.0)) + np.cos(X[:, 0] * X[:, 1] - X[:, 2] ** 3))
-    front = block.distill(x, output_dim=0, sr_params=SEED | {"timeout_in_seconds": 1.0}, engine="native")
+    with pytest.warns(UserWarning, match="ran out of time for 1 of 1 outputs") as warned:
+        front = block.distill(x, output_dim=0, sr_params=SEED | {"timeout_in_seconds": 1.0}, engine="native")
+    assert [w.filename for w in warned] == [__file__]
     assert front.stop_reason == "timeout"
     assert len(front) >= 1
 
@@ -86,6 +88,7 @@ def test_ctrl_c_returns_what_was_found_and_says_so() -> None:
 
     x = np.random.default_rng(0).uniform(-2, 2, size=(500, 6))
     block = SymbolicModel(lambda X: np.tanh(X @ np.arange(1.0, 7.0)) + np.cos(X[:, 0] * X[:, 1] - X[:, 2] ** 3))
-    front = block.distill(x, output_dim=0, sr_params=SEED, engine="native", progress=interrupt)
+    with pytest.warns(UserWarning, match="was interrupted for 1 of 1 outputs"):
+        front = block.distill(x, output_dim=0, sr_params=SEED, engine="native", progress=interrupt)
     assert front.stop_reason == "interrupted"
     assert block.fronts == {0: front}

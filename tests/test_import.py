@@ -72,10 +72,29 @@ def test_a_public_name_is_the_thing_itself_and_says_what_it_is_for(name: str) ->
 @pytest.mark.parametrize("name", ["SymbolicRegressor", "plotting"])
 def test_what_takes_long_to_import_is_made_when_it_is_wanted(name: str) -> None:
     code = f"import symtorch; before = {name!r} in vars(symtorch); print(before, symtorch.{name}.__name__)"
-    full_name = {"plotting": "symtorch.local.plotting"}.get(name, name)
+    full_name = {"plotting": "symtorch.plotting"}.get(name, name)
     assert in_fresh_process(code) == f"False {full_name}"
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'SymbolicModell'"):
         _ = symtorch.SymbolicModell
+
+
+def test_names_that_come_later_are_listed_and_plotting_is_a_module_of_its_own() -> None:
+    code = (
+        "import symtorch; names = dir(symtorch); from symtorch import plotting; import symtorch.plotting as again; "
+        "print({'plotting', 'SymbolicRegressor', 'explain'} <= set(names), plotting is again is symtorch.plotting)"
+    )
+    assert in_fresh_process(code) == "True True"
+    assert "matplotlib" not in in_fresh_process("import symtorch.plotting, sys; print([*sys.modules])")
+    assert callable(symtorch.plotting.plot_parity)
+
+
+def test_an_import_loads_no_file_twice() -> None:
+    code = (
+        "import sys, symtorch, symtorch.plotting; "
+        "files = [m.__file__ for n, m in sys.modules.items() if n.startswith('symtorch')]; "
+        "print(len(files) - len(set(files)))"
+    )
+    assert in_fresh_process(code) == "0"

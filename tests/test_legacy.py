@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from linear_engine import LinearEngine
 from torch import nn
 
 import symtorch
-from symtorch import SymbolicModel
+from symtorch import InputError, StateError, SymbolicModel
 
 
 @pytest.fixture
@@ -36,8 +38,79 @@ def test_old_methods_work_with_a_deprecation_warning(block: SymbolicModel) -> No
     assert not block.use_symbolic
 
 
-def test_the_old_class_name() -> None:
+def test_the_old_class_takes_its_old_arguments() -> None:
     with pytest.warns(DeprecationWarning, match="use SymbolicModel"):
-        assert symtorch.SymbolicMLP is SymbolicModel
+        SymbolicMLP = symtorch.SymbolicMLP
+    layer = nn.Linear(3, 2)
+    for made in (SymbolicMLP(mlp=layer, mlp_name="edge"), SymbolicMLP(layer, block_name="edge")):
+        assert isinstance(made, SymbolicModel)
+        assert made.symtorch_block is layer
+        assert made.block_name == "edge"
+    with pytest.raises(InputError, match="block is a NoneType"):
+        SymbolicMLP()
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         _ = symtorch.Nothing
+
+
+def test_saving_and_loading_under_their_old_names(block: SymbolicModel, tmp_path: Path) -> None:
+    path = tmp_path / "model"
+    with pytest.warns(DeprecationWarning, match=r"use save\(path\)"):
+        block.save_model(path, save_pytorch=True)
+    with pytest.warns(DeprecationWarning, match=r"use load\(path, trusted=True\)"):
+        loaded = SymbolicModel.load_model(path, nn.Linear(3, 2), device="cpu", trusted=True)
+    assert loaded.fronts == block.fronts
+    with pytest.warns(DeprecationWarning, match="load_model"), pytest.raises(StateError, match="trusted=True"):
+        SymbolicModel.load_model(path)
+
+
+def test_the_captured_data_under_its_old_name(block: SymbolicModel) -> None:
+    data = block.distill_data
+    assert data is not None
+    assert data["sr_inputs"].shape == (100, 3)
+    assert data["sr_outputs"].shape == (100, 2)
+    block.clear_cache()
+    assert block.distill_data is None
+    assert SymbolicModel(nn.Linear(3, 2)).distill_data is None
+
+
+def test_the_number_of_outputs_can_be_said_if_it_is_right(block: SymbolicModel) -> None:
+    block.output_dims = 2
+    assert block.output_dims == block.n_outputs == 2
+    with pytest.raises(InputError, match="output_dims is 3; the block has 2 outputs"):
+        block.output_dims = 3
+    fresh = SymbolicModel(nn.Linear(3, 2))
+    assert fresh.output_dims is None
+    fresh.output_dims = 2
+    assert fresh.output_dims == 2
+    with pytest.raises(InputError, match="output_dims is 0"):
+        fresh.output_dims = 0
+
+
+@pytest.mark.parametrize(
+    ("name", "new"),
+    [("_using_equation", "use_symbolic"), ("_equation_funcs", "get_symbolic_function"), ("mlp", "block")],
+)
+def test_names_that_are_gone_say_what_to_use(block: SymbolicModel, name: str, new: str) -> None:
+    with pytest.raises(AttributeError, match=f"no '{name}' any more; use .*{new}"):
+        getattr(block, name)
+    assert not hasattr(block, "nothing")
+
+
+@pytest.mark.parametrize(("name", "new"), [("PySRRegressor", "engine='pysr'"), ("PruningMLP", "setup_pruning")])
+def test_names_of_the_package_that_are_gone_say_what_to_use(name: str, new: str) -> None:
+    with pytest.raises(AttributeError, match=f"no '{name}' any more; use .*{new}"):
+        getattr(symtorch, name)
+
+
+def test_showing_goes_on_after_an_output_without_equations(engine: LinearEngine, capsys: pytest.CaptureFixture) -> None:
+    block = SymbolicModel(nn.Linear(3, 3), "lin")
+    block.distill(torch.randn(100, 3), output_dim=1, engine=engine)
+    block.show_symbolic_expression(dim=[0, 1, 7])
+    printed = capsys.readouterr().out
+    assert "output 0 has no equations yet; there are outputs [1]." in printed
+    assert "chosen: y1 =" in printed
+    assert "output 7 of 'lin' does not exist" in printed
+    block.show_symbolic_expression(dim=[1, 1], complexity=[99, 5])
+    printed = capsys.readouterr().out
+    assert "no equation of complexity 99; there are [1, 5]." in printed
+    assert "complexity 5" in printed

@@ -430,9 +430,9 @@ def test_show_prints_fronts_or_single_equations(distilled, capsys):
         distilled.show_symbolic_expression(dim=1, complexity=[1, 5])
 
 
-def test_reading_before_distilling_raises(linear):
-    with pytest.raises(NotDistilledError):
-        SymbolicModel(linear).show_symbolic_expression()
+def test_reading_before_distilling_raises_and_showing_says_so(linear, capsys):
+    SymbolicModel(linear, "lin").show_symbolic_expression()
+    assert "'lin' has no equations yet; call distill(...) first." in capsys.readouterr().out
     with pytest.raises(NotDistilledError):
         SymbolicModel(linear).get_symbolic_function()
 

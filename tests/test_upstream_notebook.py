@@ -131,6 +131,30 @@ def test_a_black_box_and_its_explanation() -> None:
     assert isinstance(model(inputs), np.ndarray)
 
 
+def test_class_labels_and_their_explanation_with_cond() -> None:
+    def labels(inputs: np.ndarray) -> np.ndarray:
+        return (torch.as_tensor(inputs)[:, 0] > 0.3).long().numpy()
+
+    inputs = np.random.default_rng(0).normal(size=(200, 2))
+    # -- the notebook
+    model = SymbolicModel(labels, block_name="func")
+    slime_params = {"x": np.array([0.3, 0.0]), "J_nn": 50, "num_synthetic": 500, "nn_metric": "euclidean"}
+    params = {
+        **SHORT,
+        "binary_operators": ["+", "*", "-", "/", "cond"],
+        "unary_operators": ["sin", "exp"],
+        "complexity_of_operators": {"sin": 3, "cos": 3, "exp": 3, "log": 3, "cond": 2},
+        "constraints": {"exp": 2, "log": 2, "sin": 2, "cos": 2},
+    }
+    model.distill(inputs, SLIME=True, slime_params=slime_params, sr_params=params)
+    assert model(inputs).dtype == np.int64
+    model.switch_to_symbolic(SLIME=True)
+    near = np.random.default_rng(1).normal([0.3, 0.0], 0.3, size=(200, 2))
+    assert ((model(near) >= 0.5) == labels(near)).mean() > 0.98
+    assert "cond" in str(model.equation(0, SLIME=True))
+    assert model.get_symbolic_function(SLIME=True)(near).shape == (200,)
+
+
 def test_pruning_while_training(data: torch.Tensor) -> None:
     torch.manual_seed(0)
     model = MLP(n_out=8)

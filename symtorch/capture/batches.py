@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from symtorch.capture.calls import as_tensor, describe
+from symtorch.capture.calls import as_tensor, describe, is_data, is_table
 from symtorch.errors import InputError
 
 
 def batches_of(data: Any) -> Iterator[Any]:
+    """The batches in what the user gave: one, or those of a stream. Rows of numbers in a list are one array."""
+    if is_rows(data):
+        data = np.asarray(data)
     if isinstance(data, (torch.Tensor, tuple, Mapping)) or hasattr(data, "__array__"):
         return iter([data])
     if isinstance(data, Iterable) and not isinstance(data, (str, bytes)):
@@ -23,6 +27,14 @@ def batches_of(data: Any) -> Iterator[Any]:
         f"the data is a {type(data).__name__}; expected a tensor, an array, a tuple (positional arguments), "
         f"a dict (keyword arguments), or an iterable of those."
     )
+
+
+def is_rows(data: Any) -> bool:
+    """Whether it is a list of equally long rows of numbers."""
+    if not isinstance(data, list) or not data or not all(isinstance(row, (list, tuple)) for row in data):
+        return False
+    width = len(data[0])
+    return width > 0 and all(len(row) == width and all(isinstance(v, (Real, np.bool_)) for v in row) for row in data)
 
 
 def arguments_of(batch: Any) -> tuple[Sequence[Any], Mapping[str, Any]]:
@@ -78,7 +90,7 @@ def placing(module: nn.Module) -> Callable[[Any], Any]:
     dtype = next((t.dtype for t in tensors if t.is_floating_point()), torch.get_default_dtype())
 
     def place(value: Any) -> Any:
-        if isinstance(value, np.ndarray) or (hasattr(value, "__array__") and not isinstance(value, torch.Tensor)):
+        if is_data(value) and not isinstance(value, torch.Tensor):
             value = as_tensor(value, "the data")
             value = value.to(dtype) if value.is_floating_point() else value
         if isinstance(value, torch.Tensor):
@@ -108,27 +120,45 @@ def swapped(batch: Any) -> Any:
     return batch
 
 
+def as_given(batch: Any) -> Any:
+    """The batch itself."""
+    return batch
+
+
+def untabled(batch: Any) -> Any:
+    """The batch with arrays for DataFrames."""
+    if is_table(batch):
+        return as_tensor(batch, "the data").numpy()
+    if isinstance(batch, Mapping):
+        return {key: untabled(value) for key, value in batch.items()}
+    if isinstance(batch, (tuple, list)):
+        return tuple(map(untabled, batch))
+    return batch
+
+
 def call_either(
     function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
-) -> tuple[Any, Sequence[Any], Mapping[str, Any]]:
-    """What a plain function returns, and the arguments that it took: as given, or swapped.
+) -> tuple[Any, Callable[[Any], Any]]:
+    """What a plain function returns, and what was done to its arguments before it took them.
 
-    NumPy functions do not always take tensors, nor PyTorch functions arrays.
+    NumPy functions do not always take tensors, nor PyTorch functions arrays, and neither DataFrames.
     """
-    try:
-        return function(*args, **kwargs), args, kwargs
-    except Exception as error:
+    tables = any(is_table(value) for value in (*args, *kwargs.values()))
+    ways = (as_given, untabled, swapped) if tables else (as_given, swapped)
+    first: Exception | None = None
+    for way in ways:
         try:
-            args, kwargs = swapped(args), swapped(kwargs)
-            return function(*args, **kwargs), args, kwargs
-        except Exception:
-            raise error from None
+            return function(*way(args), **way(kwargs)), way
+        except Exception as error:
+            first = first or error
+    assert first is not None
+    raise first from None
 
 
 def call_plain(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Call a plain function with tensors or arrays, whichever it takes; the answer is of the kind given."""
     tensor = next((a for a in (*args, *kwargs.values()) if isinstance(a, torch.Tensor)), None)
-    output, _, _ = call_either(function, args, kwargs)
+    output, _ = call_either(function, args, kwargs)
     if tensor is None:
         return swapped(output) if isinstance(output, torch.Tensor) else output
     if isinstance(output, np.ndarray):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
 import torch
 
-from symtorch.errors import InputError
+from symtorch.errors import InputError, listed
 
 Key = int | str
 """Position of a positional argument, or name of a keyword argument."""
@@ -28,6 +29,7 @@ class Argument:
         scalar: one number per sample, without a feature dimension of its own.
         dtype: its type.
         device: where it was; None for a NumPy array.
+        table: for a DataFrame what makes one of rows (n, width), and the names of its columns.
     """
 
     key: Key
@@ -36,6 +38,7 @@ class Argument:
     scalar: bool
     dtype: torch.dtype
     device: torch.device | None
+    table: tuple[Callable[..., Any], tuple[Any, ...]] | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return f"{_name(self.key)} ({self.width} column{'s' if self.width > 1 else ''})"
@@ -155,7 +158,11 @@ class Layout:
             start += argument.width
             shape = (len(X), *[1] * extra) + (() if argument.scalar else (argument.width,))
             tensor = torch.from_numpy(columns).reshape(shape).to(argument.dtype)
-            values[argument.key] = tensor.numpy() if argument.device is None else tensor.to(argument.device)
+            array = tensor.numpy() if argument.device is None else tensor.to(argument.device)
+            if argument.table is not None and tensor.dim() == 2:
+                make, names = argument.table
+                array = make(array, columns=list(names))
+            values[argument.key] = array
         args = [values[key] for key in sorted(key for key in values if isinstance(key, int))]
         return block(*args, **{key: value for key, value in values.items() if isinstance(key, str)})
 
@@ -167,6 +174,11 @@ class Call:
     layout: Layout
     tensors: tuple[torch.Tensor, ...]  # each (*leading, width) once broadcast
     leading: torch.Size
+
+    @property
+    def of_ids(self) -> bool:
+        """Whether all arguments are integers, as those of an embedding are."""
+        return not any(a.dtype.is_floating_point or a.dtype is torch.bool for a in self.layout.arguments)
 
     @property
     def ambiguous(self) -> bool:
@@ -200,13 +212,15 @@ def read_call(args: Sequence[Any], kwargs: Mapping[str, Any], chosen: Sequence[K
     """
     found: dict[Key, torch.Tensor] = {}
     devices: dict[Key, torch.device | None] = {}
+    tables: dict[Key, tuple[Callable[..., Any], tuple[Any, ...]]] = {}
     constants: dict[Key, Any] = {}
     complete = True
     given: list[tuple[Key, Any]] = [*enumerate(args), *kwargs.items()]
     for key, value in given:
-        is_data = isinstance(value, (torch.Tensor, np.ndarray))
-        if is_data and (chosen is None or key in chosen):
+        if is_data(value) and (chosen is None or key in chosen):
             devices[key] = value.device if isinstance(value, torch.Tensor) else None
+            if is_table(value):
+                tables[key] = type(value), tuple(value.columns)
             found[key] = as_tensor(value, f"{_name(key)} of the block").detach()
         elif is_simple(value):
             constants[key] = value
@@ -227,8 +241,12 @@ def read_call(args: Sequence[Any], kwargs: Mapping[str, Any], chosen: Sequence[K
             f"Say which of them count, as arguments={list(found)[:1]}."
         ) from None
     arguments = tuple(
-        Argument(key, tensors[key].shape[-1], t.dim(), scalar[key], t.dtype, devices[key]) for key, t in found.items()
+        Argument(key, tensors[key].shape[-1], t.dim(), scalar[key], t.dtype, devices[key], tables.get(key))
+        for key, t in found.items()
     )
+    for a in arguments:
+        if a.width == 0:
+            raise InputError(f"{_name(a.key)} of the block has shape {tuple(found[a.key].shape)}: it has no features.")
     return Call(Layout(arguments, constants, complete), tuple(tensors.values()), leading)
 
 
@@ -267,12 +285,13 @@ def find_output(output: Any, index: Key | None) -> tuple[torch.Tensor, Result]:
     elif not (isinstance(output, (torch.Tensor, np.generic)) or hasattr(output, "__array__")):
         raise InputError(f"the block returned a {type(output).__name__}; expected a tensor or an array.")
     tensor = as_tensor(output, "the block's output").detach()
-    if not tensor.is_floating_point():
-        hint = " A classifier's class labels are such; use its probabilities (predict_proba)."
+    if tensor.is_complex():
         raise InputError(
-            f"the block's output is of type {tensor.dtype}; expected floating-point numbers."
-            f"{hint if not tensor.is_complex() else ' Split it into real and imaginary part.'}"
+            f"the block's output is of type {tensor.dtype}; expected real numbers. Split it into real and imaginary "
+            f"part."
         )
+    if not tensor.is_floating_point():  # counts, classes, decisions: what stands for them gives real numbers
+        tensor = tensor.to(torch.float64)
     return tensor, replace(result, dtype=tensor.dtype)
 
 
@@ -295,13 +314,33 @@ def take(tensor: torch.Tensor, positions: torch.Tensor | None) -> torch.Tensor:
     )
 
 
+def is_data(value: Any) -> bool:
+    """Whether it holds samples: a tensor, an array, or what NumPy reads as one, such as a DataFrame."""
+    if isinstance(value, (torch.Tensor, np.ndarray)):
+        return True
+    return hasattr(value, "__array__") and not isinstance(value, (np.generic, type))
+
+
+def is_table(value: Any) -> bool:
+    """Whether it is a DataFrame, of whatever library."""
+    return hasattr(value, "columns") and hasattr(value, "__array__") and not isinstance(value, type)
+
+
 def as_tensor(value: Any, what: str) -> torch.Tensor:
     """Tensor of a tensor, or of anything NumPy reads as numbers."""
     if isinstance(value, torch.Tensor):
         return value
     array = np.asarray(value)
+    if array.dtype == object and all(isinstance(item, (Real, np.bool_)) for item in array.flat):
+        array = array.astype(np.float64)  # a table with columns of several types
     if array.dtype.kind not in "fiubc":
-        raise InputError(f"{what} holds values of type {array.dtype}; expected numbers.")
+        columns = ""
+        if is_table(value) and hasattr(value, "dtypes"):
+            kinds = (f"{name}: {kind}" for name, kind in zip(value.columns, value.dtypes, strict=True))
+            columns = f" Its columns: {listed(kinds)}."
+        labels = " Class names are such; a classifier's probabilities are numbers (predict_proba)."
+        hint = labels if array.dtype.kind in "OUS" and "output" in what else columns
+        raise InputError(f"{what} holds values of type {array.dtype}; expected numbers.{hint}")
     if array.dtype == np.longdouble and array.dtype.itemsize > 8:
         array = array.astype(np.float64)
     if not array.flags.writeable or any(stride < 0 for stride in array.strides):
@@ -361,6 +400,14 @@ def _part(output: Any, index: Key | None) -> tuple[Any, Result]:
     kind = "dict" if is_map else "list" if isinstance(output, list) else "tuple"
     cls = None if type(output) in (dict, tuple, list) else type(output)
     return parts[index], Result(kind=kind, keys=keys, index=index, cls=cls)
+
+
+def expected_callable(given: Any) -> str:
+    """What to pass in the place of something that can't be called."""
+    methods = [name for name in ("predict", "predict_proba") if callable(getattr(given, name, None))]
+    if methods:
+        return f"pass a method of it, such as {' or '.join(methods)}"
+    return "expected an nn.Module or a callable"
 
 
 def describe(value: Any) -> str:

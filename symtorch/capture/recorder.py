@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from symtorch.capture.batches import arguments_of, call_either, swapped
+from symtorch.capture.batches import arguments_of, as_given, call_either
 from symtorch.capture.calls import Call, Key, Layout, find_output, is_simple, read_call, read_output, take
 from symtorch.capture.reservoir import Reservoir, Store, last_of_each
 from symtorch.capture.rows import Captured
@@ -29,6 +29,12 @@ logger = logging.getLogger("symtorch.capture")
 
 _ROWS_AT_ONCE = 1024
 """So many rows wait, at least, before they are stored."""
+
+
+_IDS = (
+    " Its inputs are integers, as those of an embedding: these name things, and equations over them say nothing; wrap "
+    "what comes after it. Token ids of one sequence lack the batch dimension: ids[None]."
+)
 
 
 @dataclass
@@ -108,7 +114,7 @@ class Recorder:
         self._in_place: list[_Pending] = []  # calls under way whose X is in the stores
         self._chunks: list[_Chunk] = []
         self._n_old = self._n_waiting = 0
-        self._swap = False
+        self._way: Callable[[Any], Any] = as_given  # what is done to arguments before a plain function takes them
         self._lock = threading.RLock()  # DataParallel calls its replicas from threads
 
     @contextlib.contextmanager
@@ -137,13 +143,12 @@ class Recorder:
 
     def call(self, function: Callable[..., Any], batch: Any) -> None:
         """Call a plain function on a batch, and record it."""
-        if self._swap:
-            batch = swapped(batch)
         args, kwargs = arguments_of(batch)
         if self.layout is None:
-            output, taken, kwargs = call_either(function, args, kwargs)
-            self._swap, args = taken is not args, taken
+            output, self._way = call_either(function, args, kwargs)
+            args, kwargs = self._way(args), self._way(kwargs)
         else:
+            args, kwargs = self._way(args), self._way(kwargs)
             output = function(*args, **kwargs)
         self.finish(self.begin(args, kwargs), output)
 
@@ -194,6 +199,8 @@ class Recorder:
                 f"block {self.name!r} was never called, though the model ran on {n_batches} batch(es). "
                 f"Is it part of this model, and called as block(...) in its forward pass?"
             )
+        if not self.reservoir.n_seen:
+            raise InputError(f"block {self.name!r} was called with empty tensors only: there are no rows to search on.")
         n_rows = min(self.reservoir.n_seen, self.reservoir.capacity)
         slots = rows = np.arange(n_rows)
         if len(self._numbers):
@@ -256,7 +263,8 @@ class Recorder:
                 self._draw(pending)
             Y, result = read_output(output, self.output_index, pending.call.leading)
         except InputError as error:
-            raise InputError(f"block {self.name!r}: {error}") from None
+            ids = _IDS if pending.call.of_ids else ""
+            raise InputError(f"block {self.name!r}: {error}{ids}") from None
         with self._lock:
             self._check_layout(replace(pending.call.layout, result=result))
             if self._Y.width not in (0, Y.shape[-1]):

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from symtorch.capture.batches import batches_of, calling, placing
-from symtorch.capture.calls import Key
+from symtorch.capture.calls import Key, describe
 from symtorch.capture.early_end import EarlyEnd
 from symtorch.capture.recorder import Recorder
 from symtorch.capture.rows import Block, Captured
@@ -85,19 +86,20 @@ def capture(
         name: Recorder(name, int(max_rows), _for(name, arguments), _for(name, output_index), seed) for name in blocks
     }
     modules = [m for m in (runner, *blocks.values()) if isinstance(m, nn.Module)]
+    hooked = {name: block for name, block in blocks.items() if isinstance(block, nn.Module) and _can_be_hooked(block)}
     n_batches = 0
     with contextlib.ExitStack() as stack:
         stack.enter_context(undisturbed(*modules))
         passes = EarlyEnd(runner, blocks, allowed=forward is None)
-        for name, block in blocks.items():
-            if isinstance(block, nn.Module):
-                stack.enter_context(recorders[name].watching(block, passes.called))
-        watched = isinstance(runner, nn.Module) or model is not None
+        for name, block in hooked.items():
+            stack.enter_context(recorders[name].watching(block, passes.called))
+        watched = bool(hooked) or model is not None
         run = forward or (calling() if watched else recorders[next(iter(blocks))].call)
         place = placing(modules[0]) if modules else None
         for batch in batches_of(data):
             batch = batch if place is None else place(batch)
-            passes.run(functools.partial(run, runner, batch), batch)
+            with _explained(batch, runner, model is not None):
+                passes.run(functools.partial(run, runner, batch), batch)
             n_batches += 1
             for recorder in recorders.values():
                 recorder.end_batch()
@@ -119,8 +121,49 @@ def _check_blocks(blocks: Mapping[str, Block], model: Block | None) -> None:
                 f"block {name!r} is a plain callable; within a parent model only an nn.Module can be watched. "
                 f"Pass the callable's own inputs, without a parent model."
             )
+        if model is not None and not _can_be_hooked(block):
+            raise InputError(
+                f"block {name!r} is a {type(block).__name__}, compiled by torch.jit, whose calls within a model can't "
+                f"be watched. Wrap the module that it was made from, or pass the block's own inputs, without a "
+                f"parent model."
+            )
     if model is not None and not callable(model):
         raise InputError(f"the parent model is a {type(model).__name__}; expected a module or a callable.")
+
+
+def _can_be_hooked(block: Block) -> bool:
+    return not isinstance(block, torch.jit.ScriptModule)
+
+
+@contextlib.contextmanager
+def _explained(batch: Any, runner: Block, is_parent: bool) -> Iterator[None]:
+    """Errors of the user's own model, with a note on what it was called with and what may be meant."""
+    try:
+        yield
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:
+        named = batch if isinstance(batch, Mapping) else {}
+        values = list(batch) if isinstance(batch, (tuple, list)) else [] if named else [batch]
+        given = ", ".join([*map(describe, values), *(f"{k}={describe(v)}" for k, v in named.items())])
+        what = "the parent model" if is_parent else "the block itself"
+        error.add_note(f"symtorch was calling {what} with ({given[:300]}) when this was raised.")
+        if is_parent:
+            error.add_note("With parent_model, the data is what that model is called with, not the block's own inputs.")
+        elif isinstance(runner, nn.Module):
+            error.add_note(
+                "Data for the model that the block is part of goes with that model: distill(data, parent_model=model)."
+            )
+        if any(_are_ids(value) for value in (*values, *named.values())):
+            error.add_note("Token ids of one sequence have no batch dimension; give them one: ids[None].")
+        raise
+
+
+def _are_ids(value: Any) -> bool:
+    """Whether it is one sequence of integers."""
+    if isinstance(value, torch.Tensor):
+        return value.dim() == 1 and not (value.is_floating_point() or value.is_complex())
+    return isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind in "iu"
 
 
 def _for(name: str, option: Any) -> Any:

@@ -12,6 +12,7 @@ import ctypes
 import logging
 import os
 import platform
+import selectors
 import shutil
 import signal
 import subprocess
@@ -31,6 +32,9 @@ logger = logging.getLogger("symtorch.equations")
 
 COMPILE_SECONDS = 120.0
 """How long the compiler may take, all attempts together; the largest kernels that it gets take a quarter."""
+
+_KEPT = 1 << 14
+"""Bytes of what the compiler says that are kept."""
 
 _PREFIX = "symtorch-"
 _STALE_SECONDS = 3600.0
@@ -125,7 +129,8 @@ def _run(command: Sequence[str], folder: Path, until: float) -> tuple[int, str]:
         env={**os.environ, "TMPDIR": str(folder)},
     )
     try:
-        _, said = process.communicate(timeout=max(0.0, until - time.monotonic()))
+        said = _last_words(process, until)
+        process.wait(max(0.0, until - time.monotonic()))
     except BaseException as error:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -137,6 +142,22 @@ def _run(command: Sequence[str], folder: Path, until: float) -> tuple[int, str]:
         if process.stderr is not None:
             process.stderr.close()
     return process.returncode, said.decode("utf-8", errors="replace")
+
+
+def _last_words(process: subprocess.Popen[bytes], until: float) -> bytes:
+    """The end of what a process has said; one that never stops talking fills no memory with it."""
+    assert process.stderr is not None
+    said = b""
+    with selectors.DefaultSelector() as ready:
+        ready.register(process.stderr, selectors.EVENT_READ)
+        while True:
+            left = until - time.monotonic()
+            if left <= 0 or not ready.select(left):
+                raise subprocess.TimeoutExpired(process.args, left)
+            more = os.read(process.stderr.fileno(), 1 << 16)
+            if not more:
+                return said
+            said = (said + more)[-_KEPT:]
 
 
 @cache

@@ -126,7 +126,7 @@ def with_evidence(
             front.evidence,
             rows_asked=front.rows_asked + more,
             trouble=samples.asking.trouble,
-            variance=_variance(samples, i) if squared else None,
+            variance=samples.variance(i) if squared else None,
             n_held_out=0 if held_out is None else held_out.n_samples,
         )
         return replace(front, evidence=evidence)
@@ -137,11 +137,4 @@ def with_evidence(
 
 def _is_known(front: Front) -> bool:
     """Whether the front was taken over, as it is, from an earlier request."""
-    return front.evidence.variance is not None or front.evidence.n_held_out > 0
-
-
-def _variance(samples: Samples, output: int) -> float:
-    y = samples.Y[:, output]
-    with np.errstate(over="ignore"):
-        found = float(np.average((y - np.average(y, weights=samples.weights)) ** 2, weights=samples.weights))
-    return found if math.isfinite(found) else float(np.finfo(np.float64).max)
+    return front.evidence.n_held_out is not None

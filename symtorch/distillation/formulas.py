@@ -10,8 +10,9 @@ import numpy as np
 import torch
 
 from symtorch.capture.rows import Captured
+from symtorch.engines.options import SearchOptions
 from symtorch.equations import Equation, parse
-from symtorch.equations.expr import Expr, evaluate, size, to_text
+from symtorch.equations.expr import Expr, evaluate, to_text
 from symtorch.equations.operators import Operator
 from symtorch.errors import InputError, StateError
 from symtorch.state import Node, read_expr
@@ -31,23 +32,29 @@ def encoded(captured: Captured, interface: Interface) -> Data:
 
 
 def own_equation(
-    found: Findings, output: int, formula: Any, data: Data | None, refit_constants: bool, complexity: int | None
+    found: Findings,
+    interface: Interface,
+    output: int,
+    formula: Any,
+    data: Data | None,
+    refit_constants: bool,
+    complexity: int | None,
 ) -> Equation:
     """A formula of the user's as an equation of an output.
 
     Args:
-        found: what it will stand beside; its variables and operators are known.
+        found: what it will stand beside; its operators are known, and how complexity is counted.
+        interface: what its variables are.
         output: index of the output.
         formula: text or a SymPy expression over the equations' variables.
         data: to judge it by, or to fit its constants to; None for none.
         refit_constants: fit its constants to the data first.
-        complexity: what it is called by; None for its number of nodes.
+        complexity: what it is called by; None for what the search options say.
 
     Raises:
         ParseError: the formula can't be read.
         InputError: there is no such output, a constant is not finite, or there is no data to fit to.
     """
-    interface = found.require()
     check_output(output, interface.n_searched)
     if complexity is not None and (not isinstance(complexity, int) or complexity < 1):
         raise InputError(f"complexity is {complexity!r}; expected a number of nodes, at least 1.")
@@ -66,7 +73,8 @@ def own_equation(
             expr = refit(expr, X, y)
         error = float(np.mean((evaluate(expr, X) - y) ** 2))
         loss = error if math.isfinite(error) else math.inf
-    return Equation(expr, names, size(expr) if complexity is None else complexity, loss)
+    counted = SearchOptions.counting(found.options).complexity(expr) if complexity is None else complexity
+    return Equation(expr, names, counted, loss)
 
 
 def check_output(output: int, n_outputs: int) -> None:

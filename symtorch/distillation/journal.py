@@ -7,6 +7,8 @@ import hashlib
 import json
 import logging
 import os
+import stat
+import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -18,7 +20,9 @@ from symtorch.engines.samples import Samples
 from symtorch.equations.front import Front
 from symtorch.errors import StateError
 from symtorch.state import dumps, loads, read_front, read_interface, write_front, write_interface, write_options
+from symtorch.state.budget import MAX_BYTES
 from symtorch.state.files import write_atomically
+from symtorch.state.node import shorten
 from symtorch.surrogate.interface import Interface
 
 logger = logging.getLogger("symtorch.journal")
@@ -31,6 +35,8 @@ FINAL = ("exact", "converged", "budget")
 @dataclass
 class Journalled(Engine):
     """An engine that keeps on disk what the engine in it finds: one JSON file per output, each always whole.
+
+    A disk that fails costs the files, never the search: it is said once, and the fronts are kept in memory alone.
 
     Attributes:
         engine: the one that searches.
@@ -47,6 +53,7 @@ class Journalled(Engine):
     resume: bool = False
     _keys: dict[int, str] = field(default_factory=dict, repr=False)
     _written: dict[int, tuple[Front, bool]] = field(default_factory=dict, repr=False)
+    _broken: bool = field(default=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -88,7 +95,9 @@ class Journalled(Engine):
         if to_search:
             if begun and options.guesses is None and self.takes_guesses:
                 options = _with_guesses(options, [begun.get(i) for i in to_search])
-            engine = self.engine.bind(save_path=self.folder / self.name)  # for the engine's own files
+            self._try_folder()
+            # For the engine's own files, which it would fail over.
+            engine = self.engine if self._broken else self.engine.bind(save_path=self.folder / self.name)
             part = samples.outputs([outputs.index(i) for i in to_search])
             new = engine.search(part, options, self._recording(to_search, begun, progress))
             for i, front in zip(to_search, new, strict=True):
@@ -119,17 +128,12 @@ class Journalled(Engine):
         return self.folder / f"output_{output}{self.suffix}.json"
 
     def _write(self, output: int, front: Front, finished: bool = False) -> None:
-        """Put a front on the disk, if it is news."""
+        """Put a front on the disk, if it is news, and as long as the disk takes it."""
         before = self._written.get(output)
         news = (front.equations, front.evidence, finished)
-        if before is not None and (before[0].equations, before[0].evidence, before[1]) == news:
+        same = before is not None and (before[0].equations, before[0].evidence, before[1]) == news
+        if self._broken or same:
             return
-        path = self._path(output)
-        if before is None:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            # The file of another search stays, once, beside the new one.
-            with contextlib.suppress(FileNotFoundError):
-                os.replace(path, path.with_suffix(".previous.json"))
         content = {
             "key": self._keys.get(output, ""),
             "output": output,
@@ -137,26 +141,71 @@ class Journalled(Engine):
             "interface": write_interface(self.interface),
             "front": write_front(front),
         }
-        write_atomically(path, dumps(content, "front"), sync=finished)
-        self._written[output] = (front, finished)
+        try:
+            self._put(self._path(output), dumps(content, "front"), new=before is None, sync=finished)
+        except OSError as error:
+            self._give_up(error)
+        else:
+            self._written[output] = (front, finished)
+
+    def _put(self, path: Path, data: bytes, new: bool, sync: bool) -> None:
+        if new:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            # The file of another search stays, once, beside the new one.
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(path, path.with_suffix(".previous.json"))
+        write_atomically(path, data, sync)
+
+    def _try_folder(self) -> None:
+        """Find out, before hours of search, whether anything can be written there."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.folder) as file:
+                file.write(b"symtorch")
+        except OSError as error:
+            self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        """Say once that nothing more is written; what is on the disk already stays."""
+        self._broken = True
+        logger.warning(
+            "fronts can't be kept in %s: %s. The search goes on, and gives its fronts at the end as ever; should it "
+            "be interrupted, resume=True finds what was written so far.",
+            shorten(self.folder, 200),
+            shorten(error, 300),
+        )
 
     def _read(self, output: int) -> tuple[Front, bool] | None:
         """An output's front and whether its search was over; None where there is none of this request."""
         path = self._path(output)
         try:
-            root = loads(path.read_bytes(), "front")
+            data = _content(path)
+            if data is None:
+                return None
+            root = loads(data, "front")
             if root["key"].text() != self._keys[output]:
                 logger.info("%s is of other data or options; output %d is searched anew", path, output)
                 return None
             interface = read_interface(root["interface"], self.interface.encoding.functions)
             found = read_front(root["front"], interface.variable_names), root["finished"].flag()
-        except FileNotFoundError:
-            return None
-        except StateError as error:
-            logger.warning("%s can't be read, output %d is searched anew: %s", path, output, error)
+        except (OSError, StateError) as error:
+            logger.warning(
+                "%s can't be read, output %d is searched anew: %s", shorten(path, 200), output, shorten(error, 500)
+            )
             return None
         self._written[output] = found
         return found
+
+
+def _content(path: Path) -> bytes | None:
+    """What a file holds, as much of it as is ever read; None where there is none."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for, a device has no end
+            raise OSError("it is not a file")
+    except FileNotFoundError:
+        return None
+    with path.open("rb") as file:
+        return file.read(MAX_BYTES + 1)
 
 
 def _is_final(front: Front) -> bool:

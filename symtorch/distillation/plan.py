@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+import hashlib
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,16 +20,19 @@ from symtorch.capture.rows import Trial
 from symtorch.distillation.asking import Ask, check_ask, limit_of, limited, tried, with_evidence
 from symtorch.distillation.journal import Journalled
 from symtorch.engines.base import Engine, ProgressCallback
-from symtorch.engines.options import SearchOptions
+from symtorch.engines.options import SearchOptions, is_option
 from symtorch.engines.registry import resolve
 from symtorch.engines.samples import MIN_SAMPLES, Samples
 from symtorch.equations.expr import Constant
 from symtorch.equations.front import Equation, Front, Fronts
-from symtorch.errors import InputError
-from symtorch.local.neighbourhood import Neighbourhood
+from symtorch.errors import InputError, OptionError, listed, warn_caller
+from symtorch.local.neighbourhood import DEFAULT_SLIME_PARAMS, Neighbourhood
 from symtorch.surrogate.encodings import Encoding, Fit, Identity, Transform, Transforms, check_transforms
 from symtorch.surrogate.fidelity import judged
 from symtorch.surrogate.interface import Interface
+
+LONGEST_NAME = 255
+"""Bytes that file systems take as the name of a file or folder."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,7 @@ class Plan:
     """A checked request: what to search for, on what variables, with which engine.
 
     Its fields are the arguments of :meth:`symtorch.SymbolicModel.distill`; ``encoding`` makes one for the data.
+    ``column_names`` are those of the data, where it is a DataFrame: names for the block's inputs, if they fit.
     """
 
     options: SearchOptions
@@ -46,6 +53,7 @@ class Plan:
     save_path: Path | None = None
     resume: bool = False
     ask: Ask = None
+    column_names: tuple[str, ...] | None = None
 
     @classmethod
     def make(
@@ -61,10 +69,21 @@ class Plan:
         resume: bool = False,
         encoding: Encoding | Fit | None = None,
         ask: Ask = None,
+        **unknown: Any,
     ) -> Plan:
-        """Check everything that can be checked without data."""
+        """Check everything that can be checked without data.
+
+        Args:
+            unknown: arguments that there are not; an error says what may be meant.
+        """
+        if unknown:
+            raise _no_argument(next(iter(unknown)), unknown)
         chosen = resolve(engine)
         options = SearchOptions.from_params(sr_params, chosen.parameters)
+        if fit_params is not None and not isinstance(fit_params, Mapping):
+            raise InputError(
+                f"fit_params is a {type(fit_params).__name__}; expected a dict, as {{'variable_names': ['a', 'b']}}."
+            )
         fit = dict(fit_params or {})
         names = fit.pop("variable_names", None)
         weights = fit.pop("weights", None)
@@ -107,11 +126,19 @@ class Plan:
         encoding = self.encoding(X, Y)
         # Torch modules have torch transforms, as everything around them; plain callables NumPy's.
         variables = _numpy(encoding.encode(torch.from_numpy(X) if isinstance(block, nn.Module) else X))
-        names = self.variable_names or encoding.variable_names(n_inputs)
+        names = self.variable_names or self._names_of(encoding, n_inputs)
+        _check_transformed(variables, X, names)
         teacher, asking = limited(encoding, lambda: trial or tried(captured, block, self.ask), self.ask)
         weights = None if self.weights is None else captured.rows_of(self.weights)
         samples = Samples(variables, encoding.targets(Y, X), weights, names, teacher, asking=asking)
         return samples, Interface(captured.layout, Y.shape[1], samples.variable_names, encoding)
+
+    def _names_of(self, encoding: Encoding, n_inputs: int) -> tuple[str, ...]:
+        """Names of the variables, where the user gives none."""
+        given = self.column_names
+        if given is not None and len(given) == n_inputs and isinstance(encoding, Identity):
+            return given
+        return encoding.variable_names(n_inputs)
 
     def local_samples(
         self, captured: Captured, block: Any, around: Neighbourhood
@@ -177,8 +204,16 @@ class Plan:
         """
         if self.save_path is None:
             return self.engine
-        folder = self.save_path / re.sub(r"[^\w.-]+", "_", name).strip(".")
+        folder = self.save_path / _folder_name(name)
         return Journalled(self.engine, folder, interface, suffix, self.resume)
+
+
+def _folder_name(name: str) -> str:
+    """The name of a block as one of a folder; one that is too long for that is cut, and told apart by its hash."""
+    plain = re.sub(r"[^\w.-]+", "_", name).strip(".")
+    if len(os.fsencode(plain)) <= LONGEST_NAME:
+        return plain
+    return f"{plain[:50]}-{hashlib.blake2b(name.encode(errors='surrogatepass'), digest_size=8).hexdigest()}"
 
 
 def distill(
@@ -210,7 +245,57 @@ def distill(
     fronts = with_evidence({i: fronts[i] for i in wanted}, train, held_out, plan.options)
     found = Fronts({i: judged(fronts[i], held_out, i) for i in wanted})
     engine.keep(found)
+    _warn_of_cut(found)
     return found
+
+
+_CUT = {"timeout": "ran out of time", "interrupted": "was interrupted"}
+"""Reasons to stop before the search was done."""
+
+
+def _warn_of_cut(fronts: Mapping[int, Front]) -> None:
+    """Say so where a search was cut short: its equations are the best by then."""
+    for reason, what in _CUT.items():
+        cut = [i for i, front in fronts.items() if front.stop_reason == reason]
+        if cut:
+            warn_caller(
+                f"the search {what} for {len(cut)} of {len(fronts)} outputs ({listed(cut)}); their equations are the "
+                f"best that were found by then."
+            )
+
+
+def _no_argument(name: str, unknown: Mapping[str, Any]) -> InputError:
+    """What may be meant by an argument that there is not."""
+    if is_option(name):
+        return OptionError(f"{name!r} is a search option; pass it as sr_params={{{name!r}: {unknown[name]!r}}}.")
+    if name in ("variable_names", "weights"):
+        return InputError(f"{name!r} belongs into fit_params: fit_params={{{name!r}: ...}}.")
+    if name in DEFAULT_SLIME_PARAMS:
+        return InputError(f"{name!r} belongs into slime_params: SLIME=True, slime_params={{{name!r}: ...}}.")
+    near = difflib.get_close_matches(name, _ARGUMENTS, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {listed(_ARGUMENTS)}."
+    return InputError(f"distill has no argument {name!r}; {hint}")
+
+
+_ARGUMENTS = (
+    "inputs output_dim parent_model variable_transforms save_path sr_params fit_params SLIME slime_params engine "
+    "forward arguments output_index max_rows held_out drop_nonfinite resume progress encoding"
+).split()
+
+
+def _check_transformed(variables: np.ndarray, X: np.ndarray, names: Sequence[str]) -> None:
+    """Raise where a variable is not finite though the inputs that it was made of are."""
+    if variables is X or variables.shape[0] != len(X) or len(names) != variables.shape[1]:
+        return
+    bad = ~np.isfinite(variables) & np.isfinite(X).all(axis=1)[:, None]
+    if bad.any():
+        j = int(bad.any(axis=0).argmax())
+        row = int(bad[:, j].argmax())
+        raise InputError(
+            f"variable transform {j} ({names[j]!r}) is NaN or infinite on {int(bad[:, j].sum())} of {len(X)} rows, "
+            f"first on row {row}, where the inputs are {np.array2string(X[row], precision=4, threshold=6)}. Give one "
+            f"that is defined on all of the data."
+        )
 
 
 def _encoding_of(
@@ -241,7 +326,7 @@ def _usable(save_path: str | Path | None, resume: bool) -> Path | None:
     folder = Path(save_path).expanduser().absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a null character in it
         raise InputError(f"save_path {str(save_path)!r} can't be made a folder: {error}.") from error
     return folder
 

@@ -6,15 +6,19 @@ The names and their meaning are those of PySR: https://ai.damtp.cam.ac.uk/pysr/s
 from __future__ import annotations
 
 import difflib
+import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from pathlib import PurePath
 from typing import Any
 
 from symtorch.equations.definitions import operator
 from symtorch.equations.expr import Call, Constant, Expr, Variable, depth, walk
-from symtorch.equations.operators import Operator
-from symtorch.errors import OptionError
+from symtorch.equations.operators import ALIASES, OPERATORS, Operator
+from symtorch.errors import OptionError, listed
+
+logger = logging.getLogger("symtorch.engines")
 
 DEFAULT_SR_PARAMS: dict[str, Any] = {
     "binary_operators": ["+", "*"],
@@ -34,6 +38,11 @@ _DECLARED: set[str] = set()
 def declare(parameters: Iterable[str]) -> None:
     """Let options have these names beside the fields of SearchOptions, whatever engine they are for."""
     _DECLARED.update(parameters)
+
+
+def is_option(name: str) -> bool:
+    """Whether a search option is called that, of whatever engine."""
+    return name in _CHECKS or name in _DECLARED or name in OLD_NAMES
 
 
 @dataclass(frozen=True)
@@ -110,7 +119,9 @@ class SearchOptions:
         Raises:
             OptionError: names the key, what came and what is accepted.
         """
-        user = dict(params or {})
+        if params is not None and not isinstance(params, Mapping):
+            raise OptionError(f"sr_params is a {type(params).__name__}; expected a dict, as {{'niterations': 40}}.")
+        user = _by_new_names(params or {})
         if "complexity_of_operators" not in user:
             # The default's complexities speak of the default's operators.
             named = {
@@ -132,19 +143,41 @@ class SearchOptions:
         extra = {key: value for key, value in merged.items() if key not in own}
         options = cls(**checked, extra=extra, given=merged)
         _ = options.operators  # raises for operators that are not known
-        for key in ("constraints", "nested_constraints", "complexity_of_operators"):
-            mapping = getattr(options, key)
-            inner = [name for value in mapping.values() if isinstance(value, Mapping) for name in value]
-            for name in (*mapping, *inner):
-                if name not in options.operators:
-                    raise OptionError(
-                        f"{key} speaks of {name!r}, which is not among the operators {list(options.operators)}."
-                    )
+        for key in _BY_OPERATOR:
+            kept = options._of_searched(key, getattr(options, key))
+            if kept != getattr(options, key):
+                options = replace(options, **{key: kept}, given={**options.given, key: kept})  # type: ignore[arg-type]
         for name, limit in options.constraints.items():
             arity = options.operators[name].arity
             if isinstance(limit, tuple) and len(limit) != arity:
                 raise OptionError(f"constraints[{name!r}] has {len(limit)} limits; {name!r} takes {arity} argument(s).")
         return options
+
+    @classmethod
+    def counting(cls, given: Mapping[str, Any]) -> SearchOptions:
+        """Options that count complexity as these parameters say, whatever else they say; the defaults for none."""
+        if not given:
+            return cls.from_params()
+        return cls(**{key: _CHECKS[key](key, given[key]) for key in _COUNTED if key in given})
+
+    def _of_searched(self, key: str, mapping: Mapping[str, Any], where: str = "") -> dict[str, Any]:
+        """What an option says of the operators that are searched; of the others it may speak, to no effect.
+
+        Raises:
+            OptionError: it speaks of an operator that nobody knows.
+        """
+        kept: dict[str, Any] = {}
+        for name, value in mapping.items():
+            if name in self.operators:
+                inner = isinstance(value, Mapping)
+                kept[name] = self._of_searched(key, value, f"[{name!r}]") if inner else value
+            elif name in OPERATORS or name in ALIASES:
+                logger.info("%s%s: %r is left out, which is not among the operators searched", key, where, name)
+            else:
+                raise OptionError(
+                    f"{key}{where} speaks of {name!r}, which is no operator; searched are {listed(self.operators)}."
+                )
+        return kept
 
     @cached_property
     def operators(self) -> dict[str, Operator]:
@@ -200,6 +233,64 @@ class SearchOptions:
         return None
 
 
+_BY_OPERATOR = ("constraints", "nested_constraints", "complexity_of_operators")
+_COUNTED = ("complexity_of_operators", "complexity_of_constants", "complexity_of_variables")
+
+OLD_NAMES = {
+    "loss": "elementwise_loss",
+    "full_objective": "loss_function",
+    "npop": "population_size",
+    "ncyclesperiteration": "ncycles_per_iteration",
+    "batchSize": "batch_size",
+    "fractionReplaced": "fraction_replaced",
+    "fractionReplacedHof": "fraction_replaced_hof",
+    "hofMigration": "hof_migration",
+    "shouldOptimizeConstants": "should_optimize_constants",
+    "weightAddNode": "weight_add_node",
+    "weightDeleteNode": "weight_delete_node",
+    "weightDoNothing": "weight_do_nothing",
+    "weightInsertNode": "weight_insert_node",
+    "weightMutateConstant": "weight_mutate_constant",
+    "weightMutateOperator": "weight_mutate_operator",
+    "weightSwapOperands": "weight_swap_operands",
+    "weightRandomize": "weight_randomize",
+    "weightSimplify": "weight_simplify",
+    "crossoverProbability": "crossover_probability",
+    "perturbationFactor": "perturbation_factor",
+    "warmupMaxsizeBy": "warmup_maxsize_by",
+    "useFrequency": "use_frequency",
+    "useFrequencyInTournament": "use_frequency_in_tournament",
+}
+"""PySR's earlier names of its parameters (its manual, deprecated keyword arguments), and what they are called now."""
+
+
+def _by_new_names(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters under PySR's present names, each translation with a line in the log.
+
+    Raises:
+        OptionError: a parameter came under both names.
+    """
+    new: dict[str, Any] = {}
+    for key, value in params.items():
+        names: dict[str, Any] = {OLD_NAMES[key]: value} if key in OLD_NAMES else {key: value}
+        if key == "equation_file":  # the table of the run, which is in a folder of the run's own now
+            names = {} if value is None else _run_of(key, value)
+        for name, meant in names.items():
+            if name in new or (name != key and name in params):
+                raise OptionError(f"search options {key!r} and {name!r} are two names of one; give one of them.")
+            new[name] = meant
+        if list(names) != [key]:
+            logger.info("search option %r is called %s now", key, " and ".join(names) or "nothing")
+    return new
+
+
+def _run_of(key: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, (str, PurePath)):
+        raise _fail(key, value, "the path of a file; output_directory and run_id say now where a run is kept")
+    path = PurePath(value)
+    return {"output_directory": str(path.parent), "run_id": path.stem}
+
+
 def _nesting(expr: Expr, name: str) -> int:
     """How often the operator occurs on the way from the root to a leaf, at most."""
     here = isinstance(expr, Call) and expr.op.name == name
@@ -240,6 +331,13 @@ def _number(kind: type, low: float, expected: str, optional: bool = False) -> Ca
         return kind(value)
 
     return check
+
+
+def _positive(key: str, value: Any, expected: str) -> float | None:
+    number = _number(float, 0, expected, optional=True)(key, value)
+    if number == 0:
+        raise _fail(key, value, expected)
+    return number
 
 
 def _mapping(what: str, check_value: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
@@ -316,7 +414,7 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "complexity_of_constants": lambda key, value: 1 if value is None else _complexity(key, value),
     "complexity_of_variables": _per_variable,
     "niterations": _number(int, 1, "an integer of at least 1"),
-    "timeout_in_seconds": _number(float, 0, "seconds, or None", optional=True),
+    "timeout_in_seconds": lambda key, value: _positive(key, value, "seconds, more than 0, or None for no limit"),
     "early_stop_condition": _instance((int, float, str), "a loss to stop at, or None"),
     "parsimony": _number(float, 0, "a number of at least 0"),
     "elementwise_loss": _instance(str, "the name or the Julia text of a loss, or None"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -88,6 +89,13 @@ class Samples:
     def n_outputs(self) -> int:
         return self.Y.shape[1]
 
+    def variance(self, output: int) -> float:
+        """Weighted variance of an output; the largest number where that overflows."""
+        y = self.Y[:, output]
+        with np.errstate(over="ignore"):
+            found = float(np.average((y - np.average(y, weights=self.weights)) ** 2, weights=self.weights))
+        return found if math.isfinite(found) else float(np.finfo(np.float64).max)
+
     def take(self, rows: np.ndarray) -> Samples:
         """The samples of these rows (indices or a mask)."""
         weights = None if self.weights is None else self.weights[rows]
@@ -106,11 +114,8 @@ class Samples:
 
         With fewer than ``minimum`` rows nothing is held out and the second part is None.
         """
-        if self.n_samples < minimum:
-            return self, None
-        order = np.random.default_rng(seed).permutation(self.n_samples)
-        n_held_out = max(MIN_SAMPLES, round(fraction * self.n_samples))
-        return self.take(np.sort(order[n_held_out:])), self.take(np.sort(order[:n_held_out]))
+        train, held_out = split_rows(self.n_samples, fraction, seed, minimum)
+        return (self, None) if held_out is None else (self.take(train), self.take(held_out))
 
     def fingerprint(self) -> str:
         """A hash of the data and the names: equal data, equal fingerprint, in every process and version.
@@ -122,6 +127,15 @@ class Samples:
             digest.update(b"-" if array is None else f"{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
         digest.update("\0".join(self.variable_names).encode())
         return digest.hexdigest()
+
+
+def split_rows(n: int, fraction: float, seed: int = 0, minimum: int = 50) -> tuple[np.ndarray, np.ndarray | None]:
+    """Which of n rows :meth:`Samples.split` searches on, and which it holds out; None where it holds out none."""
+    if n < minimum:
+        return np.arange(n), None
+    order = np.random.default_rng(seed).permutation(n)
+    n_held_out = max(MIN_SAMPLES, round(fraction * n))
+    return np.sort(order[n_held_out:]), np.sort(order[:n_held_out])
 
 
 def _matrix(what: str, values: np.ndarray) -> np.ndarray:

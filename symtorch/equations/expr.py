@@ -83,9 +83,13 @@ class Expr:
 
 @dataclass(frozen=True, slots=True)
 class Constant(Expr):
-    """A number."""
+    """A number, a Python float whatever it was made of: NumPy's own are written otherwise, and act otherwise."""
 
     value: float
+
+    def __post_init__(self) -> None:
+        if type(self.value) is not float:
+            object.__setattr__(self, "value", float(self.value))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -27,7 +28,8 @@ class Equation:
         expr: the tree, over the columns of the samples.
         variable_names: name of each of those columns.
         complexity: as the search options count it.
-        loss: mean (weighted) loss on the samples that were searched, as computed from this tree.
+        loss: mean (weighted) loss on the samples that were searched, as computed from this tree; infinite
+            where that is not known, as after its constants were trained elsewhere.
         score: gain in log(loss) per unit of complexity over the next simpler one (PySR's score).
         r2: R² on held-out samples; None where none were held out.
         source: the equation in the words of another program that found it; empty otherwise.
@@ -59,7 +61,17 @@ class Equation:
         return latex(self.expr, self.variable_names, precision)
 
     def predict(self, X: np.ndarray) -> np.ndarray:
-        """Value on the rows of X (n_samples, n_inputs): (n_samples,), float64."""
+        """Value on the rows of X (n_samples, n_inputs): (n_samples,), float64.
+
+        Raises:
+            InputError: X is no matrix, or lacks columns.
+        """
+        X = np.asarray(X, dtype=np.float64)
+        if X.ndim == 2 and X.shape[1] < len(self.variable_names):
+            raise InputError(
+                f"X has {X.shape[1]} columns; the equation is over {len(self.variable_names)} variables, in this "
+                f"order: {listed(self.variable_names)}."
+            )
         return evaluate(self.expr, X)
 
     def __str__(self) -> str:
@@ -88,6 +100,7 @@ class Front:
         seconds: wall time of the search that found it (all outputs together).
         folder: where the engine has kept its own record of the run; empty if nowhere.
         evidence: what is known of the output beyond the equations.
+        pick: complexity of the equation that the user has put in the place of the default pick; None for none.
     """
 
     equations: tuple[Equation, ...]
@@ -98,6 +111,7 @@ class Front:
     seconds: float = 0.0
     folder: str = ""
     evidence: Evidence = field(default_factory=Evidence)
+    pick: int | None = None
 
     def __post_init__(self) -> None:
         if not self.equations:
@@ -113,10 +127,12 @@ class Front:
 
     @cached_property
     def best_index(self) -> int:
-        """Position of the default pick."""
+        """Position of the default pick: the user's own, or the one that the rule takes."""
+        if self.pick in self.complexities:
+            return self.complexities.index(self.pick)
         losses, score = [eq.loss for eq in self], [eq.score for eq in self]
         if self.model_selection == "law":
-            return heeding(self.complexities, losses, score, [eq.r2 for eq in self])
+            return heeding(self.complexities, losses, score, [eq.r2 for eq in self], self.evidence.reach)
         return select(self.complexities, losses, score, self.model_selection)
 
     @property
@@ -171,7 +187,7 @@ class Front:
         return pd.DataFrame(
             {
                 "complexity": self.complexities,
-                "loss": [eq.loss for eq in self],
+                "loss": [eq.loss if math.isfinite(eq.loss) else math.nan for eq in self],
                 "score": [eq.score for eq in self],
                 "equation": [eq.text for eq in self],
                 "sympy_format": [eq.sympy() for eq in self],
@@ -181,10 +197,20 @@ class Front:
 
     def get_best(self, index: int | None = None) -> pd.Series:
         """The row of ``equations_`` at this position; of the default pick for None."""
-        return self.equations_.iloc[self.best_index if index is None else index]
+        return self.equations_.iloc[self._position(index)]
+
+    def _position(self, index: int | None) -> int:
+        if index is None:
+            return self.best_index
+        if not -len(self) <= index < len(self):
+            raise InputError(
+                f"no equation at position {index}; there are 0 to {len(self) - 1}. By complexity: at(complexity), for "
+                f"one of {listed(self.complexities)}."
+            )
+        return index
 
     def _pick(self, index: int | None) -> Equation:
-        return self.best if index is None else self.equations[index]
+        return self.equations[self._position(index)]
 
     def sympy(self, index: int | None = None) -> Any:
         """SymPy expression of the default pick, or of the equation at this position."""

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 
-from symtorch.equations.expr import Call, Constant, Expr, Variable
+from symtorch.equations.expr import Call, Constant, Expr, Variable, size
+from symtorch.equations.names import InputNames
 from symtorch.equations.operators import ALIASES, OPERATORS, Operator
 from symtorch.errors import ParseError, listed
 
@@ -27,6 +30,7 @@ _INFIX: dict[type, str] = {
     ast.And: "logical_and", ast.Or: "logical_or",
 }  # fmt: skip
 _NUMBERS = {"pi": math.pi, "E": math.e, "inf": math.inf, "nan": math.nan}
+_BRACKETS = re.compile(r"[()\[\]{}]")
 
 
 def parse(text: str, names: Sequence[str], operators: Iterable[Operator] = ()) -> Expr:
@@ -52,8 +56,8 @@ def parse(text: str, names: Sequence[str], operators: Iterable[Operator] = ()) -
     if len(text) > MAX_LENGTH:
         raise ParseError(f"the text has {len(text):,} characters; at most {MAX_LENGTH:,} are read.")
     nesting = deepest = 0
-    for char in text:
-        nesting += (char in "([{") - (char in ")]}")
+    for bracket in _BRACKETS.findall(text):
+        nesting += 1 if bracket in "([{" else -1
         deepest = max(deepest, nesting)
     if deepest > MAX_DEPTH:
         raise ParseError(f"parentheses are nested {deepest} deep; at most {MAX_DEPTH} are read.")
@@ -71,43 +75,41 @@ def parse(text: str, names: Sequence[str], operators: Iterable[Operator] = ()) -
 class _Reader:
     def __init__(self, text: str, names: Sequence[str], operators: Iterable[Operator]) -> None:
         self.text = _shorten(text)
-        self.names = list(names)
-        # Python's grammar brings identifiers into this form.
-        self.index = {unicodedata.normalize("NFKC", name): i for i, name in enumerate(names)}
-        self.operators = OPERATORS | {op.name: op for op in operators}
+        self.names = names
+        self.position = positions(names)
+        self.own = {op.name: op for op in operators}
+        self.may_repeat = len(text)
 
     def read(self, node: ast.expr, level: int) -> Expr:
         if level > MAX_DEPTH:
             raise ParseError(f"the equation is nested more than {MAX_DEPTH} deep.")
         below = level + 1
-        match node:
+        match node:  # the most frequent ones first
+            case ast.BinOp():
+                return self.chain(node, level)
+            case ast.Name(id=name):
+                return self.name(name)
             case ast.Constant(value=bool(value)):
                 return Constant(float(value))
             case ast.Constant(value=int() | float() as value):
                 return self.number(value)
-            case ast.Name(id=name):
-                return self.name(name)
-            case ast.UnaryOp(op=ast.UAdd(), operand=operand):
-                return self.read(operand, below)
-            case ast.UnaryOp(op=ast.USub(), operand=operand):
-                inner = self.read(operand, below)
-                return Constant(-inner.value) if isinstance(inner, Constant) else self.call("neg", [inner])
-            case ast.UnaryOp(op=ast.Not(), operand=operand):
-                return self.call("logical_not", [self.read(operand, below)])
-            case ast.BinOp():
-                return self.chain(node, level)
-            case ast.BoolOp(op=op, values=values):
-                return self.fold(_INFIX[type(op)], [self.read(value, below) for value in values])
-            case ast.Compare(left=left, ops=ops, comparators=others) if all(type(op) in _INFIX for op in ops):
-                sides = [self.read(side, below) for side in (left, *others)]
-                pairs = zip(ops, sides, sides[1:], strict=False)
-                return self.fold("logical_and", [self.call(_INFIX[type(op)], [a, b]) for op, a, b in pairs])
-            case ast.IfExp(test=test, body=body, orelse=otherwise):
-                return self.call("ifelse", [self.read(part, below) for part in (test, body, otherwise)])
             case ast.Call(func=ast.Name(id="Piecewise"), args=cases, keywords=[]):
                 return self.piecewise(cases, below)
             case ast.Call(func=ast.Name(id=name), args=args, keywords=[]):
                 return self.call(name, [self.read(arg, below) for arg in args])
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                inner = self.read(operand, below)
+                return Constant(-inner.value) if isinstance(inner, Constant) else self.call("neg", [inner])
+            case ast.UnaryOp(op=ast.UAdd(), operand=operand):
+                return self.read(operand, below)
+            case ast.UnaryOp(op=ast.Not(), operand=operand):
+                return self.call("logical_not", [self.read(operand, below)])
+            case ast.BoolOp(op=op, values=values):
+                return self.fold(_INFIX[type(op)], [self.read(value, below) for value in values])
+            case ast.Compare(left=left, ops=ops, comparators=others) if all(type(op) in _INFIX for op in ops):
+                return self.comparisons(ops, [self.read(side, below) for side in (left, *others)])
+            case ast.IfExp(test=test, body=body, orelse=otherwise):
+                return self.call("ifelse", [self.read(part, below) for part in (test, body, otherwise)])
         raise ParseError(f"{type(node).__name__} is not allowed in an equation: {self.text!r}.")
 
     def number(self, value: float) -> Constant:
@@ -120,11 +122,12 @@ class _Reader:
         return Constant(number)
 
     def name(self, name: str) -> Expr:
-        if name in self.index:
-            return Variable(self.index[name])
+        index = self.position(name)
+        if index is not None:
+            return Variable(index)
         if name in _NUMBERS:
             return Constant(_NUMBERS[name])
-        raise ParseError(f"name {name!r} in {self.text!r} is not one of the variables {listed(self.names)}.")
+        raise ParseError(f"name {name!r} in {self.text!r} is not one of the variables {listed(self.names[:1000])}.")
 
     def chain(self, node: ast.expr, level: int) -> Expr:
         """Infix operators from the left, without a level per term: a + b + c + ..."""
@@ -140,7 +143,10 @@ class _Reader:
         return result
 
     def call(self, name: str, args: list[Expr]) -> Expr:
-        op = self.operators.get(name) or self.operators.get(ALIASES.get(name, name))
+        op = self.own.get(name) or OPERATORS.get(name)
+        if op is None:
+            alias = ALIASES.get(name, name)
+            op = self.own.get(alias) or OPERATORS.get(alias)
         if op is None:
             raise ParseError(f"function {name!r} in {self.text!r} is not known.")
         if op.row is not None and op.row.variadic and len(args) > 2:
@@ -148,6 +154,14 @@ class _Reader:
         if len(args) != op.arity:
             raise ParseError(f"{name!r} takes {op.arity} argument(s), got {len(args)} in {self.text!r}.")
         return Call(op, tuple(args))
+
+    def comparisons(self, ops: list[ast.cmpop], sides: list[Expr]) -> Expr:
+        """``a < b < c`` says ``a < b and b < c``: what stands in the middle stands in the tree twice."""
+        self.may_repeat -= sum(size(side) for side in sides[1:-1])
+        if self.may_repeat < 0:
+            raise ParseError(f"comparisons are chained inside each other in {self.text!r}; write them with 'and'.")
+        pairs = zip(ops, sides, sides[1:], strict=False)
+        return self.fold("logical_and", [self.call(_INFIX[type(op)], [a, b]) for op, a, b in pairs])
 
     def fold(self, name: str, args: list[Expr]) -> Expr:
         """A binary operator over many arguments, from the left."""
@@ -165,6 +179,17 @@ class _Reader:
             always = isinstance(holds, Constant) and holds.value > 0
             result = value if always else self.call("ifelse", [holds, value, result])
         return result
+
+
+def positions(names: Sequence[str]) -> Callable[[str], int | None]:
+    """Which column a name in a parsed text means; None for none."""
+    return names.position if isinstance(names, InputNames) else _index(tuple(names)).get
+
+
+@lru_cache(maxsize=16)
+def _index(names: tuple[str, ...]) -> dict[str, int]:
+    # Python's grammar brings identifiers into this form.
+    return {name if name.isascii() else unicodedata.normalize("NFKC", name): i for i, name in enumerate(names)}
 
 
 def _shorten(text: str, limit: int = 80) -> str:

@@ -105,11 +105,16 @@ def select(complexities: Sequence[int], losses: Sequence[float], scores: Sequenc
 
 
 def heeding(
-    complexities: Sequence[int], losses: Sequence[float], scores: Sequence[float], r2: Sequence[float | None]
+    complexities: Sequence[int],
+    losses: Sequence[float],
+    scores: Sequence[float],
+    r2: Sequence[float | None],
+    reach: float = math.inf,
 ) -> int:
-    """Index of the equation that the rule ``law`` picks where some are worse on held-out rows than simpler ones.
+    """Index of the equation that the rule ``law`` picks where more is known than complexities and losses.
 
-    If the pick of the rule is such, or is undefined on those rows, the rule picks from the others.
+    If the pick of the rule is worse on held-out rows than simpler ones, or undefined there, the rule picks from the
+    others. If it loses more than a law would and another corner doesn't, the sharpest of those corners is the pick.
 
     >>> heeding([1, 5, 9], [1.0, 0.9, 0.01], [0.0, 0.03, 1.1], [0.0, 0.08, -3.0])
     1
@@ -119,6 +124,7 @@ def heeding(
         losses: of the same equations.
         scores: PySR's, of the same equations.
         r2: on held-out rows; None where undefined, or for all where there are no such rows.
+        reach: what the law loses, at most, where that is known.
     """
     pick = select(complexities, losses, scores, "law")
     least, admitted = math.inf, []
@@ -128,14 +134,15 @@ def heeding(
             if left <= OVERFIT * least + ROUNDING:
                 admitted.append(i)
             least = min(least, left)
-    if not admitted or pick in admitted:
-        return pick
-    cost, loss, score = (
-        [complexities[i] for i in admitted],
-        [losses[i] for i in admitted],
-        [scores[i] for i in admitted],
-    )
-    return admitted[select(cost, loss, score, "law")]
+    admitted = admitted or list(range(len(losses)))
+    if pick not in admitted:
+        cost = [complexities[i] for i in admitted]
+        loss, score = ([values[i] for i in admitted] for values in (losses, scores))
+        pick = admitted[select(cost, loss, score, "law")]
+    if losses[pick] > reach:
+        corners = (i for _, i in bends(complexities, losses) if losses[i] <= reach and i in admitted)
+        pick = next(corners, pick)
+    return pick
 
 
 def bends(complexities: Sequence[float], losses: Sequence[float]) -> list[tuple[float, int]]:
@@ -145,7 +152,7 @@ def bends(complexities: Sequence[float], losses: Sequence[float]) -> list[tuple[
     2
 
     Args:
-        complexities: rising.
+        complexities: rising; of equal ones the one of the least loss counts.
         losses: of the same equations; they need not fall everywhere.
 
     Returns:
@@ -163,6 +170,8 @@ def bends(complexities: Sequence[float], losses: Sequence[float]) -> list[tuple[
     for i in range(1, len(depth)):
         if depth[i] <= depth[hull[-1]]:
             continue  # no better than rounding
+        if complexities[i] == complexities[hull[-1]]:  # the user's own beside one that was found
+            hull.pop()
         while len(hull) > 1 and slope(hull[-2], hull[-1]) <= slope(hull[-1], i):
             hull.pop()
         hull.append(i)

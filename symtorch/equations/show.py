@@ -7,6 +7,7 @@ left out is counted. The figures need matplotlib: ``pip install 'torch-symbolic[
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -59,8 +60,9 @@ def shortened(text: str, width: int = WIDTH) -> str:
 
 def figures(eq: Equation) -> str:
     """``complexity 9, loss 1.2e-06, held-out R² 0.99998``"""
+    loss = f", loss {eq.loss:.3g}" if math.isfinite(eq.loss) else ""
     r2 = "" if eq.r2 is None else f", held-out R² {eq.r2:.6g}"
-    return f"complexity {eq.complexity}, loss {eq.loss:.3g}{r2}"
+    return f"complexity {eq.complexity}{loss}{r2}"
 
 
 def window(n: int, around: int, most: int = ROWS) -> range:
@@ -85,7 +87,8 @@ def front_table(front: Front, most: int | None = None) -> str:
         mark = "> " if i == front.best_index else "  "
         r2 = "" if eq.r2 is None else f"{eq.r2:9.6f}"
         text = str(eq) if most is None else shortened(str(eq), WIDTH - 20)
-        rows.append(f"{mark}{eq.complexity:>10}  {eq.loss:>10.3e}  {r2:>9}  {text}")
+        loss = f"{eq.loss:10.3e}" if math.isfinite(eq.loss) else ""
+        rows.append(f"{mark}{eq.complexity:>10}  {loss:>10}  {r2:>9}  {text}")
     if len(shown) < len(front):
         rows.append(f"  … {len(shown)} of {len(front)} equations; print(front) shows all")
     return "\n".join([*rows, front.summary])
@@ -154,7 +157,7 @@ def _figure_columns(equation: Callable[[Any], Equation]) -> dict[str, Callable[[
 
     return {
         "complexity": lambda row: str(equation(row).complexity),
-        "loss": lambda row: f"{equation(row).loss:.3g}",
+        "loss": lambda row: f"{equation(row).loss:.3g}" if math.isfinite(equation(row).loss) else "",
         "held-out R²": r2,
         "equation": lambda row: formula(equation(row)),
     }
@@ -193,17 +196,33 @@ def axes(ax: Any = None) -> Any:
     Raises:
         ImportError: matplotlib is not installed.
     """
-    if ax is not None:
-        return ax
+    return _pyplot().subplots(layout="constrained")[1] if ax is None else ax
+
+
+def _pyplot() -> Any:
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
         raise ImportError("plots need matplotlib: pip install 'torch-symbolic[plot]'") from error
-    return plt.subplots(layout="constrained")[1]
+    return plt
+
+
+def panels(n: int, columns: int = 3) -> np.ndarray:
+    """New axes (n,) in a grid."""
+    columns = min(n, columns)
+    n_rows = -(-n // columns)
+    _, grid = _pyplot().subplots(
+        n_rows, columns, layout="constrained", squeeze=False, figsize=(4 * columns, 3 * n_rows)
+    )
+    for spare in grid.ravel()[n:]:
+        spare.remove()
+    return grid.ravel()[:n]
 
 
 def plot_front(front: Front, ax: Any = None) -> Any:
     """Loss by complexity, the pick marked and named; a loss of 0 is drawn at the lower edge.
+
+    A loss that is not known is drawn at the height of the largest.
 
     Args:
         ax: axes to draw on; None for new ones.
@@ -214,9 +233,11 @@ def plot_front(front: Front, ax: Any = None) -> Any:
     ax = axes(ax)
     equations = [front[i] for i in range(len(front))]
     complexities, losses = [eq.complexity for eq in equations], np.array([eq.loss for eq in equations])
-    positive = losses[losses > 0.0]
+    positive = losses[(losses > 0.0) & np.isfinite(losses)]
     lowest = 0.1 * positive.min() if len(positive) else 1e-16
+    known = losses[np.isfinite(losses)]
     heights = np.where(losses == 0.0, lowest, losses)
+    heights = np.where(np.isfinite(losses), heights, known.max(initial=lowest))
     # Between two equations the simpler one is the best that there is.
     ax.step(complexities, heights, where="post", color="#2166ac", linewidth=1.0, zorder=1)
     ax.scatter(complexities, heights, color="#2166ac", s=20, zorder=2)

@@ -37,6 +37,10 @@ ABOVE = 100.0
 """How many times the noise floor a law may leave unexplained: the floor is a lower bound, of an error that differs
 from place to place."""
 
+REACHED = 3.0
+"""How many times the block's own error a law loses, at most, where the front holds such an equation. The error is
+seen within a factor of two in most cases; where it is seen too small, no equation is so good and nothing changes."""
+
 SHARP = 4.0
 """Sharpness of a bend, at least, for the equation to be the law."""
 
@@ -60,7 +64,7 @@ class Evidence:
         trouble: why the block was not asked, where it is none that can be; see
             :class:`symtorch.capture.rows.Trial`.
         variance: of the output on the rows that were searched, where the loss is the squared error.
-        n_held_out: rows that the equations were judged on, and not found from.
+        n_held_out: rows that the equations were judged on, and not found from; None where that is not done yet.
     """
 
     noise_floor: float | None = None
@@ -68,7 +72,14 @@ class Evidence:
     rows_asked: int = 0
     trouble: str = ""
     variance: float | None = None
-    n_held_out: int = 0
+    n_held_out: int | None = None
+
+    @property
+    def reach(self) -> float:
+        """Largest mean squared error of a law, by what is known of the block's own; infinite where nothing is."""
+        if self.noise_floor is None or self.variance is None:
+            return math.inf
+        return REACHED * max(self.noise_floor, EXACT) * self.variance
 
     def and_before(self, earlier: Evidence) -> Evidence:
         """This evidence of a search that went on from another one, with what that one knew of the block."""

@@ -8,6 +8,7 @@ the equation on points of its own.
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,16 +16,16 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from symtorch.capture.batches import call_plain, placed
-from symtorch.capture.calls import as_tensor, find_output
-from symtorch.capture.undisturbed import undisturbed
+from symtorch.capture.calls import as_tensor
 from symtorch.engines import Engine, resolve
 from symtorch.engines.options import SearchOptions
 from symtorch.engines.samples import MIN_SAMPLES, Samples
 from symtorch.equations.expr import to_text
 from symtorch.equations.front import Equation, Front
 from symtorch.equations.r2 import r2
+from symtorch.equations.show import ROWS, formula, html_table
 from symtorch.errors import InputError
+from symtorch.local.ask import asking
 from symtorch.local.frame import Frame
 from symtorch.local.neighbourhood import Metric
 from symtorch.local.search import choose, local_front, path_attributions
@@ -61,7 +62,7 @@ class Explanation:
             point, times deviations (integrated gradients, Sundararajan et al., ICML 2017).
         base: the point (n_inputs,) that attributions count from.
         base_value: the equation's value there.
-        attribution_error: |prediction - base_value - sum of attributions|.
+        attribution_error: ``|prediction - base_value - sum of attributions|``.
         n_model_calls: rows that the model was asked for.
         logit: whether values are log-odds of the model's probability.
     """
@@ -103,8 +104,29 @@ class Explanation:
             f"R²: {self.r2:.4f} on the sample, {self.r2_held_out:.4f} on fresh points",
             f"from {self.base_value:.5g} at the base point (error of the sum {self.attribution_error:.1e}):",
         ]
-        ranked = sorted(self.attributions.items(), key=lambda item: -abs(item[1]))
-        return "\n".join([*lines, *(f"  {value:+.4g}  {name}" for name, value in ranked if value)])
+        return "\n".join([*lines, *(f"  {value:+.4g}  {name}" for name, value in self._ranked if value)])
+
+    @property
+    def _ranked(self) -> list[tuple[str, float]]:
+        """The attributions, the largest first."""
+        return sorted(self.attributions.items(), key=lambda item: -abs(item[1]))
+
+    def _repr_html_(self) -> str:
+        what, names = "log-odds of output" if self.logit else "output", list(self.names)
+        columns: dict[str, Callable[[Any], str]] = {
+            "input": lambda item: html.escape(item[0]),
+            "at the point": lambda item: f"{self.point[names.index(item[0])]:.4g}",
+            "share": lambda item: f"{item[1]:+.4g}",
+        }
+        shown = [item for item in self._ranked if item[1]]
+        left_out = f"; {len(shown) - ROWS} more inputs" if len(shown) > ROWS else ""
+        note = (
+            f"shares count from {self.base_value:.5g} at the base point{left_out}. At the point: "
+            f"{self.prediction:.5g}, the model: {self.model_prediction:.5g}. R²: {self.r2:.4f} on the sample, "
+            f"{self.r2_held_out:.4f} on fresh points"
+        )
+        head = f"<div>{what} {self.output} near the point = {formula(self.equation)}</div>"
+        return head + html_table(columns, shown[:ROWS], note=note)
 
     def plot(self, ax: Any = None, n_inputs: int = 10) -> Any:
         """Bars of the largest attributions; see :func:`symtorch.local.plotting.plot_attributions`."""
@@ -232,23 +254,7 @@ def _function(model: Any, data: Any) -> tuple[Callable[[np.ndarray], np.ndarray]
     X = as_tensor(data, "the data").detach().cpu().double().numpy()
     if X.ndim != 2:
         raise InputError(f"the data has shape {X.shape}; expected (n_rows, n_inputs).")
-    if not callable(model):
-        raise InputError(f"model is a {type(model).__name__}; expected a module or a callable.")
-
-    def ask(rows: np.ndarray) -> np.ndarray:
-        if isinstance(model, nn.Module):
-            with undisturbed(model):
-                answer = model(placed(rows, model))
-        elif hasattr(data, "columns"):  # a DataFrame: what was fitted on one asks for its names
-            answer = model(type(data)(rows, columns=data.columns))
-        else:
-            answer = call_plain(model, rows)
-        Y = find_output(answer, None)[0].cpu().double().numpy()
-        if len(Y) != len(rows) or Y.ndim > 2:
-            raise InputError(f"the model returned shape {Y.shape} for {len(rows)} rows; expected one row for each.")
-        return Y.reshape(len(rows), -1)
-
-    return ask, X
+    return asking(model, data), X
 
 
 def _names(data: Any, X: np.ndarray, names: Sequence[str] | None) -> tuple[str, ...]:

@@ -51,7 +51,7 @@ class Frame:
                 raise InputError(f"categorical column {column!r} does not exist; there are {list(names)}.")
             mask[index] = True
         scale = X.std(axis=0)
-        usable = identifiers(names)
+        usable = identifiers(names, in_equations=False)  # they get a prefix
         matches = [re.sub(r"\W", "_", f"{name}_is_{value:g}") for name, value in zip(usable, point, strict=True)]
         return cls(
             point=point,

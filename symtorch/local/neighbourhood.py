@@ -96,6 +96,8 @@ class Neighbourhood:
         Raises:
             InputError: an unknown name, or a value that can't be used.
         """
+        if params is not None and not isinstance(params, Mapping):
+            raise InputError(f"slime_params is a {type(params).__name__}; expected a dict, as {{'x': point}}.")
         given = dict(params or {})
         unknown = [key for key in given if key not in DEFAULT_SLIME_PARAMS]
         if unknown:

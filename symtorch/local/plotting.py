@@ -8,6 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from symtorch.equations.show import axes
+from symtorch.errors import InputError, listed
+from symtorch.local.ask import asking
 from symtorch.local.frame import Frame
 
 
@@ -73,18 +75,21 @@ def plot_profile(explanation: Explanation, model: Any, name: str, ax: Any = None
 
     Args:
         explanation: what :func:`symtorch.explain` returned.
-        model: the function that was explained, (n_rows, n_inputs) to (n_rows,) or (n_rows, n_outputs).
+        model: the module or function that was explained, (n_rows, n_inputs) to (n_rows,) or
+            (n_rows, n_outputs).
         name: of a continuous input; drawn over two standard deviations of the data on both sides.
 
     Returns:
         the axes.
     """
+    if name not in explanation.names:
+        raise InputError(f"name is {name!r}; expected an input, one of {listed(explanation.names)}.")
     ax = axes(ax)
     i = explanation.names.index(name)
     reach = 2 * float(explanation.frame.scale[i])
     rows = np.tile(explanation.point, (n_points, 1))
     rows[:, i] += np.linspace(-reach, reach, n_points)
-    truth = np.asarray(model(rows), dtype=np.float64).reshape(n_points, -1)[:, explanation.output]
+    truth = asking(model)(rows)[:, explanation.output]
     if explanation.logit:
         truth = np.log(np.clip(truth, 1e-6, 1 - 1e-6) / np.clip(1 - truth, 1e-6, 1))
     ax.plot(rows[:, i], truth, color="black", label="model")

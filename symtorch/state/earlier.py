@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import fields
 from typing import Any
 
 import torch
 
 from symtorch.codegen.torch_function import SymbolicFunction
 from symtorch.equations.expr import Expr
+from symtorch.equations.front import Front
 from symtorch.pruning import Pruning
 from symtorch.state.model import KINDS, ModelState, active_outputs
 from symtorch.surrogate.encodings import Identity, Transforms
@@ -78,7 +80,14 @@ def other_attributes(attributes: Mapping[str, Any], ours: Collection[str]) -> di
 
 def _findings(old: Any) -> Findings:
     values = vars(old)
-    return Findings(**{**values, "interface": None if old.interface is None else _interface(old.interface)})
+    interface = None if old.interface is None else _interface(old.interface)
+    return Findings(**{**values, "interface": interface, "fronts": {i: _front(f) for i, f in old.fronts.items()}})
+
+
+def _front(old: Front) -> Front:
+    """The front made anew: pickling brings back the attributes that there were, and no others."""
+    names = {field.name for field in fields(Front)}
+    return Front(**{name: value for name, value in vars(old).items() if name in names})
 
 
 def _interface(old: Any) -> Interface:

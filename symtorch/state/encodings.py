@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from symtorch.equations.names import InputNames
 from symtorch.state.fronts import read_expr
 from symtorch.state.node import Node
 from symtorch.surrogate.encodings import Encoding, Identity, MissingTransform, Transforms
@@ -30,9 +31,12 @@ Reader = Callable[[Node, Around], Encoding]
 """(what ``Encoding.write`` gave, what is around it) -> the encoding; StateError for whatever is not as it must be."""
 
 
-def read_encoding(node: Node | None, around: Around) -> Encoding:
-    """The encoding that a document holds; none is the identity, and one that names no kind has formulas."""
+def read_encoding(interface: Node, around: Around) -> Encoding:
+    """The encoding of an interface; none is the identity, and one that names no kind has formulas."""
+    node = interface.optional("transforms")
     if node is None:
+        if len(around.names) != around.n_inputs:
+            raise interface["variables"].fail(f"the names of {around.n_inputs:,} inputs")
         return Identity()
     kind = node.optional("kind")
     name = Transforms.kind if kind is None else kind.text()
@@ -42,7 +46,7 @@ def read_encoding(node: Node | None, around: Around) -> Encoding:
 
 
 def _read_transforms(node: Node, around: Around) -> Encoding:
-    inputs = tuple(f"x{i}" for i in range(around.n_inputs))
+    inputs = InputNames(around.n_inputs)
     formulas = list(node["formulas"])
     if not formulas or len(formulas) != len(around.names):
         raise node["formulas"].fail(f"one formula for each of {len(around.names)} variables")

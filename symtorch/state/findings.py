@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
+from symtorch.equations.expr import Call, Expr, Operator, Variable, size, walk
+from symtorch.equations.front import Front, Fronts
 from symtorch.state.fronts import read_front, write_front, write_options
 from symtorch.state.interface import read_interface, write_interface
 from symtorch.state.node import Node, pair
 from symtorch.surrogate.findings import Findings
+from symtorch.surrogate.interface import Interface
 
 
 def write_findings(found: Findings) -> dict[str, Any] | None:
@@ -18,12 +22,18 @@ def write_findings(found: Findings) -> dict[str, Any] | None:
         return None
     return {
         "interface": write_interface(found.interface),
-        "fronts": [[output, write_front(front)] for output, front in found.fronts.items()],
+        "fronts": [[output, _written(front)] for output, front in found.fronts.items()],
         "complexities": [[output, complexity] for output, complexity in found.complexities.items()],
         "options": dict(found.options),
         "ranges": [[output, list(ends)] for output, ends in found.ranges.items()],
         "domain": [list(ends) for ends in found.domain],
     }
+
+
+@lru_cache(maxsize=2048)
+def _written(front: Front) -> dict[str, Any]:
+    """A model is saved again and again, its fronts seldom change; what is kept here nobody may change."""
+    return write_front(front)
 
 
 def read_findings(node: Node | None, known: Findings, functions: Mapping[str, Any]) -> Findings:
@@ -42,6 +52,7 @@ def read_findings(node: Node | None, known: Findings, functions: Mapping[str, An
     fronts = {}
     for output, front in map(pair, node["fronts"]):
         fronts[output.integer(0, last)] = read_front(front, interface.variable_names)
+    _check_written_out(node["fronts"], fronts, interface)
     complexities = {}
     for output, complexity in map(pair, node["complexities"]):
         index = output.integer(0, last)
@@ -50,13 +61,41 @@ def read_findings(node: Node | None, known: Findings, functions: Mapping[str, An
         complexities[index] = complexity.integer()
     return replace(
         empty,
-        fronts=dict(sorted(fronts.items())),
+        fronts=Fronts(sorted(fronts.items())),
         interface=interface,
         complexities=complexities,
         options=write_options({name: option.value for name, option in node["options"].items()}),
         ranges=_read_ranges(node.optional("ranges"), last),
         domain=_read_domain(node.optional("domain"), len(interface.variable_names)),
     )
+
+
+def _check_written_out(node: Node, fronts: Mapping[int, Front], interface: Interface) -> None:
+    """Any equation may be asked for with its variables written out, one at a time."""
+    sizes = variable_sizes(interface)
+    if max(sizes) > 1:
+        most = max(written_out_size([eq.expr], sizes) for front in fronts.values() for eq in front)
+        node.budget.require(most, f"an equation of {node.path}")
+
+
+def variable_sizes(interface: Interface) -> list[int]:
+    """How many terms each variable is, written out in the block's own inputs."""
+    expanded = [interface.encoding.expand(Variable(j)) for j in range(len(interface.variable_names))]
+    return [1 if expr is None else size(expr) for expr in expanded]
+
+
+def written_out_size(exprs: Iterable[Expr], variables: Sequence[int]) -> int:
+    """How many terms equations are with their variables and the user's own operators written out."""
+    return sum(
+        variables[node.index] if isinstance(node, Variable) else _size(node.op) if isinstance(node, Call) else 1
+        for expr in exprs
+        for node in walk(expr)
+    )
+
+
+@lru_cache(maxsize=2048)
+def _size(op: Operator) -> int:
+    return 1 if op.body is None else size(op.body)
 
 
 def _read_ranges(node: Node | None, last: int) -> dict[int, tuple[float, float]]:

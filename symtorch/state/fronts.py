@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -18,17 +18,16 @@ from symtorch.equations.front import Equation, Front
 from symtorch.equations.operators import OPERATORS, Operator
 from symtorch.equations.parser import parse
 from symtorch.equations.verdict import Evidence
-from symtorch.errors import InputError, StateError
-from symtorch.state.node import Node, shorten
+from symtorch.errors import InputError, StateError, listed
+from symtorch.state.node import Node, in_brief, shorten
 
 
 def _finite(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(value)
 
 
-@lru_cache(maxsize=2048)
 def write_front(front: Front) -> dict[str, Any]:
-    """A front as plain values. It is kept in memory: nobody may change it."""
+    """A front as plain values."""
     return {
         "variables": list(front[0].variable_names),
         "operators": write_operators([eq.expr for eq in front]),
@@ -50,6 +49,7 @@ def write_front(front: Front) -> dict[str, Any]:
         "seconds": _finite(front.seconds),
         "folder": front.folder,
         **_write_evidence(front.evidence),
+        **({} if front.pick is None else {"pick": front.pick}),
     }
 
 
@@ -61,7 +61,7 @@ def _write_evidence(evidence: Evidence) -> dict[str, Any]:
         "rows_asked": evidence.rows_asked or None,
         "trouble": evidence.trouble or None,
         "variance": _finite(evidence.variance),
-        "n_held_out": evidence.n_held_out or None,
+        "n_held_out": evidence.n_held_out,
     }
     known = {key: value for key, value in known.items() if value is not None}
     return {"evidence": known} if known else {}
@@ -79,15 +79,14 @@ def _read_evidence(node: Node | None) -> Evidence:
         0 if rows is None else rows.integer(),
         "" if trouble is None else trouble.text(100),
         None if variance is None else variance.number(),
-        0 if held_out is None else held_out.integer(),
+        None if held_out is None else held_out.integer(),
     )
 
 
 def read_front(node: Node, variables: tuple[str, ...]) -> Front:
     """A front over these variables."""
-    found = [name.text() for name in node["variables"]]
-    if found != list(variables):
-        raise node["variables"].fail(f"the variables of its interface, {list(variables)}")
+    if node["variables"].value != list(variables):
+        raise node["variables"].fail(f"the variables of its interface, [{listed(variables)}]")
     operators = [read_operator(op) for op in node["operators"]]
     equations = []
     for eq in node["equations"]:
@@ -109,7 +108,7 @@ def read_front(node: Node, variables: tuple[str, ...]) -> Front:
     rule = node["model_selection"]
     if rule.text() not in MODEL_SELECTIONS:
         raise rule.fail(f"one of {', '.join(MODEL_SELECTIONS)}")
-    seconds = node.optional("seconds")
+    seconds, pick = node.optional("seconds"), node.optional("pick")
     return Front(
         tuple(equations),
         rule.text(),
@@ -119,6 +118,7 @@ def read_front(node: Node, variables: tuple[str, ...]) -> Front:
         0.0 if seconds is None else seconds.number(),
         node["folder"].text(10_000),
         _read_evidence(node.optional("evidence")),
+        None if pick is None else pick.integer(),
     )
 
 
@@ -136,14 +136,20 @@ def read_operator(node: Node) -> Operator:
     name, arity = node["name"], node["arity"].integer(1, 20)
     if not re.fullmatch(r"[A-Za-z]\w*", name.text(100), re.ASCII):
         raise name.fail("the name of an operator")
-    return from_body(name.text(), arity, read_expr(node["body"], _parameters(arity)))
+    return _operator(name.text(), arity, read_expr(node["body"], _parameters(arity)))
+
+
+@lru_cache(maxsize=2048)
+def _operator(name: str, arity: int, body: Expr) -> Operator:
+    """The fronts of a block have the same few operators, time and again."""
+    return from_body(name, arity, body)
 
 
 def _parameters(arity: int) -> tuple[str, ...]:
     return tuple(f"a{i}" for i in range(arity))
 
 
-def read_expr(node: Node, names: tuple[str, ...], operators: list[Operator] | None = None) -> Expr:
+def read_expr(node: Node, names: Sequence[str], operators: list[Operator] | None = None) -> Expr:
     """A tree of known operators over these variables, with finite constants."""
     text = node.text(sys.maxsize)  # the parser knows how much it reads
     try:
@@ -190,6 +196,8 @@ def write_options(given: Mapping[str, Any]) -> dict[str, Any]:
             return {str(key): plain(v, level + 1) for key, v in value.items()}
         if isinstance(value, (list, tuple)) and level < 10:
             return [plain(v, level + 1) for v in value]
+        if isinstance(value, (Mapping, list, tuple)):
+            return in_brief(value)
         return shorten(re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value)), 200)
 
     return {name: plain(value) for name, value in given.items()}

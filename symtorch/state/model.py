@@ -7,9 +7,11 @@ distillation, and loading one runs no code. docs/state.md describes the document
 
 from __future__ import annotations
 
+import gc
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,15 +19,18 @@ import torch
 from torch import Tensor
 
 from symtorch.equations.expr import Expr, constants, to_text
+from symtorch.equations.names import InputNames
 from symtorch.errors import StateError
 from symtorch.pruning import Pruning
-from symtorch.state.findings import read_findings, write_findings
+from symtorch.state.findings import read_findings, variable_sizes, write_findings, written_out_size
 from symtorch.state.fronts import read_expr, read_operator, write_operators
 from symtorch.state.interface import MAX_OUTPUTS
 from symtorch.state.node import Node, dumps, loads, pair
 from symtorch.surrogate.findings import Findings
 from symtorch.surrogate.guard import GUARDS
 from symtorch.surrogate.in_place import InPlace
+from symtorch.surrogate.interface import Interface
+from symtorch.surrogate.module import n_columns
 
 logger = logging.getLogger("symtorch.state")
 
@@ -77,9 +82,22 @@ def from_tensor(
         what = f"{tuple(tensor.shape)} of {tensor.dtype}" if isinstance(tensor, Tensor) else type(tensor).__name__
         raise StateError(f"the state of {name!r} is {what}; expected a uint8 tensor (n_bytes,).")
     try:
-        return read_model(loads(tensor.detach().cpu().numpy().tobytes(), "state"), known, functions)
+        with without_collection():
+            return read_model(loads(tensor.detach().cpu().numpy().tobytes(), "state"), known, functions)
     except StateError as error:
         raise StateError(f"the state of {name!r} can't be loaded: {error}") from None
+
+
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """Python's search for garbage in circles waits: trees have none, and it takes as long as reading them."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 # ---- writing
@@ -109,13 +127,13 @@ def _write_in_place(in_place: InPlace, name: str) -> dict[str, Any]:
     if exprs is not None and not all(math.isfinite(value) for expr in exprs for value in constants(expr)):
         logger.warning("Constants of %r are not finite; those before are saved.", name)
     elif exprs is not None:
-        columns = _columns(in_place)
+        columns = _columns(in_place.interface)
         trained = {"operators": write_operators(exprs), "equations": [to_text(expr, columns) for expr in exprs]}
     return {"trained": trained, "trainable": in_place.function.constants.requires_grad}
 
 
-def _columns(in_place: InPlace) -> tuple[str, ...]:
-    return tuple(f"v{i}" for i in range(in_place.function.n_inputs))
+def _columns(interface: Interface) -> InputNames:
+    return InputNames(n_columns(interface), "v")
 
 
 def _write_pruning(pruning: Pruning) -> dict[str, Any]:
@@ -171,20 +189,21 @@ def _read_in_place(root: Node, found: Findings, kind: str, pruning: Pruning | No
     active = active_outputs(found, None if pruning is None else pruning.mask)
     if any(i not in found.complexities for i in active):
         raise node.fail("null, since not every output has a chosen equation")
-    in_place = InPlace(found, kind, active, guard)
+    equations = [equation.expr for i, equation in found.chosen.items() if i in set(active)]
+    n_terms = written_out_size(equations, variable_sizes(found.interface)) + found.interface.n_searched
+    node.budget.spend(n_terms, "what stands in the block's place")
     trained = node.optional("trained")
-    if trained is not None:
-        in_place = InPlace(found, kind, active, guard, _read_trained(trained, in_place))
+    in_place = InPlace(found, kind, active, guard, None if trained is None else _read_trained(trained, found.interface))
     in_place.function.constants.requires_grad_(node["trainable"].flag())
     in_place.compile_as = compile_as
     return in_place
 
 
-def _read_trained(node: Node, in_place: InPlace) -> list[Expr]:
+def _read_trained(node: Node, interface: Interface) -> list[Expr]:
     operators = [read_operator(op) for op in node["operators"]]
-    exprs = [read_expr(text, _columns(in_place), operators) for text in node["equations"]]
-    if len(exprs) != in_place.function.n_outputs:
-        raise node["equations"].fail(f"{in_place.function.n_outputs} equations")
+    exprs = [read_expr(text, _columns(interface), operators) for text in node["equations"]]
+    if len(exprs) != interface.n_searched:
+        raise node["equations"].fail(f"{interface.n_searched} equations")
     return exprs
 
 

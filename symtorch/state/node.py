@@ -7,6 +7,7 @@ import json
 import logging
 import math
 import platform
+import reprlib
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
@@ -16,20 +17,12 @@ import torch
 
 from symtorch._version import __version__
 from symtorch.errors import StateError
+from symtorch.state.budget import Budget, too_large, weigh
 
 logger = logging.getLogger("symtorch.state")
 
 SCHEMA = 1
 """Number of the document's form. What a new one changes is written down in docs/state.md."""
-
-MAX_BYTES = 16 << 20
-"""Longest document that is read."""
-
-MAX_PARTS = 400_000
-"""Most lists and objects in a document that is read; empty ones are what fills memory fastest."""
-
-MAX_VALUES = 1_000_000
-"""Most values in lists and objects."""
 
 # ---- the document as a whole
 
@@ -44,7 +37,7 @@ def dumps(document: Mapping[str, Any], kind: str, trusted: bool = False) -> byte
     """
     head = {"format": f"symtorch.{kind}", "schema": SCHEMA, "versions": versions()}
     data = json.dumps({**head, **document}, allow_nan=False, separators=(",", ":")).encode()
-    if not trusted and (reason := _too_large(data)):
+    if not trusted and (reason := too_large(data) or weigh(document, len(data))[1]):
         logger.warning("%s; it can be written, but is not read back as it is. Save the object with save().", reason)
     return data
 
@@ -60,15 +53,18 @@ def loads(data: bytes, kind: str, trusted: bool = False) -> Node:
     Raises:
         StateError: says what is wrong with it.
     """
-    if not trusted and (reason := _too_large(data)):
+    if not trusted and (reason := too_large(data)):
         raise StateError(f"{reason}; that much is not read.")
     try:
         value = json.loads(data, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError too
         raise StateError(f"the state is no JSON document: {shorten(error)}.") from None
-    root = Node(value, "state")
+    budget, reason = (Budget(), "") if trusted else weigh(value, len(data))
+    if reason:
+        raise StateError(f"{reason}; that much is not read.")
+    root = Node(value, "state", budget=budget)
     if root["format"].text() != f"symtorch.{kind}":
-        raise StateError(f"the state is of format {shorten(value['format'])!r}; expected 'symtorch.{kind}'.")
+        raise StateError(f"the state is of format {in_brief(value['format'])}; expected 'symtorch.{kind}'.")
     schema = root["schema"].integer(1)
     if schema > SCHEMA:
         raise StateError(
@@ -76,15 +72,6 @@ def loads(data: bytes, kind: str, trusted: bool = False) -> Node:
             f"1 to {SCHEMA}. Update symtorch (pip install -U torch-symbolic)."
         )
     return root
-
-
-def _too_large(data: bytes) -> str:
-    """What of the document is beyond the limits; empty if nothing is."""
-    if len(data) > MAX_BYTES:
-        return f"the state has {len(data):,} bytes, more than {MAX_BYTES:,}"
-    if data.count(b"{") + data.count(b"[") > MAX_PARTS:
-        return f"the state has more than {MAX_PARTS:,} parts"
-    return f"the state has more than {MAX_VALUES:,} values" if data.count(b",") > MAX_VALUES else ""
 
 
 def _refuse(name: str) -> float:
@@ -104,20 +91,34 @@ def versions() -> dict[str, str]:
 class Node:
     """A value of the document and the way to it; reading it as what it must be, or a StateError."""
 
-    def __init__(self, value: Any, path: str) -> None:
+    __slots__ = ("_key", "_parent", "budget", "value")
+
+    def __init__(self, value: Any, key: str, parent: Node | None = None, budget: Budget | None = None) -> None:
         self.value = value
-        self.path = path
+        self.budget: Budget = budget or (Budget() if parent is None else parent.budget)
+        self._key = key
+        self._parent = parent
+
+    @property
+    def path(self) -> str:
+        """The way to it from the root, for messages."""
+        keys = []
+        node: Node | None = self
+        while node is not None:
+            keys.append(node._key)
+            node = node._parent
+        return "".join(reversed(keys))
 
     def fail(self, expected: str) -> StateError:
         """An error that says where, what came and what was expected."""
-        return StateError(f"{self.path} is {shorten(repr(self.value))}; expected {expected}.")
+        return StateError(f"{self.path} is {in_brief(self.value)}; expected {expected}.")
 
     def __getitem__(self, key: str) -> Node:
         if not isinstance(self.value, dict):
             raise self.fail("an object")
         if key not in self.value:
             raise StateError(f"{self.path}.{key} is missing.")
-        return Node(self.value[key], f"{self.path}.{key}")
+        return Node(self.value[key], f".{key}", self)
 
     def optional(self, key: str) -> Node | None:
         """The member, or None where it is missing or null."""
@@ -134,7 +135,7 @@ class Node:
     def __iter__(self) -> Iterator[Node]:
         if not isinstance(self.value, list):
             raise self.fail("a list")
-        return (Node(value, f"{self.path}[{i}]") for i, value in enumerate(self.value))
+        return (Node(value, f"[{i}]", self) for i, value in enumerate(self.value))
 
     def text(self, longest: int = 1000) -> str:
         if not isinstance(self.value, str):
@@ -178,6 +179,15 @@ def _is_finite(value: float) -> bool:
         return math.isfinite(value)
     except OverflowError:  # an integer beyond float64
         return False
+
+
+_BRIEF = reprlib.Repr()
+_BRIEF.maxlevel, _BRIEF.maxlist, _BRIEF.maxdict, _BRIEF.maxstring, _BRIEF.maxlong = 4, 12, 12, 80, 80
+
+
+def in_brief(value: Any) -> str:
+    """What a plain value looks like, in a line, however large or deep it is."""
+    return shorten(_BRIEF.repr(value))
 
 
 def shorten(value: Any, limit: int = 80) -> str:

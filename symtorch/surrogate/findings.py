@@ -10,9 +10,9 @@ import numpy as np
 
 from symtorch.engines.samples import Samples
 from symtorch.equations.expr import Call, Expr, Variable, variables, walk
-from symtorch.equations.front import Equation, Front
+from symtorch.equations.front import Equation, Front, Fronts
 from symtorch.equations.operators import Operator
-from symtorch.errors import InputError, NotDistilledError
+from symtorch.errors import InputError, NotDistilledError, listed
 from symtorch.surrogate.interface import Interface
 
 
@@ -35,7 +35,7 @@ class Findings:
 
     what: str
     how: str = "distill(...)"
-    fronts: dict[int, Front] = field(default_factory=dict)
+    fronts: Fronts = field(default_factory=Fronts)
     interface: Interface | None = None
     complexities: dict[int, int] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
@@ -69,10 +69,12 @@ class Findings:
             NotDistilledError: the output has not been distilled.
         """
         n_outputs = self.require().n_searched
+        if isinstance(output, bool) or not isinstance(output, (int, np.integer)):
+            raise InputError(f"output is {output!r}; expected its index, one of 0..{n_outputs - 1}.")
         if not 0 <= output < n_outputs:
             raise InputError(f"output {output} of {self.what} does not exist; it has outputs 0..{n_outputs - 1}.")
         if output not in self.fronts:
-            raise NotDistilledError(f"output {output} has no equations yet; there are outputs {list(self.fronts)}.")
+            raise NotDistilledError(f"output {output} has no equations yet; there are outputs [{listed(self.fronts)}].")
         return self.fronts[output].at(self.complexities.get(output) if complexity is None else complexity)
 
     @property
@@ -107,8 +109,8 @@ class Findings:
         if expr is None:
             functions = [names[j] for j in variables(equation.expr) if expand(Variable(j)) is None]
             raise InputError(
-                f"variables {functions} are made by Python functions, which can't be written out; give them as "
-                f"formulas, such as variable_transforms={{'r': 'sqrt(x0^2 + x1^2)'}}."
+                f"variables [{listed(functions)}] are made by Python functions, which can't be written out; give them "
+                f"as formulas, such as variable_transforms={{'r': 'sqrt(x0^2 + x1^2)'}}."
             )
         if expr is equation.expr:
             return equation
@@ -137,7 +139,7 @@ class Findings:
         seen = np.concatenate([samples.X, np.transpose(before.domain)]) if before.domain else samples.X
         return replace(
             before,
-            fronts=dict(sorted({**before.fronts, **fronts}.items())),
+            fronts=Fronts(sorted({**before.fronts, **fronts}.items())),
             interface=interface,
             # A choice was made from the earlier front; the new one may not have that complexity.
             complexities={i: c for i, c in before.complexities.items() if i not in fronts},
@@ -147,28 +149,32 @@ class Findings:
         )
 
     def with_equation(self, output: int, equation: Equation) -> Findings:
-        """With an equation as part of its output's front, and the chosen one; one of its complexity gives way."""
+        """With an equation as part of its output's front, and its pick; of equal complexity it comes first."""
         front = self.fronts.get(output)
         if front is None:
-            front = Front((equation,), engine="user")
+            front = Front((equation,), engine="user", pick=equation.complexity)
         else:
-            others = [eq for eq in front.equations if eq.complexity != equation.complexity]
-            front = replace(front, equations=tuple(sorted([*others, equation], key=lambda eq: eq.complexity)))
+            others = [eq for eq in front if (eq.expr, eq.complexity) != (equation.expr, equation.complexity)]
+            equations = tuple(sorted([equation, *others], key=lambda eq: eq.complexity))
+            front = replace(front, equations=equations, pick=equation.complexity)
         return replace(
             self,
-            fronts=dict(sorted({**self.fronts, output: front}.items())),
+            fronts=Fronts(sorted({**self.fronts, output: front}.items())),
             complexities={**self.complexities, output: equation.complexity},
         )
 
     def with_constants_of(self, equations: Mapping[int, Equation]) -> Findings:
-        """With these equations in the place of the ones of their complexity: itself where they are the same."""
+        """With these equations in the place of the ones of their complexity: itself where they are the same.
+
+        What the others' losses said of the pick stands, though the new ones' losses are not known.
+        """
         changed = {}
         for i, new in equations.items():
             old = self.fronts[i].at(new.complexity)
             if new is not old:
                 kept = tuple(new if eq is old else eq for eq in self.fronts[i].equations)
-                changed[i] = replace(self.fronts[i], equations=kept)
-        return replace(self, fronts={**self.fronts, **changed}) if changed else self
+                changed[i] = replace(self.fronts[i], equations=kept, pick=self.fronts[i].best.complexity)
+        return replace(self, fronts=Fronts({**self.fronts, **changed})) if changed else self
 
     def choosing(self, complexity: Any, active: Sequence[int] | None = None) -> Findings:
         """With the equations of these complexities as the chosen ones.
@@ -186,8 +192,8 @@ class Findings:
         missing = [i for i in active if i not in self.fronts]
         if missing:
             raise NotDistilledError(
-                f"outputs {missing} of {self.what} have no equations yet (there are {list(self.fronts)}); "
-                f"distill them too."
+                f"outputs [{listed(missing)}] of {self.what} have no equations yet "
+                f"(there are [{listed(self.fronts)}]); distill them too."
             )
         wanted = _per_output(complexity, n_outputs, active)
         return replace(self, complexities={i: self.fronts[i].at(wanted[i]).complexity for i in active})
@@ -205,7 +211,7 @@ def _per_output(complexity: Any, n_outputs: int, active: Sequence[int]) -> list[
     if isinstance(complexity, Mapping):
         unknown = [i for i in complexity if i not in range(n_outputs)]
         if unknown:
-            raise InputError(f"complexity speaks of outputs {unknown}; there are outputs 0..{n_outputs - 1}.")
+            raise InputError(f"complexity speaks of outputs [{listed(unknown)}]; there are outputs 0..{n_outputs - 1}.")
         return [complexity.get(i) for i in range(n_outputs)]
     if len(complexity) == len(active):
         by_output = dict(zip(active, complexity, strict=True))

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 
+from symtorch.capture.batches import is_rows
+from symtorch.capture.calls import as_tensor, is_data
 from symtorch.equations.expr import Expr, constants, with_constants
 from symtorch.equations.front import Equation
 from symtorch.errors import CompilerError
@@ -85,11 +86,13 @@ class InPlace(Surrogate):
             block: what answers for undefined rows, with guard "block".
             name: of the block, for messages.
         """
-        if any(isinstance(arg, np.ndarray) for arg in (*args, *kwargs.values())):
-            with torch.no_grad():
-                args = [torch.as_tensor(a) if isinstance(a, np.ndarray) else a for a in args]
-                kwargs = {k: torch.as_tensor(a) if isinstance(a, np.ndarray) else a for k, a in kwargs.items()}
-                return _to_numpy(self.answer(args, kwargs, block, name))
+        if not all(isinstance(arg, torch.Tensor) for arg in (*args, *kwargs.values())):
+            lists = not any(isinstance(arg, torch.Tensor) for arg in (*args, *kwargs.values()))
+            read, read_kwargs = [_read(a, lists) for a in args], {key: _read(a, lists) for key, a in kwargs.items()}
+            pairs = zip([*read, *read_kwargs.values()], [*args, *kwargs.values()], strict=True)
+            if any(new is not old for new, old in pairs):
+                with torch.no_grad():
+                    return _to_numpy(self.answer(read, read_kwargs, block, name))
         if self.guard == "none":
             return self(*args, **kwargs)
         x = self.layout.join(args, kwargs)
@@ -115,12 +118,21 @@ class InPlace(Surrogate):
         mine = [now[k] for k in self.own[output]]
         if mine == constants(equation.expr) or not all(map(math.isfinite, mine)):
             return equation
-        return replace(equation, expr=with_constants(equation.expr, mine), source="")
+        # What it was judged by was the equation with other constants.
+        expr = with_constants(equation.expr, mine)
+        return replace(equation, expr=expr, source="", loss=math.inf, score=0.0, r2=None)
 
     def trained(self) -> list[Expr] | None:
         """The trees of all outputs, where training has changed a constant of any; None where it has not."""
         trees = self.function.expressions()
         return None if trees == self.untrained else trees
+
+
+def _read(value: Any, lists: bool) -> Any:
+    """A tensor for what NumPy reads as samples, rows of numbers in a list among it if wanted; the rest as it is."""
+    if isinstance(value, torch.Tensor) or not (is_data(value) or (lists and is_rows(value))):
+        return value
+    return as_tensor(value, "an argument of the block")
 
 
 def _to_numpy(result: Any) -> Any:

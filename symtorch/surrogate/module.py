@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from symtorch.capture.calls import as_tensor
 from symtorch.codegen.torch_function import SymbolicFunction
 from symtorch.equations.expr import Constant, Expr, Variable, constants, walk, with_constants
 from symtorch.errors import InputError
@@ -27,12 +28,21 @@ def written_out(exprs: Sequence[Expr | None], interface: Interface) -> tuple[lis
         the trees, and whether they are over the block's inputs; else over the variables, as they came.
     """
     trees = [Constant(0.0) if expr is None else expr for expr in exprs]
-    expand = interface.encoding.expand
-    if any(expand(Variable(j)) is None for j in range(len(interface.variable_names))):
+    if not can_write_out(interface):
         return trees, False
-    expanded = [expand(tree) for tree in trees]
+    expanded = [interface.encoding.expand(tree) for tree in trees]
     found = [tree for tree in expanded if tree is not None]
     return (found, True) if len(found) == len(trees) else (trees, False)
+
+
+def can_write_out(interface: Interface) -> bool:
+    """Whether every variable can be written in the block's own inputs."""
+    return all(interface.encoding.expand(Variable(j)) is not None for j in range(len(interface.variable_names)))
+
+
+def n_columns(interface: Interface) -> int:
+    """How many columns the equations in a block's place are over: the block's inputs, or else the variables."""
+    return interface.layout.n_inputs if can_write_out(interface) else len(interface.variable_names)
 
 
 def own_positions(expr: Expr, tree: Expr) -> list[int]:
@@ -75,9 +85,8 @@ class Surrogate(nn.Module):
         self.encodes = not expanded
         self.untrained = trees
         self.own = [[] if e is None else own_positions(e, tree) for e, tree in zip(exprs, trees, strict=True)]
-        n_columns = interface.layout.n_inputs if expanded else len(interface.variable_names)
         now = trees if trained is None else trained
-        self.function = SymbolicFunction(now, n_columns).use_compiled("auto")
+        self.function = SymbolicFunction(now, n_columns(interface)).use_compiled("auto")
         self.function.hold([_held(*each) for each in zip(trees, now, self.own, strict=True)])
 
     def rows(self, x: Tensor, live: Tensor | None = None) -> Tensor:
@@ -115,7 +124,7 @@ def output_function(surrogate: Surrogate, output: int) -> Callable[[Any], np.nda
     """One output as a function of the block's inputs, tensor or array (n_rows, n_inputs), to an array (n_rows,)."""
 
     def function(x: Any) -> np.ndarray:
-        x = torch.as_tensor(x)
+        x = as_tensor(x, "x")
         with torch.no_grad():
             return surrogate.to(x.device).rows(x if x.is_floating_point() else x.double())[..., output].cpu().numpy()
 

@@ -160,7 +160,6 @@ def test_tuple_and_dict_outputs_need_an_index():
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        (lambda block, x: x.argmax(-1), "int64"),
         (lambda block, x: block(x).to(torch.complex64), "complex64"),
         (lambda block, x: block(x).sum(0), r"leading dimensions \(20,\)"),
         (lambda block, x: "text", "returned a str"),
@@ -253,8 +252,12 @@ def test_scikit_learns_predict():
         assert captured.Y.shape == (50, 1)
         np.testing.assert_allclose(captured.teacher(regression.predict)(x), captured.Y)
     classes = linear_model.LogisticRegression().fit(x, x[:, 0] > 0)
+    labels = one(classes.predict, x)
+    np.testing.assert_array_equal(labels.Y[:, 0], classes.predict(x))
+    assert labels.teacher(classes.predict) is not None
+    named = linear_model.LogisticRegression().fit(x, np.where(x[:, 0] > 0, "yes", "no"))
     with pytest.raises(InputError, match="predict_proba"):
-        one(classes.predict, x)
+        one(named.predict, x)
     assert one(classes.predict_proba, x).Y.shape == (50, 2)
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,20 @@ def test_a_compiler_that_hangs_is_stopped_with_all_that_it_has_started(fake, own
         time.sleep(0.05)
     assert not alive(child)
     torch.testing.assert_close(function().use_compiled("auto")(X), function()(X))
+    assert left_behind(own_folder) == []
+
+
+def test_a_compiler_that_never_stops_talking_fills_no_memory(fake, own_folder, monkeypatch):
+    monkeypatch.setattr(c_compiler, "COMPILE_SECONDS", 1.0)
+    fake("cat /dev/zero >&2")
+    tracemalloc.start()
+    try:
+        with pytest.raises(CompilerError, match="was stopped after 1 s"):
+            function().use_compiled(True)(X)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 10e6
     assert left_behind(own_folder) == []
 
 

@@ -155,3 +155,98 @@ def test_export_says_what_it_can():
     model = wrapped("u", transforms={"u": lambda x: x[:, 0]})
     with pytest.raises(InputError, match="formulas"):
         model.export("c")
+
+
+# ---- an equation of one's own is the pick, and takes nothing away
+
+
+def test_switching_takes_what_was_set_and_what_was_found_stays():
+    model = wrapped("1", "x0", "3*sin(1.5*x0 + 0.3)")
+    assert str(model.fronts[0].best) == "3*sin(1.5*x0 + 0.3)"
+    found = list(model.fronts[0])
+    # of the same complexity as the exact law, and a simpler one
+    for formula, complexity in (("x1 + 2", found[-1].complexity), ("x1", None)):
+        model.set_equation(0, formula, complexity=complexity)
+        model.switch_to_symbolic()
+        assert str(model.equation(0)) == formula
+        assert model.fronts[0].best == model.equation(0) == model.fronts[0].at(model.equation(0).complexity)
+        assert "> " in next(line for line in repr(model.fronts[0]).splitlines() if line.endswith(formula))
+        model.switch_to_block()
+    assert all(equation in model.fronts[0] for equation in found)
+    assert len(model.fronts[0]) == len(found) + 2
+    assert str(model.equation(1)) == "3*sin(1.5*x0 + 0.3)"
+
+
+def test_what_was_set_is_the_pick_of_a_loaded_model_too():
+    model = wrapped()
+    model.set_equation(0, "5*sin(x1)")
+    other = SymbolicModel(Wave(), "wave")
+    other.load_state_dict(model.state_dict())
+    other.switch_to_symbolic()
+    assert str(other.equation(0)) == "5*sin(x1)"
+
+
+def test_complexity_is_counted_as_the_options_of_the_search_say():
+    model = SymbolicModel(Wave(), "wave")
+    params = {"unary_operators": ["sin"], "complexity_of_operators": {"sin": 7}, "complexity_of_constants": 2}
+    model.distill(X.repeat(5, 1), engine=FormulaEngine("1", "x0"), sr_params=params)
+    assert model.set_equation(0, "2*sin(x0)").complexity == 2 + 1 + 7 + 1
+    other = SymbolicModel(Wave(), "wave")
+    other.load_state_dict(model.state_dict())
+    assert other.set_equation(0, "2*sin(x0)").complexity == 11
+    # before any search: the default options, where a sine counts three
+    assert SymbolicModel(nn.Linear(2, 1)).set_equation(0, "2*sin(x0)").complexity == 1 + 1 + 3 + 1
+
+
+@pytest.mark.parametrize("block", [nn.Linear(2, 2), nn.Sequential(nn.Flatten(), nn.Linear(2, 4), nn.Linear(4, 2))])
+def test_before_any_distillation_the_layers_tell_how_many_inputs_there_are(block):
+    model = SymbolicModel(block, "law")
+    model.set_equation(0, "x0 + x1")
+    model.set_equation(1, "x1")
+    model.switch_to_symbolic()
+    x = X.float()
+    torch.testing.assert_close(model(x), torch.stack([x[:, 0] + x[:, 1], x[:, 1]], -1))
+    with pytest.raises(ParseError, match="x2"):
+        model.set_equation(0, "x2")
+    with pytest.raises(InputError, match=r"0\.\.1"):
+        model.set_equation(2, "x0")
+
+
+def test_before_any_distillation_a_call_or_inputs_tell_how_many_there_are():
+    with pytest.raises(InputError, match=r"pass inputs=.*or call the block once"):
+        SymbolicModel(Wave(), "wave").set_equation(0, "x0")
+    called, given = SymbolicModel(Wave(), "wave"), SymbolicModel(Wave(), "wave")
+    called(X)
+    called.set_equation(0, "3*sin(1.5*x0 + 0.3)")
+    called.set_equation(1, "x0*x1")
+    given.set_equation(0, "2*sin(1.6*x0 + 0.2)", inputs=X, refit_constants=True)
+    assert given.set_equation(1, "x0*x1").loss < 1e-12
+    for model in (called, given):
+        model.switch_to_symbolic()
+        torch.testing.assert_close(model(X), Wave()(X), rtol=1e-6, atol=1e-6)
+        other = SymbolicModel(Wave(), "wave")
+        other.load_state_dict(model.state_dict())
+        torch.testing.assert_close(other(X), model(X))
+    plain = SymbolicModel(lambda x: x[:, 0], "plain")
+    plain(X.numpy())
+    plain.set_equation(0, "x1")
+    plain.switch_to_symbolic()
+    np.testing.assert_array_equal(plain(X.numpy()), X[:, 1])
+    frame = pytest.importorskip("pandas").DataFrame(X.numpy(), columns=["a", "b"])
+    assert str(SymbolicModel(lambda x: x.a, "frame").set_equation(0, "b", inputs=frame)) == "b"
+
+
+def test_inputs_of_a_parent_model_are_its_own():
+    parent = nn.Sequential(nn.Linear(5, 2), SymbolicModel(Wave(), "wave"))
+    equation = parent[1].set_equation(1, "x0*x1", inputs=torch.randn(60, 5), parent_model=parent)
+    assert equation.loss < 1e-12
+
+
+def test_operators_that_were_added_are_suggested(monkeypatch):
+    from symtorch.equations import suggest
+
+    asked = []
+    monkeypatch.setattr("symtorch.model.suggest", lambda X, y, names, functions, top: asked.append(functions) or [])
+    wrapped().suggest(0)
+    assert asked == [None]  # what there is when it is asked, not what there was when the library was imported
+    assert "sin" in suggest.forms()

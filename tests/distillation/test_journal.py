@@ -1,5 +1,6 @@
 """Fronts on disk while a search goes on, and going on from them, also after kill -9 at any moment."""
 
+import errno
 import json
 import logging
 import os
@@ -69,7 +70,8 @@ def test_finished_outputs_are_taken_over_and_not_searched(tmp_path, caplog):
 
 
 def test_an_interrupted_search_goes_on_from_its_front(tmp_path):
-    distill(tmp_path, FormulaEngine(*FORMULAS[:3], stop_reason="interrupted"))
+    with pytest.warns(UserWarning, match=r"was interrupted for 2 of 2 outputs \(0, 1\)"):
+        distill(tmp_path, FormulaEngine(*FORMULAS[:3], stop_reason="interrupted"))
     engine = FormulaEngine(FORMULAS[0], stop_reason="budget")
     fronts = distill(tmp_path, engine, resume=True)
     ((_, options),) = engine.searches
@@ -158,6 +160,119 @@ def test_bad_folders_are_refused_before_anything_runs(tmp_path):
     assert engine.searches == []
 
 
+# ---- disks that fail
+
+
+def warnings(caplog) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EIO, errno.EDQUOT, errno.ENOENT])
+@pytest.mark.parametrize("call", ["replace", "fsync", "open"])
+@pytest.mark.parametrize("after", [0, 3])
+def test_a_disk_that_fails_is_said_once_and_costs_no_front(tmp_path, monkeypatch, caplog, code, call, after):
+    """From some call on, as when the disk has become full while the search went on."""
+    real, calls = getattr(os, call), []
+
+    def failing(path, *args, **more):
+        calls.append(path)
+        if (call == "fsync" or str(tmp_path) in str(path)) and len(calls) > after:
+            raise OSError(code, os.strerror(code), path)
+        return real(path, *args, **more)
+
+    monkeypatch.setattr(os, call, failing)
+    fronts = distill(tmp_path, FormulaEngine(*FORMULAS))
+    monkeypatch.undo()
+    assert [len(front) for front in fronts.values()] == [4, 4]
+    (message,) = warnings(caplog)
+    assert "fronts can't be kept" in message
+    assert os.strerror(code) in message
+    assert [path for path in tmp_path.glob("**/*") if path.name.endswith(".tmp")] == []
+    documents(tmp_path)  # what is there is whole
+    engine = FormulaEngine(*FORMULAS)
+    assert {i: len(front) for i, front in distill(tmp_path, engine, resume=True).items()} == {0: 4, 1: 4}
+
+
+class OwnFolder(FormulaEngine):
+    """An engine that fails where it can't have its folder."""
+
+    bound = ()
+
+    def bind(self, fit_params=None, save_path=None):
+        Path(save_path).mkdir(parents=True)
+        return self
+
+
+def a_file(folder: Path) -> None:
+    folder.write_text("not a folder")
+
+
+def a_link_loop(folder: Path) -> None:
+    folder.symlink_to(folder)
+
+
+def a_lost_link(folder: Path) -> None:
+    folder.symlink_to(folder.parent / "nowhere" / "at all")
+
+
+@pytest.mark.parametrize("obstacle", [a_file, a_link_loop, a_lost_link])
+@pytest.mark.parametrize("engine", [FormulaEngine, OwnFolder])
+def test_what_stands_in_the_folders_place_costs_the_files_alone(tmp_path, caplog, obstacle, engine):
+    obstacle(tmp_path / "block")
+    for resume in (False, True):
+        caplog.clear()
+        fronts = distill(tmp_path, engine(*FORMULAS), resume=resume)
+        assert [len(front) for front in fronts.values()] == [4, 4]
+        assert sum("fronts can't be kept" in message for message in warnings(caplog)) == 1
+
+
+def a_full_folder(path: Path) -> None:
+    (path / "full").mkdir(parents=True)
+
+
+def a_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def a_device_without_end(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs POSIX files")
+@pytest.mark.parametrize("obstacle", [a_full_folder, a_link_loop, a_lost_link, a_pipe, a_device_without_end])
+@pytest.mark.parametrize("also_before", [False, True])
+def test_what_stands_in_a_files_place_is_not_read_and_not_waited_for(tmp_path, caplog, obstacle, also_before):
+    (tmp_path / "block").mkdir()
+    obstacle(tmp_path / "block" / "output_0.json")
+    if also_before:
+        a_full_folder(tmp_path / "block" / "output_0.previous.json")
+    fronts = distill(tmp_path, FormulaEngine(*FORMULAS), resume=True)
+    assert [len(front) for front in fronts.values()] == [4, 4]
+    assert len(warnings(caplog)) == len(set(warnings(caplog))) <= 2
+
+
+def test_a_name_of_a_thousand_characters_has_a_folder_too(tmp_path, caplog):
+    for name in ("n" * 1000, "n" * 999 + "m", "\N{GREEK SMALL LETTER ALPHA}" * 200):
+        block = SymbolicModel(nn.Linear(2, 2), name)
+        block.distill(X, engine=FormulaEngine(*FORMULAS), save_path=tmp_path)
+        engine = FormulaEngine(*FORMULAS)
+        block.distill(X, engine=engine, save_path=tmp_path, resume=True)
+        assert engine.searches == []
+    assert len(list(tmp_path.iterdir())) == 3
+    assert warnings(caplog) == []
+
+
+def test_a_path_that_is_too_long_costs_the_files_alone(tmp_path, caplog):
+    folder = tmp_path.joinpath(*["f" * 200] * 18)
+    fronts = distill(folder, FormulaEngine(*FORMULAS))
+    assert [len(front) for front in fronts.values()] == [4, 4]
+    long = SymbolicModel(nn.Linear(2, 2), "n" * 250)
+    long.distill(X, engine=FormulaEngine(*FORMULAS), save_path=folder / ("f" * 150))
+    assert len(warnings(caplog)) == 1
+    with pytest.raises(InputError, match="can't be made a folder"):
+        distill(tmp_path / ("f" * 300), FormulaEngine(*FORMULAS))
+
+
 # ---- kill -9
 
 SERVER = """
@@ -216,7 +331,8 @@ def test_killed_at_twenty_random_moments_at_most_the_stage_under_way_is_lost(tmp
 
 def test_what_a_search_knew_of_the_block_outlives_its_interruption(tmp_path):
     known = Evidence(noise_floor=1e-5, confirmed=True, rows_asked=1000)
-    fronts = distill(tmp_path, Knowing(known, *FORMULAS, stop_reason="interrupted"))
+    with pytest.warns(UserWarning, match="was interrupted"):
+        fronts = distill(tmp_path, Knowing(known, *FORMULAS, stop_reason="interrupted"))
     tried = fronts[0].rows_asked - 1000
     assert tried > 0
     assert documents(tmp_path)["output_0.json"]["front"]["evidence"]["confirmed"] is True

@@ -1,5 +1,7 @@
 """SearchOptions: PySR's names, everything checked at once, complexity and search space as PySR has them."""
 
+import logging
+
 import pytest
 
 from symtorch.engines.options import DEFAULT_SR_PARAMS, SearchOptions
@@ -37,9 +39,13 @@ def test_default_complexities_leave_with_their_operators():
         ({"binary_operators": ["sin"]}, "unary"),
         ({"unary_operators": ["sinn"]}, "'sin'"),
         ({"unary_operators": [3]}, "unary_operators"),
-        ({"constraints": {"log": 3}}, "constraints"),
+        ({"constraints": {"logg": 3}}, "constraints"),
+        ({"timeout_in_seconds": 0}, "timeout_in_seconds.*more than 0"),
+        (["niterations"], "sr_params is a list"),
+        ({"loss": "L1DistLoss()", "elementwise_loss": "L2DistLoss()"}, "two names of one"),
+        ({"equation_file": 3}, "the path of a file"),
         ({"constraints": {"*": (1, 2, 3)}}, "3 limits"),
-        ({"nested_constraints": {"sin": {"log": 0}}}, "nested_constraints"),
+        ({"nested_constraints": {"sin": {"logg": 0}}}, "nested_constraints"),
         ({"model_selection": "nicest"}, "model_selection"),
         ({"random_state": -1}, "random_state"),
         ({"timeout_in_seconds": float("nan")}, "timeout_in_seconds"),
@@ -90,3 +96,28 @@ def test_a_tree_outside_the_search_space_is_told_why(params, text, rule):
 def test_a_tree_inside_the_search_space_passes(text):
     nested = {"nested_constraints": {"sin": {"sin": 1}}, "constraints": {"*": (2, -1)}, "maxdepth": 4}
     assert options(**nested).violation(parse(text, NAMES)) is None
+
+
+def test_what_is_said_of_operators_that_are_not_searched_is_left_out_with_a_line_in_the_log(caplog):
+    caplog.set_level(logging.INFO, "symtorch")
+    made = options(
+        unary_operators=["sin"],
+        complexity_of_operators={"sin": 2, "cos": 3},
+        constraints={"log": 3},
+        nested_constraints={"sin": {"sin": 0, "exp": 1}, "exp": {"sin": 0}},
+    )
+    assert made.complexity_of_operators == {"sin": 2}
+    assert made.constraints == {}
+    assert made.nested_constraints == {"sin": {"sin": 0}}
+    assert made.given["constraints"] == {}
+    for name in ("complexity_of_operators: 'cos'", "constraints: 'log'", "nested_constraints['sin']: 'exp'"):
+        assert f"{name} is left out" in caplog.text
+
+
+def test_earlier_names_of_pysrs_parameters_are_translated(caplog):
+    caplog.set_level(logging.INFO, "symtorch")
+    made = options(loss="L1DistLoss()", batchSize=32, npop=20, equation_file="runs/hall_of_fame.csv")
+    assert made.elementwise_loss == "L1DistLoss()"
+    assert made.batch_size == 32
+    assert made.extra == {"population_size": 20, "output_directory": "runs", "run_id": "hall_of_fame"}
+    assert "'loss' is called elementwise_loss now" in caplog.text

@@ -96,3 +96,10 @@ def test_evaluate_gives_one_value_per_row_without_a_warning(text):
 def test_evaluate_wants_a_matrix():
     with pytest.raises(InputError, match=r"\(3,\)"):
         evaluate(Variable(0), np.zeros(3))
+
+
+@pytest.mark.parametrize("value", [np.float64(0.25), np.float32(0.25), np.int64(2), 2])
+def test_a_constant_is_a_python_float(value):
+    tree = Constant(value)
+    assert type(tree.value) is float
+    assert parse(to_text(tree, []), []) == tree

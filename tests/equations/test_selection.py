@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from symtorch.equations.expr import Variable
 from symtorch.equations.front import Equation, Front
 from symtorch.equations.selection import bends, heeding, pareto, scores, select
+from symtorch.equations.verdict import Evidence
 from symtorch.errors import OptionError
 
 
@@ -132,6 +134,15 @@ def test_zero_losses_are_no_special_case() -> None:
     assert front((1, 2.0), (4, 0.0)).best.complexity == 4
 
 
+def test_of_equations_of_one_complexity_the_best_makes_the_bend() -> None:
+    losses = [1.0, 0.5, 1e-4, 9e-5]
+    for place, doubled in ((2, [1.0, 0.5, 0.7, 1e-4, 9e-5]), (3, [1.0, 0.5, 1e-4, 0.7, 9e-5])):
+        complexities = [1, 3, 7, 9]
+        found = bends([*complexities[:3], 7, 9], doubled)
+        assert [sharpness for sharpness, _ in found] == [sharpness for sharpness, _ in bends(complexities, losses)]
+        assert doubled[found[0][1]] == 1e-4, place
+
+
 def test_bends_come_sharpest_first() -> None:
     found = bends([1, 3, 7, 9, 13, 20], [1.0, 0.5, 1e-4, 9e-5, 1e-6, 9e-7])
     # By hand: the hull has the equations of 1, 7, 13 and 20; the slopes are log(1e4)/6, log(1e2)/6 and less than 0.15.
@@ -212,3 +223,13 @@ LOSSES, COSTS = [1.0, 0.6, 0.01, 0.009], [1, 3, 9, 15]
 )
 def test_the_law_is_no_equation_that_simpler_ones_beat_on_held_out_rows(r2, pick):
     assert heeding(COSTS, LOSSES, scores(COSTS, LOSSES), r2) == pick
+
+
+def test_a_pick_that_loses_more_than_the_law_would_gives_way_to_a_corner_that_does_not() -> None:
+    points = (1, 1.0), (3, 0.02), (5, 5e-3), (9, 7e-5), (13, 5e-5), (16, 1e-5), (26, 8e-6)
+    equations = front(*points).equations
+    known = Evidence(noise_floor=1e-5, variance=1.0)
+    assert Front(equations).best.complexity == 9
+    assert Front(equations, evidence=known).best.complexity == 16
+    assert Front(equations, evidence=replace(known, noise_floor=1e-7)).best.complexity == 9  # none is so good
+    assert Front(equations, evidence=replace(known, noise_floor=1e-4)).best.complexity == 9

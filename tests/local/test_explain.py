@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,7 @@ def test_attributions_of_a_product_by_hand() -> None:
     shares = path_attributions(parse("x*y", ["x", "y"]), np.zeros(2), np.array([2.0, 3.0]))
     np.testing.assert_allclose(shares, [3, 3])
     shares = path_attributions(parse("exp(x) + 2*y", ["x", "y"]), np.array([0.0, 1.0]), np.array([1.0, 2.0]))
-    np.testing.assert_allclose(shares, [np.e - 1, 2])
+    np.testing.assert_allclose(shares, [math.e - 1, 2])
     np.testing.assert_array_equal(path_attributions(parse("3", ["x"]), np.zeros(1), np.ones(1)), [0])
 
 
@@ -250,7 +251,7 @@ def test_as_many_terms_as_are_asked_for(max_terms: int) -> None:
         ({"base": [0.0]}, "base has shape"),
         ({"model": lambda rows: rows[:5, 0]}, "returned shape"),
         ({"model": lambda rows: rows[:, :2] * 10}, "say which: output=0"),
-        ({"model": lambda rows: rows[:, 0] > 0}, "predict_proba"),
+        ({"model": lambda rows: np.full(len(rows), "yes")}, "predict_proba"),
         ({"sr_params": {"maxsice": 3}}, "'maxsice' is not known"),
     ],
 )

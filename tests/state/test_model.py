@@ -14,7 +14,7 @@ from linear_engine import LinearEngine
 from torch import nn
 
 import symtorch
-from symtorch import SymbolicModel
+from symtorch import NotDistilledError, SymbolicModel
 from symtorch.equations.definitions import operator
 from symtorch.errors import InputError, StateError
 
@@ -390,9 +390,18 @@ def test_the_record_says_what_was_done_with_what():
     assert front["equations"][0]["r2"] == block.fronts[0][0].r2
 
 
-def test_a_name_that_the_user_gave_stays():
+def test_the_name_comes_back_with_a_state():
+    saved = SymbolicModel(network(), "saved")
+    block = SymbolicModel(network(), "other")
+    block.load_state_dict(saved.state_dict())
+    assert block.block_name == "saved"
+    with pytest.raises(NotDistilledError, match="'saved' has no equations"):
+        block.equation(0)
+
+
+def test_a_name_made_from_an_id_is_nobody_elses():
     named = SymbolicModel(network(), "mine")
-    named.load_state_dict(distilled().state_dict())
+    named.load_state_dict(SymbolicModel(network()).state_dict())
     assert named.block_name == "mine"
 
 

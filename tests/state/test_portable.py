@@ -10,7 +10,7 @@ from linear_engine import LinearEngine
 from torch import nn
 
 from symtorch import SymbolicModel
-from symtorch.state import node
+from symtorch.state import budget
 
 
 class Noted(SymbolicModel):
@@ -77,7 +77,7 @@ def test_wrapped_blocks_within_the_block_come_back_too(tmp_path):
 def test_a_document_that_a_state_dict_refuses_goes_into_a_file(tmp_path, monkeypatch, caplog):
     block = SymbolicModel(nn.Linear(2, 1), "large")
     block.distill(X, engine=LinearEngine())
-    monkeypatch.setattr(node, "MAX_BYTES", 100)
+    monkeypatch.setattr(budget, "MAX_BYTES", 100)
     other = saved_and_loaded(block, tmp_path)
     assert other.fronts == block.fronts
     assert not caplog.records

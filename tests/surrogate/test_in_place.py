@@ -1,6 +1,7 @@
 """Equations in use: what they say now, and that reading them leaves everything as it is."""
 
 import copy
+import math
 
 import pytest
 import torch
@@ -119,3 +120,28 @@ def test_constants_of_variables_stay_the_users_after_loading_too():
     other.load_state_dict(model.state_dict())
     assert other.equations == model.equations
     assert 0.25 in fitted(other, 6 * u - 1)
+
+
+def test_what_was_said_of_an_equation_is_not_said_of_it_with_other_constants():
+    model = switched("1", "2*x0", "2*x0 + 3*x1")
+    before = model.equation(0)
+    assert math.isfinite(before.loss)
+    assert before.r2 is not None
+    train(model)
+    for equation in (model.equation(0), model.fronts[0].at(before.complexity), model.fronts[0].best):
+        assert str(equation) == "2.5*x0 + 3.5*x1"
+        assert equation.loss == math.inf
+        assert equation.r2 is None
+    assert "loss" not in repr(model.equation(0))
+    assert f"complexity {before.complexity}]" in repr(model)
+    assert "inf" not in str(model.fronts[0])
+    assert "inf" not in model._repr_html_()
+    assert model.fronts[0].equations_["loss"].isna().tolist() == [False, False, True]
+    assert model.fronts[0][0].loss == 1.0  # of the others it is known as before
+    model.switch_to_block()
+    model.switch_to_symbolic()  # the pick stays the pick
+    assert str(model.equation(0)) == "2.5*x0 + 3.5*x1"
+    train(model, -0.5)
+    other = SymbolicModel(nn.Linear(2, 2), "law")
+    other.load_state_dict(model.state_dict())
+    assert str(other.fronts[0].best) == str(model.fronts[0].best) == "2*x0 + 3*x1"

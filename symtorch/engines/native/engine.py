@@ -12,7 +12,7 @@ from dataclasses import replace
 from symtorch.engines.base import Engine, Progress, ProgressCallback
 from symtorch.engines.native.baseline.least_squares import Baseline, least_squares
 from symtorch.engines.native.fitting.archive import EXACT
-from symtorch.engines.native.fitting.losses import Loss, parse_loss
+from symtorch.engines.native.fitting.losses import SQUARED, Loss, parse_loss
 from symtorch.engines.native.flat.watch import share_of
 from symtorch.engines.native.forms.normal import normalise
 from symtorch.engines.native.hardware import one_thread
@@ -109,6 +109,7 @@ class _Course:
         """Least squares for every output, then the search for what it leaves."""
         try:
             groups = self._begin()
+            self._report("least squares", 0, 1)  # so that whoever keeps fronts has some, should the process be killed
         except KeyboardInterrupt:
             return
         members = [some for whole in groups for some in divided(whole, self.n_workers)]
@@ -201,7 +202,10 @@ class _Course:
             )
             for k in range(self.samples.n_outputs)
         ]
-        return [replace(front, evidence=evidence.get(k, Evidence())) for k, front in enumerate(fronts)]
+        known = [evidence.get(k, Evidence()) for k in range(self.samples.n_outputs)]
+        if self.loss is SQUARED:
+            known = [replace(of, variance=self.samples.variance(k)) for k, of in enumerate(known)]
+        return [replace(front, evidence=of) for front, of in zip(fronts, known, strict=True)]
 
     def _failed(self, outputs: Sequence[int], error: Exception) -> EngineError:
         unfinished = {k for number, task in enumerate(self.tasks) if number not in self.found for k in task.outputs}

@@ -20,7 +20,9 @@ import logging
 import os
 import pickle
 import platform
+import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -154,6 +156,7 @@ class Packet:
 def _search(packet: Packet) -> tuple[int, Found | str]:
     """What a worker does: the task's number, and what it has found or why it could not do it."""
     task, view = packet.task, packet.view
+    packet.box.watch()
     try:
         if packet.teacher is not None and view is not None:
             # A copy of its own for each task: two threads must not switch the modes of one network.
@@ -306,16 +309,21 @@ class Mailbox:
     """A folder where workers on this machine leave what they have; once it is gone they end.
 
     On other machines there is no such folder: they send nothing and work to the end.
+
+    Attributes:
+        folder: where they leave it.
+        owner: id of the process that reads it.
     """
 
     folder: Path
+    owner: int
 
     @classmethod
     @contextlib.contextmanager
     def open(cls) -> Iterator[Mailbox]:
         """A new one, to be closed at the end of the block."""
         with tempfile.TemporaryDirectory(prefix="symtorch-", ignore_cleanup_errors=True) as parent:
-            box = cls(Path(parent) / "open")
+            box = cls(Path(parent) / "open", os.getpid())
             box.folder.mkdir()
             try:
                 yield box
@@ -353,5 +361,28 @@ class Mailbox:
 
         return put if self.folder.exists() else None
 
+    def watch(self) -> None:
+        """End this process when the mailbox's owner, its parent, dies: killed, it can't see to that itself.
+
+        Loky's workers would work on, and then wait for minutes for a parent that is gone.
+        """
+        if os.name != "posix" or os.getppid() != self.owner or not self.folder.exists():
+            return
+        if not _watched:
+            threading.Thread(target=_end_with_parent, args=(self.owner,), daemon=True).start()
+        _watched[:] = [self.folder.parent]
+
     def _path(self, number: int) -> Path:
         return self.folder / str(number)
+
+
+_watched: list[Path] = []
+"""In a worker: the folder that goes with the process that has sent it."""
+
+
+def _end_with_parent(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    for folder in _watched:
+        shutil.rmtree(folder, ignore_errors=True)
+    os._exit(1)

@@ -20,6 +20,7 @@ from symtorch.engines.samples import Samples
 from symtorch.equations.expr import Constant, Expr, evaluate
 from symtorch.equations.front import Equation, Front
 from symtorch.equations.r2 import unexplained
+from symtorch.equations.show import shortened
 from symtorch.errors import EngineError, ParseError
 
 logger = logging.getLogger("symtorch.engines.pysr")
@@ -35,6 +36,7 @@ class Judge:
         self._options = options
         self._trees: dict[tuple[int, str], Expr | None] = {}
         self._losses: dict[tuple[int, str], float] = {}
+        self._unread: dict[int, str] = {}
 
     # ---- equations
 
@@ -56,8 +58,9 @@ class Judge:
                     row.text, self._samples.variable_names, run.request.operators, run.template
                 )
             except ParseError as error:
-                logger.warning("equation %r of PySR can't be read: %s", row.text, error)
+                logger.warning("equation %r of PySR can't be read: %s", shortened(row.text), error)
                 self._trees[key] = None
+                self._unread[run.request.output] = str(error)
         return self._trees[key]
 
     def _relative_loss(self, run: Run) -> float:
@@ -126,8 +129,8 @@ class Judge:
                 kept = run.request.run_folder if keep else _rescued(run.request.run_folder)
                 problems.append(
                     f"output {output}: none of its {len(run.rows)} equations can be read as a formula of the "
-                    f"inputs, such as {run.rows[-1].text!r}. PySRRegressor.from_file(run_directory={str(kept)!r}) "
-                    f"reads the run."
+                    f"inputs, such as {shortened(run.rows[-1].text)!r}: {self._unread[output]} "
+                    f"PySRRegressor.from_file(run_directory={str(kept)!r}) reads the run."
                 )
             elif not equations and run.reason in ("timeout", "interrupted"):
                 logger.warning("PySR was stopped before it found anything for output %d; it gets a constant", output)

@@ -59,6 +59,7 @@ class Run:
         done, total: iterations of its budget.
         called, under_way, asked_to_stop: when ``fit`` was called, the search was seen to run, and the
             run was told to stop, for which ``stop_reason``.
+        refused: why its hall of fame was not read; empty where it can be.
     """
 
     request: Request
@@ -74,12 +75,18 @@ class Run:
     under_way: float | None = None
     asked_to_stop: float | None = None
     stop_reason: str = ""
+    refused: str = ""
     log_start: int = 0
 
     def refresh(self) -> bool:
         """Read what there is so far; whether that is news."""
+        if self.refused:
+            return False
         before = (self.rows, self.done)
-        self.rows = read_hall_of_fame(self.request.run_folder) or self.rows
+        try:
+            self.rows = read_hall_of_fame(self.request.run_folder) or self.rows
+        except EngineError as error:
+            self.refused, self.rows = str(error), []
         output = "" if self.worker is None else self.worker.output(self.log_start)
         if marks := _ITERATION.findall(output):
             self.done, self.total = map(int, marks[-1])
@@ -111,8 +118,11 @@ class Run:
         """It is over; a reason that we gave it ourselves goes before what came of that."""
         if not self.reason:
             self.refresh()
-            self.reason = self.stop_reason or reason
-            self.problem = "" if self.stop_reason else problem
+            if self.refused:
+                self.reason, self.problem = "crashed", self.refused
+            else:
+                self.reason = self.stop_reason or reason
+                self.problem = "" if self.stop_reason else problem
 
 
 class Pool:
@@ -267,7 +277,9 @@ class Pool:
         for run in runs:
             if run.worker is None or run.reason:
                 continue
-            if run.asked_to_stop is None and run.overdue(self._limits, now):
+            if run.refused:
+                run.worker.kill()
+            elif run.asked_to_stop is None and run.overdue(self._limits, now):
                 run.ask_to_stop("timeout")
             elif run.asked_to_stop is not None and now > run.asked_to_stop + self._limits.grace:
                 logger.warning("PySR did not stop when asked to; its process is ended")

@@ -11,13 +11,20 @@ from typing import Any
 from symtorch.equations.expr import Call, Constant, Expr, substitute, variables
 from symtorch.equations.operators import Operator
 from symtorch.equations.parser import parse
-from symtorch.errors import ParseError
+from symtorch.errors import EngineError, ParseError
 
 _ROW = re.compile(r'^\s*(\d+)\s*,\s*([^,\s]+)\s*,\s*(?:"((?:[^"]|"")*)"|([^"\n]*))\s*\n')
 _JULIA_FLOAT = re.compile(r"\b(\d+(?:\.\d*)?)f([+-]?\d+)\b")
 _SPECIAL = re.compile(r"\b(?:Inf|NaN)(?:16|32|64)?\b")
 _ARGUMENT = re.compile(r"#(\d+)")
 _ELEMENT = re.compile(r"\b([A-Za-z_]\w*)\[(\d+)\]")
+
+
+MAX_ROWS = 10_000
+"""Most rows of a hall of fame that are read. PySR writes one per complexity, up to ``maxsize``."""
+
+MAX_BYTES = 16 << 20
+"""Longest hall of fame that is read."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,9 @@ def read_hall_of_fame(run_folder: Path) -> list[Row]:
 
     PySR writes a backup and then the file itself, so one of the two is always whole. A line that
     was cut off is left out.
+
+    Raises:
+        EngineError: it is far larger than a hall of fame can be.
     """
     found = [_read(run_folder / name) for name in ("hall_of_fame.csv", "hall_of_fame.csv.bak")]
     return max(found, key=lambda whole_and_rows: (whole_and_rows[0], len(whole_and_rows[1])))[1]
@@ -42,9 +52,18 @@ def read_hall_of_fame(run_folder: Path) -> list[Row]:
 def _read(path: Path) -> tuple[bool, list[Row]]:
     """Whether the file is whole, and its rows."""
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
     except OSError:
         return False, []
+    n_lines = data.count(b"\n")
+    if len(data) > MAX_BYTES or n_lines > MAX_ROWS + 1:
+        what = f"more than {MAX_BYTES:,} bytes" if len(data) > MAX_BYTES else f"{n_lines - 1:,} rows"
+        raise EngineError(
+            f"{path.name} of PySR's run has {what}. It has one row per complexity, so {MAX_ROWS:,} at most and far "
+            f"fewer as a rule; this file is damaged, or not PySR's. It was not read."
+        )
+    lines = data.decode("utf-8", errors="replace").splitlines(keepends=True)
     rows = []
     for line in lines[1:]:
         match = _ROW.match(line)

@@ -17,7 +17,7 @@ import torch
 from symtorch.capture.rows import Teacher
 from symtorch.codegen.torch_function import SymbolicFunction
 from symtorch.equations.expr import Constant, Expr, substitute, to_text, variables
-from symtorch.equations.names import check_names
+from symtorch.equations.names import InputNames, check_names
 from symtorch.equations.parser import parse
 from symtorch.errors import InputError
 from symtorch.surrogate.encodings.base import Encoding
@@ -58,7 +58,7 @@ class Transforms(Encoding):
         check_transforms(transforms, names)
         if isinstance(transforms, Mapping):
             names, transforms = tuple(transforms), list(transforms.values())
-        inputs = [f"x{i}" for i in range(n_inputs)]
+        inputs = InputNames(n_inputs)
         items = tuple(parse(item, inputs) if isinstance(item, str) else item for item in transforms)
         names = tuple(names or (f"x{i}" for i in range(len(items))))
         check_names(names, len(items))
@@ -67,7 +67,7 @@ class Transforms(Encoding):
     @property
     def formulas(self) -> tuple[str | None, ...]:
         """Each transform as text over ``x0, x1, ...``; None for a callable."""
-        inputs = [f"x{i}" for i in range(self.n_inputs)]
+        inputs = InputNames(self.n_inputs)
         return tuple(to_text(item, inputs) if isinstance(item, Expr) else None for item in self.items)
 
     @property

@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 
-from symtorch.engines import resolve
+from symtorch.engines import Progress, resolve
 from symtorch.engines.native import NativeEngine
 from symtorch.engines.options import SearchOptions
 from symtorch.engines.samples import Samples
@@ -296,3 +296,20 @@ def test_a_teacher_is_not_blamed_for_inputs_that_were_held(caplog: pytest.LogCap
         NativeEngine().search(Samples(X, teacher(X), teacher=teacher), options)
     assert "inputs that were screened out" in caplog.text
     assert "doesn't answer as" not in caplog.text
+
+
+def test_what_least_squares_finds_is_told_before_the_search_begins():
+    reports: list[tuple[str, list[int]]] = []
+
+    def stop(progress: Progress) -> None:
+        reports.append((progress.stage, [len(front) for front in progress.fronts()]))
+        raise KeyboardInterrupt
+
+    X = np.random.default_rng(0).normal(size=(200, 2))
+    Y = np.stack([np.sin(3 * X[:, 0]) * X[:, 1], np.exp(X[:, 0]) - X[:, 1] ** 3], axis=1)
+    fronts = NativeEngine().search(Samples(X, Y), SearchOptions.from_params({"random_state": 0}), stop)
+    ((stage, sizes),) = reports
+    assert stage == "least squares"
+    assert sizes == [len(front) for front in fronts]
+    assert min(sizes) > 1
+    assert {front.stop_reason for front in fronts} == {"interrupted"}

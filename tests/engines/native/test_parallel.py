@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
@@ -411,3 +412,45 @@ def test_a_closed_mailbox_takes_nothing_and_leaves_nothing() -> None:
     with pytest.raises(FileNotFoundError):
         box.post(0, found)
     assert not box.folder.parent.exists()
+
+
+KILLED = """
+import os, sys, time
+from pathlib import Path
+import joblib
+from symtorch.engines.native.parallel import Mailbox
+
+def work(box, folder):
+    box.watch()
+    Path(folder, f"worker_{os.getpid()}").touch()
+    time.sleep(300)
+
+with Mailbox.open() as box:
+    Path(sys.argv[1], "mailbox").write_text(str(box.folder.parent))
+    joblib.Parallel(2, "loky")(joblib.delayed(work)(box, sys.argv[1]) for _ in range(2))
+"""
+
+
+def is_alive(pid: str) -> bool:
+    state = subprocess.run(["ps", "-o", "stat=", "-p", pid], capture_output=True, text=True, check=False).stdout.strip()
+    return bool(state) and not state.startswith("Z")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX processes")
+def test_no_worker_outlives_a_search_that_is_killed(tmp_path: Path) -> None:
+    search = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)], start_new_session=True)
+    try:
+        while len(list(tmp_path.glob("worker_*"))) < 2:
+            assert search.poll() is None
+            time.sleep(0.05)
+        mailbox = Path((tmp_path / "mailbox").read_text())
+        assert mailbox.exists()
+        search.kill()
+        search.wait()
+        for path in tmp_path.glob("worker_*"):
+            while is_alive(path.name.split("_")[1]):
+                time.sleep(0.05)  # the test's own time limit is the one that counts
+        assert not mailbox.exists()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(search.pid, signal.SIGKILL)

@@ -18,6 +18,7 @@ from symtorch.engines import Progress
 from symtorch.engines.options import SearchOptions
 from symtorch.engines.pysr import PySREngine, lazy
 from symtorch.engines.pysr.pool import Limits
+from symtorch.engines.pysr.results import read_hall_of_fame
 from symtorch.engines.samples import Samples
 from symtorch.equations.expr import evaluate
 from symtorch.errors import EngineError, OptionError
@@ -326,3 +327,51 @@ def test_parameters_that_this_version_lacks_are_refused_before_anything_starts()
         engine().check(options(maxsize=5))
     with pytest.raises(OptionError, match="5 rows; the samples have 40"):
         engine(fit_params={"weights": np.ones(5)}).search(samples(), options())
+
+
+# ---- files that no search writes
+
+
+@pytest.mark.parametrize("n_rows", [10_001, 1_000_000])
+def test_a_hall_of_fame_of_a_million_rows_is_refused_and_its_process_ended(n_rows):
+    with pytest.raises(EngineError, match=f"hall_of_fame.csv of PySR's run has {n_rows:,} rows"):
+        engine(f"flood:{n_rows}").search(samples(), options())
+
+
+def test_a_hall_of_fame_of_endless_lines_is_refused(tmp_path):
+    (tmp_path / "hall_of_fame.csv").write_text("Complexity,Loss,Equation\n" + '1,0.5,"' + "x" * (17 << 20))
+    with pytest.raises(EngineError, match="more than 16,777,216 bytes"):
+        read_hall_of_fame(tmp_path)
+
+
+def test_an_output_whose_hall_of_fame_is_refused_takes_no_other_with_it():
+    with pytest.raises(EngineError, match=r"output 0: hall_of_fame\.csv") as caught:
+        engine("flood_of_two").search(samples(2), options())
+    assert [front is None for front in caught.value.fronts] == [True, False]
+
+
+DEEP = {
+    "parentheses": "(" * 30_000 + "x0" + ")" * 30_000,
+    "calls": "square(" * 10_000 + "x0" + ")" * 10_000,
+    "signs": "-" * 30_000 + "x0",
+    "powers": "x0" + "^x0" * 30_000,
+    "sums": "x0" + "+x0" * 30_000,
+    "conditions": "1 if x0 else " * 5_000 + "x0",
+}
+
+
+@pytest.mark.parametrize("text", DEEP.values(), ids=DEEP.keys())
+def test_an_equation_of_thirty_thousand_levels_is_refused_with_the_reason(text):
+    names = samples().variable_names
+    text = text.replace("x0", names[0])
+    with pytest.raises(
+        EngineError, match=r"(?s)none of its 1 equations can be read.*(nested|too large|at most)"
+    ) as caught:
+        engine(params={"equations": [text]}).search(samples(), options())
+    assert len(str(caught.value)) < 1000
+
+
+def test_a_deep_equation_beside_others_is_left_out(caplog):
+    (front,) = engine(params={"equations": ["mass", DEEP["parentheses"]]}).search(samples(), options())
+    assert [eq.text for eq in front] == ["mass"]
+    assert max(len(record.getMessage()) for record in caplog.records) < 1000

@@ -28,6 +28,8 @@ from symtorch.engines.native.structure.finders import finders_for
 from symtorch.engines.native.structure.hypotheses import find_steps
 from symtorch.engines.native.structure.one_input import one_input_forms
 from symtorch.engines.native.structure.problem import Count, Problem, root
+from symtorch.engines.native.structure.products import products_of_one
+from symtorch.engines.native.structure.quotients import quotients_of_one
 from symtorch.engines.native.structure.solutions import (
     Points,
     Solution,
@@ -220,6 +222,10 @@ class _Decomposition:
         found: list[Solution] = []
         if points.Z.shape[1] == 1:
             found = points.fitted(one_input_forms(points.Z[:, 0], points.y, self.words), self.words, exact)
+            for forms in (quotients_of_one, products_of_one) if exact or floor > numbers.worst else ():
+                if not found or found[-1].loss > numbers.exact_goal:
+                    more = forms(points.Z[:, 0], points.y, self.words)
+                    found = front_of(found + points.fitted(more, self.words, exact))
             if found and found[-1].loss <= goal:
                 return found
         if self.pieces_left <= 0:

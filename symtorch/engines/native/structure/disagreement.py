@@ -39,7 +39,7 @@ class Disagreement:
 
     Attributes:
         error: mean squared difference between the answers and what the step predicts, relative to their variance;
-            0, the bound that says nothing, where too few predictions are defined.
+            0, the bound that says nothing, where too few predictions are defined or parts have other points.
         weights: for every part how much an error of its answers, relative to their variance, counts in the whole's.
         sees_most: see :attr:`.Step.sees_most`.
     """
@@ -64,7 +64,7 @@ def disagreement(step: Step, problem: Problem, parts: Sequence[Problem]) -> Disa
     Parts are known up to a factor or a shift, which are fitted.
     """
     nothing = Disagreement(0.0, (0.0,) * len(parts), step.sees_most)
-    if len(parts) > len(_PIECES):
+    if len(parts) > len(_PIECES) or any(len(part.Z) != len(problem.Z) for part in parts):
         return nothing
     rows = slice(None, tuning().piece_rows)
     y, answers = problem.y[rows], [_mean_answers(part.rows(tuning().piece_rows)) for part in parts]

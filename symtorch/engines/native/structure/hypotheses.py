@@ -83,7 +83,7 @@ def _is_noise(
 def _tested(evidence: Evidence, hint: float, finders: Sequence[Finder]) -> Findings:
     """The floor that all tests together show, and the steps that hold at that floor."""
     numbers = tuning()
-    tested = [(finder, list(finder.test(evidence))) for finder in finders]
+    tested = [(finder, list(finder.test(evidence))) for finder in finders if not finder.outright]
     floor = min(noise_floor(tested), numbers.inherited * hint)
     exact = is_formula(floor)
     bound = numbers.rounding if exact else min(numbers.spread * floor, numbers.worst)
@@ -94,6 +94,11 @@ def _tested(evidence: Evidence, hint: float, finders: Sequence[Finder]) -> Findi
         # Where no other identity holds, nothing says how exact a common one would have to be.
         limit = numbers.rounding if finder.common and floor > numbers.worst else bound
         found += finder.steps(evidence, identities, partial(holds, bound=limit))
+    if not (exact and any(step.plain for step in found)):
+        whole = [step for finder in finders if finder.outright for step in finder.test(evidence)]
+        if whole:  # the teacher is exact, and what else seemed to hold at a higher floor doesn't
+            floor = min([floor, *(step.residual for step in whole)])
+            found = [*whole, *(step for step in found if step.residual <= numbers.rounding)]
     found.sort(key=lambda step: _credibility(step, floor), reverse=True)
     return Findings(found, floor)
 

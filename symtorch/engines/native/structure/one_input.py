@@ -32,6 +32,8 @@ _POLES = np.array([1e-3, 3e-3, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.2])
 """b of 1/(x^2 + b), as a share of the range of x, squared."""
 _BELLS = np.geomspace(1.0, 160.0, 12)
 """Exponents that exp(-b*x^2) loses over the range of x, if that begins at zero."""
+_SHIFTS = np.array([0.01, 0.03, 0.1, 0.2, 0.4, 0.7, 1.0, 1.5, 2.2, 3.5, 6.0])
+"""Distance of the zero of x + b from the least x, as a share of the range."""
 
 _Form = tuple[float, Callable[[], Expr]]
 """Relative loss with the price of the constants, and how to write the expression."""
@@ -188,7 +190,25 @@ def _families(x: np.ndarray) -> list[_Family]:
         _Family(poles, lambda x, b: (1 / (x * x + b), x / (x * x + b)), _pole, pole),
         _Family(exponents, lambda x, b: (np.exp(b * x), x * np.exp(b * x)), _exponential, exponential),
         _Family(bells, lambda x, b: (np.exp(-b * x * x),) * 2, _bell, (_F, _F | _C, _F | _X)),
+        _shifted(x),
     ]
+
+
+def _shifted(x: np.ndarray) -> _Family:
+    """Logarithms and roots of ``x + b - least x``: the constant inside is positive."""
+    least = float(x.min())
+
+    def curves(x: np.ndarray, b: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
+        inside = x - least + b
+        return np.log(inside), np.sqrt(inside)
+
+    def write(b: float, logarithm: float, root: float) -> Expr:
+        inside = add([Variable(0), Constant(b - least)])
+        return add(
+            [multiply([Constant(logarithm), apply(LOG, [inside])]), multiply([Constant(root), power(inside, 0.5)])]
+        )
+
+    return _Family(_SHIFTS * float(np.ptp(x)), curves, write, (_F, _F | _C, _F | _X, _S | _C, _S | _X))
 
 
 def _wave(b: float, sine: float, cosine: float) -> Expr:

@@ -65,7 +65,7 @@ class Step(ABC):
 
     @abstractmethod
     def parts(self, problem: Problem) -> list[Problem]:
-        """The smaller problems that solve this one."""
+        """The smaller problems that solve this one: on its points, or on those of them that can be asked for."""
 
     @abstractmethod
     def join(self, solved: Sequence[Expr]) -> Expr:
@@ -92,6 +92,8 @@ class Finder:
             error, and where nothing else does, it must be exact.
         last: the steps are followed only where none of another finder is plain.
         alone: functions of one input are tested, too.
+        outright: the test is dear, and its steps hold exactly or not at all: tested last, and only where no step of
+            another finder is both exact and plain.
     """
 
     test: Callable[[Evidence], Iterable[Any]]
@@ -99,6 +101,7 @@ class Finder:
     common: bool = False
     last: bool = False
     alone: bool = False
+    outright: bool = False
 
 
 def place(replica: int) -> float:

@@ -53,6 +53,11 @@ class StructureTuning:
         prior_sum, prior_product, prior_merge, prior_rescale, prior_power, prior_line, prior_rank_two,
             prior_divided_rank_two, prior_never_meet: how many decades of contrast a kind of step is worth in
             advance. Pieces apart are the easiest to solve and to read, pieces that share inputs the hardest.
+        prior_quotient, prior_inside: the same of a quotient of polynomials that was found outright, and of one that
+            is inside another function.
+        prior_half_merge: the same of a merge beside a function of one input.
+        prior_expansion: the same of several terms in known functions of one input.
+        most_terms: terms of a quotient that are fitted at once.
         least_evidence: contrasts below this are all the same: the structure holds.
         floor_evidence: so are those below this many times the floor.
         widths: steps that are followed at each depth.
@@ -141,6 +146,11 @@ class StructureTuning:
     prior_divided_rank_two: float = -1.25
     prior_never_meet: float = -1.5
     prior_border: float = 1.0
+    prior_quotient: float = 1.0
+    prior_inside: float = -0.5
+    prior_half_merge: float = 0.25
+    prior_expansion: float = -0.5
+    most_terms: int = 320
     border_probes: int = 24
     border_steps: int = 32
     border_lines: int = 12

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from structures import box, problem_of
 
+from symtorch.engines.native.structure.half_merges import HalfMerge
 from symtorch.engines.native.structure.hypotheses import find_steps
 from symtorch.engines.native.structure.merges import Merge
 from symtorch.engines.native.structure.never_meet import NeverMeet
@@ -42,6 +43,8 @@ def test_joined_parts_are_the_function_again(text: str, names: tuple[type, ...])
     assert {type(s) for s in steps} >= set(names)
     for step in steps:
         parts = step.parts(problem)
+        if isinstance(step, HalfMerge):  # its parts have fewer points; see its own tests
+            continue
         stand_ins: list[Expr] = []
         columns: list[np.ndarray] = []
         for part in parts:

@@ -73,7 +73,7 @@ def test_a_side_is_not_asked_beyond_its_border() -> None:
 
 
 def test_borders_are_looked_for_only_where_they_can_be_written() -> None:
-    assert finders_for(words([], ["sin"])) == FINDERS
-    assert len(finders_for(words(["cond"], []))) == len(FINDERS) + 1
+    assert finders_for(words([], ["sin"]))[:-2] == FINDERS  # the last two know what can be written
+    assert len(finders_for(words(["cond"], []))) == len(FINDERS) + 3
     _, found = steps("greater(x0, 0.3)", "max")
     assert found == []

@@ -161,6 +161,16 @@ class PySRRegressor:
         os.write(2, "Progress: ∞ / 0\r\r\n".encode() * 2000)
         self._good(X, y, weights)
 
+    def _flood(self, X, y, weights):
+        """A hall of fame without end; its process goes on."""
+        n_rows = int(self.behaviour.split(":")[1])
+        (self.folder / "hall_of_fame.csv").write_text("Complexity,Loss,Equation\n" + "1,0.5,x0\n" * n_rows)
+        time.sleep(600)
+
+    def _flood_of_two(self, X, y, weights):
+        self.behaviour = "flood:1000000"
+        return self._flood(X, y, weights) if self.run_id.endswith("output0") else self._good(X, y, weights)
+
     def _error(self, X, y, weights):
         raise ValueError("PySR requires a maxsize of at least 7")
 

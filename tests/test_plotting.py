@@ -1,0 +1,162 @@
+"""Figures, by what is drawn: a block beside its equation, and explanations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from formula_engine import FormulaEngine
+from linear_engine import LinearEngine
+from torch import nn
+
+import symtorch
+from symtorch import InputError, NotDistilledError, SymbolicModel
+
+matplotlib = pytest.importorskip("matplotlib")
+matplotlib.use("Agg")
+
+
+@pytest.fixture(autouse=True)
+def _figures_are_closed() -> Iterator[None]:
+    import matplotlib.pyplot as plt
+
+    yield
+    plt.close("all")
+
+
+class Law(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.stack([x[:, 0] ** 2 + x[:, 2], 3 * x[:, 1]], dim=1)
+
+
+X = torch.randn(200, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+def law(**how: Any) -> SymbolicModel:
+    model = SymbolicModel(Law(), "law")
+    model.distill(X, engine=FormulaEngine("1", "x2 + 1"), **how)
+    return model
+
+
+def drawn(line: Any) -> tuple[np.ndarray, np.ndarray]:
+    return np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
+
+
+def test_parity_is_on_the_rows_that_were_held_out() -> None:
+    model = law(sr_params={"random_state": 3})
+    engine = FormulaEngine("1")
+    SymbolicModel(Law()).distill(X, engine=engine, sr_params={"random_state": 3})
+    searched = {tuple(row) for row in engine.searches[0][0].X}
+    held_out = np.array([row for row in X.numpy() if tuple(row) not in searched])
+    ax = model.plot(0, of="parity")
+    points = np.asarray(ax.collections[0].get_offsets())
+    assert len(points) == len(held_out) == 40
+    np.testing.assert_allclose(points[:, 0], held_out[:, 0] ** 2 + held_out[:, 2])
+    np.testing.assert_allclose(points[:, 1], held_out[:, 2] + 1)
+    assert "on 40 held-out rows" in ax.get_title()
+    assert f"R² {model.equation(0).r2:.5g} " in ax.get_title()
+    x, y = drawn(ax.lines[0])
+    np.testing.assert_array_equal(x, y)
+
+
+def test_profiles_show_block_and_equation_with_the_rest_at_their_medians() -> None:
+    model = law()
+    ax = model.plot(0, X, of="x0")
+    (x, block), (same_x, equation) = map(drawn, ax.lines)
+    assert [line.get_label() for line in ax.lines] == ["block", "equation"]
+    assert ax.get_xlabel() == "x0"
+    np.testing.assert_array_equal(x, same_x)
+    assert (x[0], x[-1]) == (X[:, 0].min(), X[:, 0].max())
+    middle = np.median(X[:, 2].numpy())
+    np.testing.assert_allclose(block, x**2 + middle)
+    np.testing.assert_allclose(equation, middle + 1)
+
+
+def test_all_figures_are_parity_and_every_input_those_of_the_equation_first() -> None:
+    import matplotlib.pyplot as plt
+
+    model = law()
+    axes = model.plot(0)
+    assert [ax.get_xlabel() for ax in axes] == ["block", "x2", "x0", "x1"]
+    assert {ax.figure.number for ax in axes} == {*plt.get_fignums()}
+    assert len(model.plot(0, n_inputs=1)) == 2
+
+
+def test_axes_that_are_given_are_drawn_on() -> None:
+    import matplotlib.pyplot as plt
+
+    model = law()
+    _, ax = plt.subplots()
+    assert model.plot(1, ax=ax) is ax
+    assert len(ax.collections) == 1
+    assert model.plot(1, of="x1", ax=ax) is ax
+    assert len(ax.lines) == 3
+
+
+def test_what_was_chosen_is_drawn_over_the_blocks_own_inputs(engine: LinearEngine) -> None:
+    model = SymbolicModel(Law(), "law")
+    model.distill(X, engine=FormulaEngine("1", "s + 1"), variable_transforms={"s": "x0^2", "w": "x1"})
+    axes = model.plot(0)
+    assert [ax.get_xlabel() for ax in axes][1:] == ["x0", "x1", "x2"]
+    x, equation = drawn(axes[1].lines[1])
+    np.testing.assert_allclose(equation, x**2 + 1)
+    model.switch_to_symbolic({0: 1})
+    axes = model.plot(0, of="x0")
+    np.testing.assert_allclose(drawn(axes.lines[1])[1], 1)
+    frame = pytest.importorskip("pandas").DataFrame(X.numpy(), columns=["a", "b", "c"])
+    named = SymbolicModel(nn.Linear(3, 1))
+    named.distill(frame, engine=engine)
+    assert named.plot(of="b").get_xlabel() == "b"
+
+
+def test_a_block_that_can_not_be_asked_is_drawn_where_it_was_seen() -> None:
+    model = SymbolicModel(nn.Sequential(Law(), nn.Softmax(0)), "mixes")  # rows depend on each other
+    model.distill(X, engine=FormulaEngine("1", "x2"))
+    ax = model.plot(0, of="x2")
+    assert [line.get_label() for line in ax.lines] == ["equation"]
+
+
+def test_what_is_missing_is_said() -> None:
+    with pytest.raises(NotDistilledError):
+        SymbolicModel(Law()).plot()
+    model = law()
+    with pytest.raises(InputError, match="output 2 does not exist"):
+        model.plot(2)
+    with pytest.raises(InputError, match=r"of is 'x9'; expected 'parity' or an input, one of 'x0', 'x1', 'x2'"):
+        model.plot(0, of="x9")
+    model.clear_cache()
+    with pytest.raises(InputError, match="Pass some as inputs="):
+        model.plot(0)
+    assert "on 200 rows" in model.plot(0, X, of="parity").get_title()
+    assert "none held out" in law(held_out=0).plot(0, of="parity").get_title()
+
+
+# ---- explanations
+
+
+@pytest.mark.parametrize("kind", ["module", "function"])
+def test_a_profile_is_drawn_of_modules_and_functions(kind: str) -> None:
+    model = Law().train()
+    asked: Any = model if kind == "module" else lambda rows: model(torch.as_tensor(rows)).numpy()
+    explanation = symtorch.explain(asked, X, X[0], output=0, engine=None)
+    ax = symtorch.plotting.plot_profile(explanation, asked, "x0")
+    x, y = drawn(ax.lines[0])
+    np.testing.assert_allclose(y, x**2 + float(X[0, 2]), rtol=1e-5)
+    assert model.training
+    with pytest.raises(InputError, match="name is 'x7'"):
+        symtorch.plotting.plot_profile(explanation, asked, "x7")
+
+
+def test_an_explanation_is_a_table_in_a_notebook() -> None:
+    explanation = symtorch.explain(Law(), X, X[0], output=0, engine=None, names=["a", "b<", "c"])
+    page = explanation._repr_html_()
+    ranked = sorted(explanation.attributions.items(), key=lambda item: -abs(item[1]))
+    rows = page.split("<tbody>")[1].split("</tr>")[:-1]
+    assert len(rows) == sum(value != 0 for _, value in ranked)
+    assert f"{ranked[0][1]:+.4g}" in rows[0]
+    assert explanation.equation.latex() in page.replace("&lt;", "<")
+    assert f"{explanation.r2_held_out:.4f} on fresh points" in page
+    assert "b<" not in page
