@@ -130,7 +130,8 @@ class Plan:
         _check_transformed(variables, X, names)
         teacher, asking = limited(encoding, lambda: trial or tried(captured, block, self.ask), self.ask)
         weights = None if self.weights is None else captured.rows_of(self.weights)
-        samples = Samples(variables, encoding.targets(Y, X), weights, names, teacher, asking=asking)
+        running = captured.layout.result.running
+        samples = Samples(variables, encoding.targets(Y, X), weights, names, teacher, dtype=running, asking=asking)
         return samples, Interface(captured.layout, Y.shape[1], samples.variable_names, encoding)
 
     def _names_of(self, encoding: Encoding, n_inputs: int) -> tuple[str, ...]:
