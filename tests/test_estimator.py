@@ -147,10 +147,10 @@ def test_it_is_a_lazy_name_of_the_package() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_a_model_is_asked_as_the_user_says():
+def test_a_model_is_asked_as_the_user_says() -> None:
     rows = []
 
-    def model(x):
+    def model(x: np.ndarray) -> np.ndarray:
         rows.append(len(x))
         return x[:, 0] * x[:, 1]
 
