@@ -19,6 +19,7 @@ from symtorch.legacy import REMOVED_FROM_PACKAGE, warn_of_old_name
 from symtorch.local.explain import Explanation, explain
 from symtorch.model import SymbolicModel
 from symtorch.surrogate.constants import fit_constants
+from symtorch.surrogate.encodings import Projection
 from symtorch.wrapping import distill, unwrap, wrap
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "NotDistilledError",
     "OptionError",
     "ParseError",
+    "Projection",
     "SearchOptions",
     "StateError",
     "SymTorchError",

@@ -16,16 +16,17 @@ import torch
 from torch import Tensor, nn
 
 from symtorch import display
-from symtorch.capture import Captured, call_plain, capture, fingerprint
+from symtorch.capture import USUAL_MASK, Captured, Rows, call_plain, capture, fingerprint
 from symtorch.capture.calls import expected_callable, is_table, read_call, read_output
 from symtorch.codegen.export import check_form, export
 from symtorch.distillation import formulas
 from symtorch.distillation.asking import Ask, tell
 from symtorch.distillation.plan import Plan
 from symtorch.distillation.plan import distill as plan_distill
+from symtorch.distillation.projected import Judging, Projecting, distill_projected
 from symtorch.engines.base import Engine, ProgressCallback
 from symtorch.engines.options import DEFAULT_SR_PARAMS
-from symtorch.engines.samples import split_rows
+from symtorch.engines.samples import Samples, split_rows
 from symtorch.equations.front import Equation, Front, Fronts
 from symtorch.equations.names import identifiers
 from symtorch.equations.suggest import Suggestion, suggest
@@ -39,18 +40,20 @@ from symtorch.state.model import ModelState, from_tensor, to_tensor
 from symtorch.state.version1 import take_legacy
 from symtorch.surrogate.choosing import mean_loss, simplest_within
 from symtorch.surrogate.constants import Loss, batches_of, fit_constants
-from symtorch.surrogate.encodings import Encoding, Fit, Identity, Transform
+from symtorch.surrogate.encodings import Encoding, Fit, Identity, Projection, Transform
 from symtorch.surrogate.fidelity import OutputFidelity, check_min_r2, fidelity, poorly_fitted
 from symtorch.surrogate.figures import plot_output
 from symtorch.surrogate.findings import Findings
 from symtorch.surrogate.in_place import InPlace
 from symtorch.surrogate.interface import Interface
 from symtorch.surrogate.module import Surrogate, output_function
+from symtorch.surrogate.report import Report
 
 logger = logging.getLogger("symtorch")
 
 _SURROGATE = "surrogate"
-_OURS = ("symtorch_block", "block_name", _SURROGATE, "pruning_mask", "_found", "_pruned", "_cache", "_split", "_seen")
+_DATA = ("_cache", "_split", "_seen", "_judging")
+_OURS = ("symtorch_block", "block_name", _SURROGATE, "pruning_mask", "_found", "_pruned", *_DATA)
 _ID_NAME = re.compile(r"block_\d+")
 
 
@@ -92,6 +95,7 @@ class SymbolicModel(LegacyNames, nn.Module):
         self.surrogate: InPlace | None = None
         self._found: dict[str, Findings] = portable.new_findings(self.block_name)
         self._cache: portable.Cache | None = None
+        self._judging: Judging | None = None
         self._split: tuple[float, int] | None = None  # share of the captured rows that was held out, and the seed
         self._seen: Interface | Literal[False] | None = None  # of the first call; False where it can't be read
         # It is part of the extra state: a buffer that comes and goes would make the keys of state dicts differ.
@@ -123,6 +127,9 @@ class SymbolicModel(LegacyNames, nn.Module):
         resume: bool = False,
         progress: bool | ProgressCallback | None = None,
         encoding: Encoding | Fit | None = None,
+        projection: Projection | None = None,
+        skip: int | str | None = "auto",
+        rows: Rows | None = USUAL_MASK,
         ask: Ask = None,
         **unknown: Any,
     ) -> Front | dict[int, Front]:
@@ -161,6 +168,12 @@ class SymbolicModel(LegacyNames, nn.Module):
             encoding: how the block's rows become what the search sees and its answers the block's outputs,
                 or a function (X, Y) that makes one for the data; ``variable_transforms`` are one such. See
                 :class:`symtorch.surrogate.encodings.Encoding`.
+            projection: for a wide block, equations in a few coordinates for what a linear map leaves; fitted to
+                all rows of the data, not only to those kept. Outputs are then coordinates; see
+                :class:`symtorch.Projection` and :meth:`report`.
+            skip: rank of that linear map; "auto" for the projection's ``inputs``, 0 or None for no linear map.
+            rows: which rows count, for padding is no data: the name of a mask in dict batches, or a function
+                (batch) -> mask. ``attention_mask`` is used where there is one that fits; None counts all rows.
             ask: whether the search may ask the block for its output at rows of its own, some thousand to some ten
                 thousand for each output; a number is the most rows for all outputs. None asks, unless that takes
                 more than 5 ms a row. ``front.rows_asked`` counts them.
@@ -185,6 +198,8 @@ class SymbolicModel(LegacyNames, nn.Module):
             output_dim=output_dim,
             variable_transforms=variable_transforms,
             encoding=encoding,
+            projection=projection,
+            skip=skip,
             sr_params=sr_params,
             fit_params=fit_params,
             engine=engine,
@@ -197,6 +212,8 @@ class SymbolicModel(LegacyNames, nn.Module):
         if parent_model is None and is_table(inputs):
             plan = replace(plan, column_names=tuple(identifiers([str(name) for name in inputs.columns])))
         around = Neighbourhood.from_params(slime_params) if SLIME else None
+        if around is not None and projection is not None:
+            raise InputError("SLIME=True explains around a point, a projection is of all data; leave one of them out.")
         captured = self._capture(
             inputs,
             parent_model,
@@ -206,6 +223,8 @@ class SymbolicModel(LegacyNames, nn.Module):
             output_index=output_index,
             seed=plan.seed,
             drop_nonfinite=drop_nonfinite,
+            rows=rows,
+            moments=plan.moments,
         )
         found = self.distill_captured(captured, plan, progress, around)
         self._split = None if around is not None and around.x is not None else (plan.held_out, plan.seed)
@@ -214,9 +233,12 @@ class SymbolicModel(LegacyNames, nn.Module):
     def _capture(self, inputs: Any, parent_model: nn.Module | None, **how: Any) -> Captured:
         """The block's data, from the cache where nothing that it depends on has changed."""
         key = fingerprint(inputs, parent_model, self.symtorch_block, **how)
-        if self._cache is not None and key is not None and self._cache[0] == key:
+        cache = self._cache
+        if cache is not None and how.get("moments") is not None and cache[1].halves is None:
+            cache = None  # files keep rows and no moments
+        if cache is not None and key is not None and cache[0] == key:
             logger.info("%s: data captured before is used again", self.block_name)
-            return self._cache[1]
+            return cache[1]
         with calling_blocks([self]):
             captured = capture({self.block_name: self.symtorch_block}, inputs, model=parent_model, **how)
         self._cache = (key or "", captured[self.block_name])  # without a key it is never used for another search
@@ -239,26 +261,63 @@ class SymbolicModel(LegacyNames, nn.Module):
             around: the point to explain the block around, where there is one.
             name: what the folder of the fronts is called; None for the name that the user gave the block.
         """
-        if around is None or around.x is None:
+        projecting = None
+        samples: Samples | None
+        if plan.projection is not None:
+            how = (plan.projection, plan.skip, captured, plan.held_out, plan.seed, plan.variable_names)
+            projecting = Projecting.fit(*how)
+            interface = projecting.interface
+            samples, held_out = projecting.samples(self.symtorch_block, plan.ask) or (None, None)
+            if samples is None and plan.output_dim is not None:
+                raise InputError("the projection leaves nothing to search for, output_dim names a coordinate of it.")
+        elif around is None or around.x is None:
             samples, interface = plan.samples(captured, self.symtorch_block)
             held_out = None
         else:
             samples, held_out, interface = plan.local_samples(captured, self.symtorch_block, around)
-        tell(self.block_name, samples.asking, stacklevel=3)
-        logger.info("%s: %s searches %d rows", self.block_name, plan.engine.name, samples.n_samples)
-        show = plan.options.progress and plan.options.verbosity > 0 if progress is None else progress is True
-        with display.progress_bar(self.block_name, show) as bar:
-            active = interface.encoding.needed(self._kept_outputs(interface.n_outputs))
-            engine = plan.journalled(
-                self._own_name if name is None else name, interface, "" if around is None else "_local"
-            )
-            report = progress if callable(progress) else bar
-            fronts = plan_distill(plan, samples, engine, report, active, held_out)
+        fronts = {}
+        if samples is not None:
+            tell(self.block_name, samples.asking, stacklevel=3)
+            logger.info("%s: %s searches %d rows", self.block_name, plan.engine.name, samples.n_samples)
+            show = plan.options.progress and plan.options.verbosity > 0 if progress is None else progress is True
+            with display.progress_bar(self.block_name, show) as bar:
+                active = interface.encoding.needed(self._kept_outputs(interface.n_outputs))
+                engine = plan.journalled(
+                    self._own_name if name is None else name, interface, "" if around is None else "_local"
+                )
+                report = progress if callable(progress) else bar
+                if projecting is None:
+                    fronts = plan_distill(plan, samples, engine, report, active, held_out)
+                else:
+                    fronts = distill_projected(plan, samples, engine, report, active, held_out)
         kind = _kind(around is not None)
         before = self._findings(kind)
         found = before.with_fronts(fronts, interface, samples, write_options(plan.options.given))
         self._replace(kind, found, keep=before.can_stand_beside(interface))
+        if projecting is not None:
+            self._judging = projecting.judging()
+            if len(self.fronts) == interface.n_searched:
+                logger.info("%s", self.report())
         return fronts if plan.output_dim is None else fronts[plan.output_dim]
+
+    def report(self) -> Report:
+        """What the projection of the last distillation costs and explains, beside the mean and linear maps.
+
+        With the equations that are chosen: those in place, or the default picks.
+
+        Raises:
+            NotDistilledError: there was none in this process, or not every coordinate has an equation yet.
+        """
+        found = self._findings("global")
+        if self._judging is None or found.interface != self._judging.interface:
+            raise NotDistilledError(
+                f"{self.block_name!r} has no data to report on; call distill(..., projection=...) in this process."
+            )
+        missing = [i for i in range(found.require().n_searched) if i not in found.fronts]
+        if missing:
+            raise NotDistilledError(f"coordinates {missing} of {self.block_name!r} have no equations yet.")
+        laws = {i: found.equation(i).expr for i in found.fronts}
+        return self._judging.report(self.block_name, self.symtorch_block, laws)
 
     def _replace(self, kind: str, found: Findings, keep: bool = True) -> None:
         """Take new findings; what stands in the block's place is always what is shown.
@@ -282,7 +341,7 @@ class SymbolicModel(LegacyNames, nn.Module):
 
     def clear_cache(self) -> None:
         """Forget the captured data."""
-        self._cache = None
+        self._cache = self._judging = None
 
     # ---- equations
 
@@ -555,7 +614,9 @@ class SymbolicModel(LegacyNames, nn.Module):
                 return capture(blocks, inputs, model=parent_model)[self.block_name], "rows"
         if self._cache is None:
             raise InputError("there is no data; it is kept by distill(...) until clear_cache(). Pass some as inputs=.")
-        data = self._cache[1]
+        data, judging = self._cache[1], self._judging
+        if judging is not None and judging.held_out and judging.interface == self._found["global"].interface:
+            return replace(data, X=judging.X, Y=judging.Y, rows=judging.rows), "held-out rows"
         held_out = None if self._split is None or not self._split[0] else split_rows(data.n_rows, *self._split)[1]
         if held_out is None:
             return data, "rows, none held out"
@@ -894,7 +955,7 @@ class SymbolicModel(LegacyNames, nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         # Captured data is no part of a copy or a file.
-        return {**super().__getstate__(), "_cache": None, "_split": None, "_seen": None}
+        return {**super().__getstate__(), **dict.fromkeys(_DATA)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         if "_found" in state:  # a copy, or a pickle of this very version

@@ -25,9 +25,10 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
+from symtorch.capture.rows import Counted
 from symtorch.engines.base import Availability, Engine, Progress
 from symtorch.engines.options import SearchOptions
-from symtorch.engines.samples import Samples
+from symtorch.engines.samples import Asking, Samples
 from symtorch.equations.expr import evaluate
 from symtorch.equations.front import Front
 from symtorch.equations.parser import parse
@@ -121,6 +122,13 @@ class EngineContract:
         assert "mass" in front[-1].text
 
     # ---- seeds, limits, progress
+
+    @pytest.mark.parametrize("limit", [0, 300, 3000])
+    def test_the_teacher_is_asked_for_no_more_rows_than_allowed(self, limit: int) -> None:
+        X = inputs()
+        teacher = Counted(self.law)
+        self.search(Samples(X, self.law(X), teacher=teacher, asking=Asking(limit)))
+        assert teacher.rows <= limit
 
     def test_same_seed_same_front(self) -> None:
         X = inputs()

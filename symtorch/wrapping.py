@@ -18,7 +18,7 @@ from symtorch.model import SymbolicModel, calling_blocks
 
 logger = logging.getLogger("symtorch.wrapping")
 
-_CAPTURE_OPTIONS = ("forward", "max_rows", "arguments", "output_index", "drop_nonfinite")
+_CAPTURE_OPTIONS = ("forward", "max_rows", "arguments", "output_index", "drop_nonfinite", "rows")
 
 
 def wrap(model: nn.Module, name: str, block_name: str | None = None) -> SymbolicModel:
@@ -106,7 +106,8 @@ def distill(
     progress = options.pop("progress", None)
     plan = Plan.make(**options)
     with calling_blocks(list(chosen.values())):
-        captured = capture({n: sm.symtorch_block for n, sm in chosen.items()}, data, model=model, seed=plan.seed, **how)
+        parts = {n: sm.symtorch_block for n, sm in chosen.items()}
+        captured = capture(parts, data, model=model, seed=plan.seed, moments=plan.moments, **how)
     return {name: sm.distill_captured(captured[name], plan, progress, name=name) for name, sm in chosen.items()}
 
 

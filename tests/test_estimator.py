@@ -145,3 +145,18 @@ def test_it_is_a_lazy_name_of_the_package() -> None:
     assert symtorch.SymbolicRegressor is SymbolicRegressor
     code = "import symtorch, sys; assert 'sklearn' not in sys.modules; symtorch.SymbolicRegressor"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_model_is_asked_as_the_user_says() -> None:
+    rows = []
+
+    def model(x: np.ndarray) -> np.ndarray:
+        rows.append(len(x))
+        return x[:, 0] * x[:, 1]
+
+    X = np.random.default_rng(0).normal(size=(100, 2))
+    (front,) = SymbolicRegressor(model, engine=LinearEngine(), ask=False).fit(X).fronts_
+    assert (sum(rows), front.rows_asked) == (100, 0)
+    rows.clear()
+    (front,) = SymbolicRegressor(model, engine=LinearEngine(), ask=200).fit(X).fronts_
+    assert 100 < sum(rows) == 100 + front.rows_asked <= 300

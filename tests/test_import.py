@@ -47,6 +47,7 @@ PUBLIC = {
     "Explanation": symtorch.local.explain,
     "explain": symtorch.local.explain,
     "SymbolicModel": symtorch.model,
+    "Projection": symtorch.surrogate.encodings,
     "fit_constants": symtorch.surrogate.constants,
     "unwrap": symtorch.wrapping,
     "wrap": symtorch.wrapping,

@@ -64,6 +64,12 @@ class Result:
     index: Key | None = None
     cls: type | None = None
 
+    @property
+    def running(self) -> np.dtype:
+        """NumPy's type of the outputs; where it has none (bfloat16), the one with the same range, float32."""
+        known = {torch.float64: np.float64, torch.float16: np.float16}
+        return np.dtype(known.get(self.dtype, np.float32))
+
     def wrap(self, outputs: torch.Tensor) -> Any:
         """Outputs (..., n_outputs) in the structure that the block returns; its other parts are None."""
         tensor = outputs.squeeze(-1) if self.scalar else outputs

@@ -21,6 +21,8 @@ from torch import nn
 
 from symtorch.capture.batches import arguments_of, as_given, call_either
 from symtorch.capture.calls import Call, Key, Layout, find_output, is_simple, read_call, read_output, take
+from symtorch.capture.moments import HalvesSums
+from symtorch.capture.padding import Mask
 from symtorch.capture.reservoir import Reservoir, Store, last_of_each
 from symtorch.capture.rows import Captured
 from symtorch.errors import InputError
@@ -63,6 +65,9 @@ class _Pending:
         kept: numbers of these rows; None where all are kept.
         positions: of these rows in the flattened leading dimensions; None for all.
         X: copies of the rows of each argument; None where they are in the stores already.
+        leading: leading dimensions that the block was called with.
+        counted: positions of the rows of the call in those; None for all.
+        inputs: copies of all rows of the call (n_rows, n_inputs), where moments are summed up.
     """
 
     call: Call
@@ -73,6 +78,9 @@ class _Pending:
     kept: np.ndarray | None = None
     positions: torch.Tensor | None = None
     X: list[torch.Tensor] | None = None
+    leading: torch.Size = field(default_factory=torch.Size)
+    counted: torch.Tensor | None = None
+    inputs: torch.Tensor | None = None
 
     @property
     def n_rows(self) -> int:
@@ -97,15 +105,28 @@ class _Chunk:
 
 
 class Recorder:
-    """Keeps rows of the calls of one block."""
+    """Keeps rows of the calls of one block, and sums up moments of all of them where that is asked for.
+
+    Attributes:
+        mask: which rows of the batch count; None for all.
+    """
 
     def __init__(
-        self, name: str, max_rows: int, arguments: Sequence[Key] | None, output_index: Key | None, seed: int
+        self,
+        name: str,
+        max_rows: int,
+        arguments: Sequence[Key] | None,
+        output_index: Key | None,
+        seed: int,
+        sums: HalvesSums | None = None,
     ) -> None:
         self.name = name
         self.arguments = arguments
         self.output_index = output_index
         self.reservoir = Reservoir(max_rows, seed)
+        self.mask: Mask | None = None
+        self._told = False
+        self._sums = sums
         self.layout: Layout | None = None
         self._forms: dict[Hashable, _Form] = {}
         self._X: list[Store] = []
@@ -173,7 +194,7 @@ class Recorder:
 
     def finish(self, pending: _Pending, output: Any) -> None:
         """Take the output of a call that :meth:`begin` took note of."""
-        form, leading = pending.form, pending.call.leading
+        form, leading = pending.form, pending.leading
         kind = None if form is None else self._output_type(output, leading)
         if form is not None and kind in form.outputs:
             Y = output.detach()
@@ -182,7 +203,11 @@ class Recorder:
             Y = self._read(pending, output)
             if form is not None and kind is not None:
                 form.outputs.add(kind)
+        if pending.counted is not None:
+            Y = take(Y, pending.counted)
         with self._lock:
+            if self._sums is not None and pending.inputs is not None:
+                self._sums.add(pending.first, pending.inputs, Y.reshape(-1, Y.shape[-1]))
             self._keep(pending, Y)
 
     def end_batch(self) -> None:
@@ -214,7 +239,8 @@ class Recorder:
                 bad = n_rows - int(finite.sum())
                 logger.warning("block %r: left out %d of %d rows with NaN or infinite values", self.name, bad, n_rows)
                 columns, Y, rows = columns[finite], Y[finite], rows[finite]
-        return Captured(X=columns, Y=Y, rows=rows, n_seen=self.reservoir.n_seen, layout=self.layout)
+        halves = None if self._sums is None else self._sums.halves()
+        return Captured(X=columns, Y=Y, rows=rows, n_seen=self.reservoir.n_seen, layout=self.layout, halves=halves)
 
     # ---- reading a call
 
@@ -261,7 +287,7 @@ class Recorder:
             if not pending.drawn:
                 pending.call = pending.call.resolve(find_output(output, self.output_index)[0].shape)
                 self._draw(pending)
-            Y, result = read_output(output, self.output_index, pending.call.leading)
+            Y, result = read_output(output, self.output_index, pending.leading)
         except InputError as error:
             ids = _IDS if pending.call.of_ids else ""
             raise InputError(f"block {self.name!r}: {error}{ids}") from None
@@ -287,9 +313,30 @@ class Recorder:
 
     # ---- keeping its rows
 
+    def _leave_out_padding(self, pending: _Pending) -> None:
+        """From here on the call has no other rows than those that count."""
+        pending.leading = pending.call.leading
+        pending.counted = None if self.mask is None else self.mask.positions_in(pending.leading)
+        if self.mask is not None and pending.counted is None and not self._told:
+            self._told = True
+            logger.info(
+                "block %r: the batches' mask of shape %s does not fit its calls with leading dimensions %s; all rows "
+                "count",
+                self.name,
+                tuple(self.mask.shape),
+                tuple(pending.leading),
+            )
+        if pending.counted is not None:
+            rows = tuple(pending.call.rows(pending.counted))
+            pending.call = Call(pending.call.layout, rows, rows[0].shape[:1])
+
     def _draw(self, pending: _Pending) -> None:
         """Decide which rows of a call to keep, and take their inputs."""
+        self._leave_out_padding(pending)
         call, form = pending.call, pending.form
+        if self._sums is not None:
+            copies = call.rows(None)
+            pending.inputs = copies[0] if len(copies) == 1 else torch.cat(copies, dim=1)
         with self._lock:
             pending.drawn, pending.first = True, self.reservoir.n_seen
             if self.reservoir.fill(pending.n_rows):

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from symtorch.capture.calls import Layout, find_output
+from symtorch.capture.moments import Halves
 from symtorch.capture.undisturbed import undisturbed
 from symtorch.errors import AskLimitError, InputError
 
@@ -97,6 +98,7 @@ class Captured:
         rows: (n_rows,), number of each row in the order of all rows seen; it picks a user's weights.
         n_seen: rows that went through the block in all.
         layout: what the columns of X are as arguments of the block, and those of Y in its result.
+        halves: moments of all rows seen that aren't held out; None where they weren't asked for.
     """
 
     X: np.ndarray
@@ -104,6 +106,7 @@ class Captured:
     rows: np.ndarray
     n_seen: int
     layout: Layout
+    halves: Halves | None = None
 
     @property
     def n_rows(self) -> int:

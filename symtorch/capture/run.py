@@ -18,6 +18,8 @@ from torch import nn
 from symtorch.capture.batches import batches_of, calling, placing
 from symtorch.capture.calls import Key, describe
 from symtorch.capture.early_end import EarlyEnd
+from symtorch.capture.moments import HalvesSums
+from symtorch.capture.padding import USUAL_MASK, Rows, mask_of
 from symtorch.capture.recorder import Recorder
 from symtorch.capture.rows import Block, Captured
 from symtorch.capture.undisturbed import undisturbed
@@ -37,6 +39,8 @@ def capture(
     output_index: Key | Mapping[str, Key | None] | None = None,
     seed: int = 0,
     drop_nonfinite: bool = False,
+    rows: Rows | None = USUAL_MASK,
+    moments: float | None = None,
 ) -> dict[str, Captured]:
     """Run a model on data and keep what goes into the blocks and what comes out.
 
@@ -68,6 +72,10 @@ def capture(
         output_index: which part of a tuple or dict output (for all blocks, or by block).
         seed: of the drawing of rows.
         drop_nonfinite: leave out rows with NaN or infinite values.
+        rows: what tells which rows count, for padding is no data: the name of a mask in dict batches, or a
+            function (batch) -> mask, 1 or True on rows that count, of the leading dimensions of the block's
+            calls. A mask ``attention_mask`` is used where there is one that fits; None counts every row.
+        moments: sum up moments of all rows but this share of them, which is held out; None for no moments.
 
     Returns:
         what was captured, by block.
@@ -83,7 +91,15 @@ def capture(
     if isinstance(runner, nn.parallel.DistributedDataParallel):
         runner = runner.module  # its forward pass waits for all processes; this one may be alone
     recorders = {
-        name: Recorder(name, int(max_rows), _for(name, arguments), _for(name, output_index), seed) for name in blocks
+        name: Recorder(
+            name,
+            int(max_rows),
+            _for(name, arguments),
+            _for(name, output_index),
+            seed,
+            None if moments is None else HalvesSums(moments, seed),
+        )
+        for name in blocks
     }
     modules = [m for m in (runner, *blocks.values()) if isinstance(m, nn.Module)]
     hooked = {name: block for name, block in blocks.items() if isinstance(block, nn.Module) and _can_be_hooked(block)}
@@ -98,6 +114,9 @@ def capture(
         place = placing(modules[0]) if modules else None
         for batch in batches_of(data):
             batch = batch if place is None else place(batch)
+            mask = mask_of(batch, rows)
+            for recorder in recorders.values():
+                recorder.mask = mask
             with _explained(batch, runner, model is not None):
                 passes.run(functools.partial(run, runner, batch), batch)
             n_batches += 1

@@ -131,4 +131,4 @@ def with_evidence(
 
 def _is_known(front: Front) -> bool:
     """Whether the front was taken over, as it is, from an earlier request."""
-    return front.evidence.variance is not None or front.evidence.n_held_out > 0
+    return front.evidence.n_held_out is not None

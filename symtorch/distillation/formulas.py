@@ -104,6 +104,7 @@ def in_block_inputs(found: Findings, outputs: Sequence[int] | None = None) -> tu
         InputError: no outputs, or a variable is made by a Python function, which can't be written out.
     """
     interface = found.require()
+    interface.check_written()
     if outputs is not None and (not isinstance(outputs, Sequence) or not outputs):
         raise InputError(f"outputs is {outputs!r}; expected a list of at least one output, or None for all.")
     wanted = interface.complete(found.fronts) if outputs is None else list(outputs)

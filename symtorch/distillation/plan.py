@@ -27,7 +27,7 @@ from symtorch.equations.expr import Constant
 from symtorch.equations.front import Equation, Front, Fronts
 from symtorch.errors import InputError, OptionError, listed, warn_caller
 from symtorch.local.neighbourhood import DEFAULT_SLIME_PARAMS, Neighbourhood
-from symtorch.surrogate.encodings import Encoding, Fit, Identity, Transform, Transforms, check_transforms
+from symtorch.surrogate.encodings import Encoding, Fit, Identity, Projection, Transform, Transforms, check_transforms
 from symtorch.surrogate.fidelity import judged, with_errors
 from symtorch.surrogate.interface import Interface
 
@@ -39,7 +39,8 @@ LONGEST_NAME = 255
 class Plan:
     """A checked request: what to search for, on what variables, with which engine.
 
-    Its fields are the arguments of :meth:`symtorch.SymbolicModel.distill`; ``encoding`` makes one for the data.
+    Its fields are the arguments of :meth:`symtorch.SymbolicModel.distill`; ``encoding`` makes one for the data,
+    but where there is a ``projection``, which :mod:`.projected` fits.
     ``column_names`` are those of the data, where it is a DataFrame: names for the block's inputs, if they fit.
     """
 
@@ -54,6 +55,8 @@ class Plan:
     resume: bool = False
     ask: Ask = None
     column_names: tuple[str, ...] | None = None
+    projection: Projection | None = None
+    skip: int | None = None
 
     @classmethod
     def make(
@@ -68,6 +71,8 @@ class Plan:
         save_path: str | Path | None = None,
         resume: bool = False,
         encoding: Encoding | Fit | None = None,
+        projection: Projection | None = None,
+        skip: int | str | None = "auto",
         ask: Ask = None,
         **unknown: Any,
     ) -> Plan:
@@ -79,6 +84,9 @@ class Plan:
         if unknown:
             raise _no_argument(next(iter(unknown)), unknown)
         chosen = resolve(engine)
+        if projection is not None:
+            # A coordinate has seldom a law: the pick is what explains most, unless the user wants another.
+            sr_params = {"model_selection": "accuracy", **(sr_params or {})}
         options = SearchOptions.from_params(sr_params, chosen.parameters)
         if fit_params is not None and not isinstance(fit_params, Mapping):
             raise InputError(
@@ -93,6 +101,7 @@ class Plan:
         if isinstance(variable_transforms, Mapping) and names is not None:
             raise InputError("variable_transforms given by name and variable_names too; give the names once.")
         fit_encoding = _encoding_of(variable_transforms, names, encoding)
+        _check_projection(projection, skip, variable_transforms is not None or encoding is not None, weights)
         check_ask(ask)
         if not 0 <= held_out < 1:
             raise InputError(f"held_out is {held_out}; expected a share of the rows, at least 0 and under 1.")
@@ -109,7 +118,14 @@ class Plan:
             _usable(save_path, resume),
             resume,
             ask,
+            projection=projection,
+            skip=None if isinstance(skip, str) else skip or 0,
         )
+
+    @property
+    def moments(self) -> float | None:
+        """For :func:`symtorch.capture.capture`: the share of rows to hold out of moments; None for no moments."""
+        return None if self.projection is None else self.held_out
 
     @property
     def seed(self) -> int:
@@ -130,7 +146,8 @@ class Plan:
         _check_transformed(variables, X, names)
         teacher, asking = limited(encoding, lambda: trial or tried(captured, block, self.ask), self.ask)
         weights = None if self.weights is None else captured.rows_of(self.weights)
-        samples = Samples(variables, encoding.targets(Y, X), weights, names, teacher, asking=asking)
+        running = captured.layout.result.running
+        samples = Samples(variables, encoding.targets(Y, X), weights, names, teacher, dtype=running, asking=asking)
         return samples, Interface(captured.layout, Y.shape[1], samples.variable_names, encoding)
 
     def _names_of(self, encoding: Encoding, n_inputs: int) -> tuple[str, ...]:
@@ -281,7 +298,8 @@ def _no_argument(name: str, unknown: Mapping[str, Any]) -> InputError:
 
 _ARGUMENTS = (
     "inputs output_dim parent_model variable_transforms save_path sr_params fit_params SLIME slime_params engine "
-    "forward arguments output_index max_rows held_out drop_nonfinite resume progress encoding"
+    "forward arguments output_index max_rows held_out drop_nonfinite resume progress encoding projection "
+    "skip rows ask"
 ).split()
 
 
@@ -317,6 +335,21 @@ def _encoding_of(
             check_transforms(transforms, names)
             return lambda X, Y: Transforms.make(transforms, X.shape[1], names)
     raise InputError("variable_transforms and encoding were given; the transforms are an encoding, leave one out.")
+
+
+def _check_projection(projection: Any, skip: Any, other_encoding: bool, weights: Any) -> None:
+    if projection is None:
+        if skip != "auto" and skip is not None:
+            raise InputError("skip is the rank of a projection's linear part; pass projection=Projection(...) too.")
+        return
+    if not isinstance(projection, Projection):
+        raise InputError(f"projection is a {type(projection).__name__}; expected a symtorch.Projection.")
+    if other_encoding:
+        raise InputError("projection and another encoding (variable_transforms, encoding) were given; leave one out.")
+    if weights is not None:
+        raise InputError("weights were given, but a projection is fitted to rows of equal weight; leave one out.")
+    if skip != "auto" and skip is not None and (isinstance(skip, bool) or not isinstance(skip, int) or skip < 0):
+        raise InputError(f"skip is {skip!r}; expected the rank of the linear part, 0 or None for none, or 'auto'.")
 
 
 def _usable(save_path: str | Path | None, resume: bool) -> Path | None:

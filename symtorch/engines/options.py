@@ -68,7 +68,8 @@ class SearchOptions:
         niterations: how long to search, as a count. 400 is the native engine's full budget.
         timeout_in_seconds: a ceiling on the time, wall clock; the front found by then is returned.
         early_stop_condition: stop once the loss is below this.
-        parsimony: added to the loss per unit of complexity when candidates are compared.
+        parsimony: added to the loss per unit of complexity where candidates are ranked to be built on; what is on the
+            front goes by loss alone.
         elementwise_loss: None or "L2DistLoss()" for squared errors, or another of PySR's losses; for the native engine
             also a function (prediction, target) of tensors (n,) to the loss of each row, (n,).
         model_selection: which equation of the front is the default pick.

@@ -44,6 +44,7 @@ class Samples:
         variable_names: name of each column of X; default ``x0, x1, ...``.
         teacher: the block itself, to be asked for its output at any new row, or None where it
             can't be asked (data only, or inputs that are transforms of the block's own).
+        dtype: type in which equations of the samples will run, the block's own: float64, float32 or float16.
         output_indices: which of the block's outputs each column of Y is; default 0, 1, ...
         asking: how much the teacher may be asked. An engine that asks must heed its limit.
 
@@ -56,6 +57,7 @@ class Samples:
     weights: np.ndarray | None = None
     variable_names: tuple[str, ...] = ()
     teacher: Teacher | None = field(default=None, repr=False)
+    dtype: np.dtype = field(default_factory=lambda: np.dtype(np.float64))
     output_indices: tuple[int, ...] = ()
     asking: Asking = Asking()
 

@@ -64,7 +64,7 @@ class Evidence:
         trouble: why the block was not asked, where it is none that can be; see
             :class:`symtorch.capture.rows.Trial`.
         variance: of the output on the rows that were searched, where the loss is the squared error.
-        n_held_out: rows that the equations were judged on, and not found from.
+        n_held_out: rows that the equations were judged on, and not found from; None where that is not done yet.
     """
 
     noise_floor: float | None = None
@@ -72,7 +72,7 @@ class Evidence:
     rows_asked: int = 0
     trouble: str = ""
     variance: float | None = None
-    n_held_out: int = 0
+    n_held_out: int | None = None
 
     @property
     def reach(self) -> float:

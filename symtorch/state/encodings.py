@@ -1,4 +1,4 @@
-"""Encodings read back from what they have written: one reader per kind."""
+"""Encodings written into a document, and read back from it: one reader per kind."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from symtorch.equations.names import InputNames
+from symtorch.state.arrays import read_array, write_array
 from symtorch.state.fronts import read_expr
 from symtorch.state.node import Node
-from symtorch.surrogate.encodings import Encoding, Identity, MissingTransform, Transforms
+from symtorch.surrogate.encodings import Encoding, Identity, MissingTransform, Projected, Transforms
 
 
 @dataclass(frozen=True)
@@ -19,16 +22,26 @@ class Around:
     Attributes:
         names: of the variables.
         n_inputs: of the block.
+        n_outputs: of the block.
         functions: by name, what only Python can hold, of an encoding or a file that has it.
     """
 
     names: tuple[str, ...]
     n_inputs: int
+    n_outputs: int
     functions: Mapping[str, Any]
 
 
 Reader = Callable[[Node, Around], Encoding]
 """(what ``Encoding.write`` gave, what is around it) -> the encoding; StateError for whatever is not as it must be."""
+
+
+def write_encoding(encoding: Encoding) -> dict[str, Any] | None:
+    """What the encoding writes, with arrays as a document holds them."""
+    written = encoding.write()
+    if written is None:
+        return None
+    return {key: write_array(value) if isinstance(value, np.ndarray) else value for key, value in written.items()}
 
 
 def read_encoding(interface: Node, around: Around) -> Encoding:
@@ -59,7 +72,31 @@ def _read_transforms(node: Node, around: Around) -> Encoding:
     return Transforms(around.names, tuple(items), around.n_inputs)
 
 
+def _read_projected(node: Node, around: Around) -> Encoding:
+    mean_x, mean_y = (read_array(node[name], 1) for name in ("mean_x", "mean_y"))
+    reduce, linear, lift, back = (read_array(node[name], 2) for name in ("reduce", "linear", "lift", "back"))
+    n_inputs, n_outputs, n_variables = around.n_inputs, around.n_outputs, len(around.names)
+    expected = {
+        "mean_x": (mean_x, (n_inputs,)),
+        "mean_y": (mean_y, (n_outputs,)),
+        "reduce": (reduce, (n_inputs, reduce.shape[1])),
+        "linear": (linear, (len(linear), n_outputs)),
+        "lift": (lift, (len(lift), n_outputs)),
+        "back": (back, (n_variables, n_inputs)),
+    }
+    for name, (array, shape) in expected.items():
+        if array.shape != shape:
+            raise node[name]["shape"].fail(f"{list(shape)}")
+    if n_variables > reduce.shape[1]:
+        raise node["reduce"]["shape"].fail(f"at least {n_variables} coordinates")
+    if len(lift) > n_outputs:
+        raise node["lift"]["shape"].fail(f"at most {n_outputs} coordinates of the outputs")
+    first = node["first"].integer(0, reduce.shape[1] - len(linear))
+    return Projected(mean_x, mean_y, reduce, linear, lift, back, first)
+
+
 READERS: dict[str, Reader] = {
     Transforms.kind: _read_transforms,
+    Projected.kind: _read_projected,
 }
 """How each kind of encoding is read; a new one adds its line."""

@@ -73,7 +73,7 @@ def read_findings(node: Node | None, known: Findings, functions: Mapping[str, An
 def _check_written_out(node: Node, fronts: Mapping[int, Front], interface: Interface) -> None:
     """Any equation may be asked for with its variables written out, one at a time."""
     sizes = variable_sizes(interface)
-    if max(sizes) > 1:
+    if max(sizes, default=1) > 1:
         most = max(written_out_size([eq.expr], sizes) for front in fronts.values() for eq in front)
         node.budget.require(most, f"an equation of {node.path}")
 

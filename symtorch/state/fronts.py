@@ -63,7 +63,7 @@ def _write_evidence(evidence: Evidence) -> dict[str, Any]:
         "rows_asked": evidence.rows_asked or None,
         "trouble": evidence.trouble or None,
         "variance": _finite(evidence.variance),
-        "n_held_out": evidence.n_held_out or None,
+        "n_held_out": evidence.n_held_out,
     }
     known = {key: value for key, value in known.items() if value is not None}
     return {"evidence": known} if known else {}
@@ -81,7 +81,7 @@ def _read_evidence(node: Node | None) -> Evidence:
         0 if rows is None else rows.integer(),
         "" if trouble is None else trouble.text(100),
         None if variance is None else variance.number(),
-        0 if held_out is None else held_out.integer(),
+        None if held_out is None else held_out.integer(),
     )
 
 

@@ -15,7 +15,7 @@ from symtorch.capture.calls import Argument, Layout, Result
 from symtorch.equations.names import check_names
 from symtorch.errors import InputError, StateError
 from symtorch.state.budget import MAX_COLUMNS
-from symtorch.state.encodings import Around, read_encoding
+from symtorch.state.encodings import Around, read_encoding, write_encoding
 from symtorch.state.node import Node
 from symtorch.surrogate.interface import Interface
 
@@ -28,7 +28,7 @@ def write_interface(interface: Interface) -> dict[str, Any]:
         "n_outputs": interface.n_outputs,
         "variables": list(interface.variable_names),
         **write_layout(interface.layout),
-        "transforms": interface.encoding.write(),
+        "transforms": write_encoding(interface.encoding),
     }
 
 
@@ -64,12 +64,12 @@ def read_interface(node: Node, functions: Mapping[str, Any] | None = None) -> In
     """An interface; ``functions`` are Python functions that serve for variables of the same names."""
     layout = read_layout(node)
     names = tuple(name.text() for name in node["variables"])
-    encoding = read_encoding(node, Around(names, layout.n_inputs, functions or {}))
+    n_outputs = node["n_outputs"].integer(1, MAX_OUTPUTS)
+    encoding = read_encoding(node, Around(names, layout.n_inputs, n_outputs, functions or {}))
     try:
         check_names(names, len(encoding.variable_names(layout.n_inputs)))
     except InputError as error:
         raise StateError(f"{node.path}.variables: {error}") from None
-    n_outputs = node["n_outputs"].integer(1, MAX_OUTPUTS)
     if layout.result.scalar and n_outputs > 1:
         raise node["result"]["scalar"].fail(f"false, since there are {n_outputs} outputs")
     return Interface(layout, n_outputs, names, encoding)

@@ -114,8 +114,11 @@ def fidelity(found: Findings, data: Captured) -> list[OutputFidelity]:
 
     def of(output: int) -> OutputFidelity:
         needed = encoding.needed([output])
-        (expr,) = encoding.combine(laws, [output])
-        text = to_text(expr, interface.variable_names, digits=5)
+        if encoding.unwritten:
+            text = f"made of {len(needed)} equations over {len(interface.variable_names)} coordinates"
+        else:
+            (expr,) = encoding.combine(laws, [output])
+            text = to_text(expr, interface.variable_names, digits=5)
         beyond = found.beyond([laws[i] for i in needed], X)
         outside = _outside(values, needed, found)
         return output_fidelity(output, text, predicted[:, output], data.Y[:, output], outside, beyond)
@@ -125,7 +128,7 @@ def fidelity(found: Findings, data: Captured) -> list[OutputFidelity]:
 
 def _outside(values: np.ndarray, outputs: Sequence[int], found: Findings) -> int | None:
     """Rows of the equations' values (n_rows, n_searched) that are finite, and outside what was seen of an output."""
-    if any(i not in found.ranges for i in outputs):
+    if not outputs or any(i not in found.ranges for i in outputs):
         return None
     low, high = np.transpose([found.ranges[i] for i in outputs])
     part = values[:, list(outputs)]
@@ -160,6 +163,8 @@ def check_min_r2(min_r2: float | None) -> None:
 
 def poorly_fitted(found: Findings, min_r2: float) -> str:
     """What to say of chosen equations whose held-out R² is below this; empty where there are none."""
+    if found.interface is not None and found.interface.encoding.partial:
+        return ""
     poor = {i: eq.r2 for i, eq in found.chosen.items() if eq.r2 is not None and eq.r2 < min_r2}
     if not poor:
         return ""

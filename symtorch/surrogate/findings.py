@@ -57,7 +57,7 @@ class Findings:
         Raises:
             NotDistilledError: nothing has.
         """
-        if self.interface is None or not self.fronts:
+        if self.interface is None or not (self.fronts or not self.interface.n_searched):
             raise NotDistilledError(f"{self.what} has no equations yet; call {self.how} first.")
         return self.interface
 
@@ -104,6 +104,7 @@ class Findings:
             InputError: a variable that it uses is made by a Python function, which can't be written out.
         """
         interface = self.require()
+        interface.check_written()
         expand, names = interface.encoding.expand, interface.variable_names
         expr = expand(equation.expr)
         if expr is None:
@@ -124,17 +125,19 @@ class Findings:
         return self.interface is None or self.interface == interface
 
     def with_fronts(
-        self, fronts: Mapping[int, Front], interface: Interface, samples: Samples, options: Mapping[str, Any]
+        self, fronts: Mapping[int, Front], interface: Interface, samples: Samples | None, options: Mapping[str, Any]
     ) -> Findings:
         """With the fronts of a distillation too; earlier ones over other variables can't stand beside them and go.
 
         Args:
             fronts: {output: Front}.
             interface: what their variables are.
-            samples: what they were found from.
+            samples: what they were found from; None where nothing was searched for.
             options: of the search, as plain values.
         """
         before = self if self.can_stand_beside(interface) else Findings(self.what, self.how)
+        if samples is None:
+            return replace(before, interface=interface, options=dict(options))
         outputs = _ends(samples.Y)
         seen = np.concatenate([samples.X, np.transpose(before.domain)]) if before.domain else samples.X
         return replace(

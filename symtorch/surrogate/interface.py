@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from symtorch.capture.calls import Layout
+from symtorch.errors import InputError
 from symtorch.surrogate.encodings.base import Encoding, Identity
 
 
@@ -29,6 +30,11 @@ class Interface:
     def n_searched(self) -> int:
         """Number of outputs that are searched for, each with a front of its own."""
         return self.encoding.n_searched(self.n_outputs)
+
+    def check_written(self) -> None:
+        """Raise InputError where equations can't be written over the block's inputs, whatever they are."""
+        if self.encoding.unwritten:
+            raise InputError(f"{self.encoding.unwritten}; they are not written out over the block's own.")
 
     def complete(self, searched: Collection[int]) -> list[int]:
         """The block's outputs for which nothing more than these searched ones is needed."""

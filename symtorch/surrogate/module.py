@@ -37,7 +37,8 @@ def written_out(exprs: Sequence[Expr | None], interface: Interface) -> tuple[lis
 
 def can_write_out(interface: Interface) -> bool:
     """Whether every variable can be written in the block's own inputs."""
-    return all(interface.encoding.expand(Variable(j)) is not None for j in range(len(interface.variable_names)))
+    encoding, n_variables = interface.encoding, len(interface.variable_names)
+    return not encoding.unwritten and all(encoding.expand(Variable(j)) is not None for j in range(n_variables))
 
 
 def n_columns(interface: Interface) -> int:
@@ -81,6 +82,7 @@ class Surrogate(nn.Module):
         super().__init__()
         self.interface = interface
         self.layout = interface.layout
+        exprs = exprs or [None]  # a function has one output at least, be it that nobody asks for it
         trees, expanded = written_out(exprs, interface)
         self.encodes = not expanded
         self.untrained = trees
@@ -96,19 +98,33 @@ class Surrogate(nn.Module):
             x: (..., n_inputs).
             live: as for :meth:`SymbolicFunction.forward`.
         """
-        return self.interface.encoding.decode(self.searched(x, live), x)
+        if not self.encodes:
+            return self.interface.encoding.decode(self.searched(x, live), x)
+        self._check_width(x)
+        variables, decode = self.interface.encoding.split(x.reshape(-1, x.shape[-1]))
+        outputs: Tensor = decode(self._values(variables, live))
+        return outputs.reshape(*x.shape[:-1], outputs.shape[-1])
 
     def searched(self, x: Tensor, live: Tensor | None = None) -> Tensor:
         """(..., n_inputs) -> (..., n_searched): the values of the equations themselves."""
+        self._check_width(x)
+        if not self.encodes:
+            return self._values(x, live)
+        values = self._values(self.interface.encoding.encode(x.reshape(-1, x.shape[-1])), live)
+        return values.reshape(*x.shape[:-1], values.shape[-1])
+
+    def _values(self, columns: Tensor, live: Tensor | None) -> Tensor:
+        """Of the equations, for what they are over."""
+        if not self.interface.n_searched:  # an encoding that does all of it
+            return columns.new_zeros(*columns.shape[:-1], 0)
+        return self.function(columns, live)
+
+    def _check_width(self, x: Tensor) -> None:
         if x.shape[-1] != self.layout.n_inputs:
             raise InputError(
                 f"input of shape {tuple(x.shape)}; the equations were found for {self.layout.n_inputs} inputs "
                 f"in the last dimension."
             )
-        if not self.encodes:
-            return self.function(x, live)
-        flat = x.reshape(-1, x.shape[-1])
-        return self.function(self.interface.encoding.encode(flat), live).reshape(*x.shape[:-1], -1)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The block's arguments in, a result of the block's structure out."""

@@ -131,6 +131,10 @@ def test_zero_losses_are_no_special_case() -> None:
     assert front((1, 0.0)).best.complexity == 1
     assert bends([1], [0.0]) == []
     assert bends([], []) == []
+    assert bends([1, 3], [np.nan, 0.1]) == []
+    assert bends([1, 3, 5, 7], [1.0, np.inf, 1e-6, 9e-7]) == [
+        (found, i + 1) for found, i in bends([1, 5, 7], [1.0, 1e-6, 9e-7])
+    ]
     assert front((1, 2.0), (4, 0.0)).best.complexity == 4
 
 
@@ -233,9 +237,3 @@ def test_a_pick_that_loses_more_than_the_law_would_gives_way_to_a_corner_that_do
     assert Front(equations, evidence=known).best.complexity == 16
     assert Front(equations, evidence=replace(known, noise_floor=1e-7)).best.complexity == 9  # none is so good
     assert Front(equations, evidence=replace(known, noise_floor=1e-4)).best.complexity == 9
-
-
-def test_a_simplest_equation_of_unknown_loss_hides_no_corner_and_alone_is_the_pick():
-    assert bends([1, 3, 7, 9], [np.inf, 0.8, 1e-4, 9e-5])[0][1] == 2
-    assert bends([1], [np.inf]) == []
-    assert select([1], [np.inf], [0.0], "law") == 0

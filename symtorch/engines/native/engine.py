@@ -16,10 +16,11 @@ from symtorch.engines.native.fitting.losses import SQUARED, Loss, parse_loss
 from symtorch.engines.native.flat.watch import share_of
 from symtorch.engines.native.forms.normal import normalise
 from symtorch.engines.native.hardware import one_thread
-from symtorch.engines.native.outcome import front_of, varies
+from symtorch.engines.native.outcome import front_of, in_users_units, varies
 from symtorch.engines.native.runner import Runner
 from symtorch.engines.native.screening import Group, group
 from symtorch.engines.native.task import Found, Task
+from symtorch.engines.native.units import Units, check_sizes
 from symtorch.engines.options import SearchOptions
 from symtorch.engines.samples import Samples
 from symtorch.equations.expr import Expr
@@ -92,13 +93,20 @@ class _Course:
 
     def __init__(self, samples: Samples, options: SearchOptions, progress: ProgressCallback | None) -> None:
         self.started = time.monotonic()
-        self.samples, self.options, self.progress = samples, options, progress
+        self.given, self.options, self.progress = samples, options, progress
         self.loss = check_options(options)
         if options.extra:
             logger.info("options %s have no effect: how PySR goes about its search", sorted(options.extra))
-        self.guesses = _guesses(samples, options)
-        self.seed = options.random_state if options.random_state is not None else secrets.randbits(32)
         self.varying = [k for k in range(samples.n_outputs) if varies(samples.Y[:, k])]
+        check_sizes(samples.Y, self.varying, self.loss)
+        self.units = Units.of(samples)
+        self.samples = samples = self.units.inward(samples)
+        if not self.units.ordinary:  # the losses of the search are in other units than the user's goal
+            self.options = options = replace(options, early_stop_condition=None)
+        self.guesses = {
+            k: [self.units.guess(guess, k) for guess in own] for k, own in _guesses(samples, options).items()
+        }
+        self.seed = options.random_state if options.random_state is not None else secrets.randbits(32)
         self.n_workers = _n_workers()
         self.baseline = Baseline.none(samples.n_outputs)
         self.tasks: list[Task] = []
@@ -188,14 +196,15 @@ class _Course:
         unreached = "timeout" if self.out_of_time() else "interrupted"
         exact = {k for k in range(self.samples.n_outputs) if k not in self.varying or k in self.baseline.solved}
         reasons = {k: "exact" for k in range(self.samples.n_outputs) if self.baseline.left[k] < EXACT} | reasons
+        found, written = in_users_units(trees, self.baseline.equations, self.units, self.given, self.options, self.loss)
         fronts = [
             front_of(
-                self.samples,
+                self.given,
                 self.options,
                 self.loss,
                 k,
-                trees.get(k, ()),
-                self.baseline.equations[k],
+                found.get(k, ()),
+                written[k],
                 engine=NativeEngine.name,
                 reason="exact" if k in exact else reasons.get(k, unreached),
                 seconds=seconds,
@@ -204,7 +213,7 @@ class _Course:
         ]
         known = [evidence.get(k, Evidence()) for k in range(self.samples.n_outputs)]
         if self.loss is SQUARED:
-            known = [replace(of, variance=self.samples.variance(k)) for k, of in enumerate(known)]
+            known = [replace(of, variance=self.given.variance(k)) for k, of in enumerate(known)]
         return [replace(front, evidence=of) for front, of in zip(fronts, known, strict=True)]
 
     def _failed(self, outputs: Sequence[int], error: Exception) -> EngineError:

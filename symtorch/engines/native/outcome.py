@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from symtorch.engines.native.baseline.writing import Written
 from symtorch.engines.native.fitting.archive import EXACT
 from symtorch.engines.native.fitting.losses import Loss
+from symtorch.engines.native.fitting.precision import finite
+from symtorch.engines.native.forms.vocabulary import Vocabulary
+from symtorch.engines.native.units import Units
 from symtorch.engines.options import SearchOptions
 from symtorch.engines.samples import Samples
-from symtorch.equations.expr import Constant, Expr, Variable, evaluate
+from symtorch.equations.expr import Call, Constant, Expr, Variable, evaluate, walk
 from symtorch.equations.front import Equation, Front
 from symtorch.errors import OptionError
 
@@ -65,6 +68,46 @@ def front_of(
         n_samples=samples.n_samples,
         seconds=seconds,
     )
+
+
+def in_users_units(
+    trees: Mapping[int, Sequence[Expr]],
+    baseline: Sequence[Sequence[Written]],
+    units: Units,
+    samples: Samples,
+    options: SearchOptions,
+    loss: Loss,
+) -> tuple[dict[int, list[Expr]], list[list[Written]]]:
+    """What a search and least squares have found, of each output, that runs in the samples' type on all rows.
+
+    Args:
+        trees, baseline: in the units of the search.
+        samples: in the user's units.
+    """
+    words = Vocabulary(options)
+    found = {k: [t for t in units.outward(own, k, words.legal) if runs(t, samples)] for k, own in trees.items()}
+    written = [list(own) for own in baseline]
+    if not units.ordinary:
+        written = [
+            [
+                Written(tree, options.complexity(tree), loss_on_all(tree, samples, samples.Y[:, k], loss))
+                for tree in units.outward([w.tree for w in own], k, words.render)
+            ]
+            for k, own in enumerate(written)
+        ]
+    return found, [[w for w in own if _is_polynomial(w.tree) or runs(w.tree, samples)] for own in written]
+
+
+def runs(tree: Expr, samples: Samples) -> bool:
+    """Whether a tree is finite on all rows that count, in the type in which it will run."""
+    X = samples.X if samples.weights is None else samples.X[samples.weights > 0.0]
+    parts = (X[first : first + _ROWS_AT_ONCE] for first in range(0, len(X), _ROWS_AT_ONCE))
+    return all(finite(tree, part, samples.dtype) for part in parts)
+
+
+def _is_polynomial(tree: Expr) -> bool:
+    """Whether there is nothing in a tree that leaves the range of a type sooner than its inputs do."""
+    return all(node.op.name in ("+", "-", "*", "neg") for node in walk(tree) if isinstance(node, Call))
 
 
 def _better(searched: Sequence[Equation], baseline: Sequence[Written], names: tuple[str, ...]) -> list[Equation]:

@@ -70,6 +70,7 @@ class Runner:
             device(),
             report,
             None if news is None else lambda: news(self.found()),
+            task.fitted.dtype,
         )
 
     def run(self) -> None:
@@ -86,6 +87,8 @@ class Runner:
             self._interrupted = True
         else:
             self._search.run(None if laws is None else law_found(laws))
+        if not self.interrupted:
+            self._finish()
         if self.task.polished is not None:
             self._polish(self.task.polished)
         self._ended = True
@@ -115,6 +118,12 @@ class Runner:
                 self._search.offer(position, law.exprs)
         return laws
 
+    def _finish(self) -> None:
+        try:
+            self._search.finish()
+        except KeyboardInterrupt:
+            self._interrupted = True
+
     def _polish(self, samples: Samples) -> None:
         """Refit the fronts on more rows than the search could afford."""
         for archive, y in zip(self._search.archives, samples.Y.T, strict=True):
@@ -124,7 +133,9 @@ class Runner:
             for complexity, candidate in list(archive.front.items()):
                 expr, found = fit(candidate.expr, data, self._loss, current(TaskTuning).polish_steps)
                 tree = archive.words.legal(expr)
-                if tree is not None and np.isfinite(found) and archive.words.options.complexity(tree) == complexity:
+                if tree is None or not np.isfinite(found) or archive.words.options.complexity(tree) != complexity:
+                    continue
+                if archive.runs(tree, found / archive.scale):
                     archive.front[complexity] = replace(candidate, expr=expr, tree=tree, loss=found / archive.scale)
 
     # ---- what there is, at any time

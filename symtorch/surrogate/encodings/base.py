@@ -29,6 +29,12 @@ class Encoding(ABC):
     kind: ClassVar[str]
     """Its name in saved states."""
 
+    unwritten: ClassVar[str] = ""
+    """Why its equations can't be written over the block's inputs, where they never can; empty where they may be."""
+
+    partial: ClassVar[bool] = False
+    """Whether equations are for a part of what the block does, so that one may explain little of that and be good."""
+
     # ---- inputs
 
     @abstractmethod
@@ -69,6 +75,10 @@ class Encoding(ABC):
         """The block's outputs (..., n_outputs) from the equations' values (..., n_searched), given its inputs x."""
         return y
 
+    def split(self, x: Any) -> tuple[Any, Callable[[Any], Any]]:
+        """The variables for these inputs, and :meth:`decode` for them; where both share work, it is done once."""
+        return self.encode(x), lambda y: self.decode(y, x)
+
     def needed(self, outputs: Sequence[int]) -> list[int]:
         """Which searched outputs these outputs of the block are made of."""
         return list(outputs)
@@ -81,7 +91,7 @@ class Encoding(ABC):
 
     @abstractmethod
     def write(self) -> dict[str, Any] | None:
-        """As plain values of JSON, with ``kind`` among them; for :data:`symtorch.state.encodings.READERS`."""
+        """As plain values of JSON and arrays, ``kind`` among them; for :data:`symtorch.state.encodings.READERS`."""
 
     @property
     def functions(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 from symtorch.engines.native.fitting.clean import Judge, clean
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows, fit, loss_of
 from symtorch.engines.native.fitting.losses import Loss
+from symtorch.engines.native.fitting.precision import runs
 from symtorch.engines.native.fitting.tuning import FittingTuning
 from symtorch.engines.native.forms import normal
 from symtorch.engines.native.forms.vocabulary import Vocabulary
@@ -62,14 +63,6 @@ class Candidate:
     def depth(self) -> float:
         return depth(self.loss)
 
-    def merit(self, price: float) -> float:
-        """How good it is for its size; less is better.
-
-        Args:
-            price: what a unit of complexity costs, in units of log(loss).
-        """
-        return self.depth + price * self.complexity
-
 
 @dataclass
 class Archive:
@@ -81,7 +74,9 @@ class Archive:
         rows: rows of the fit that counts.
         loss: what is minimised.
         scale: loss of the best constant, on ``rows``.
-        parsimony: added to the relative loss per unit of complexity when candidates compete.
+        parsimony: what a unit of complexity costs beside the usual price, in units of log(loss), where it is
+            decided what to build on. What is on the front goes by loss alone.
+        dtype: type in which equations will run.
         found: by shape, the best of every shape that was worth keeping.
         front: by complexity, the best of each.
         tried: shapes that were fitted, or can't be written.
@@ -94,6 +89,7 @@ class Archive:
     loss: Loss
     scale: float
     parsimony: float = 0.0
+    dtype: np.dtype = field(default_factory=lambda: np.dtype(np.float64))
     found: dict[str, Candidate] = field(default_factory=dict)
     front: dict[int, Candidate] = field(default_factory=dict)
     tuning: FittingTuning = field(default_factory=lambda: current(FittingTuning))
@@ -113,18 +109,29 @@ class Archive:
     def pareto(self) -> list[Candidate]:
         """The front without what a simpler one matches."""
         sizes = sorted(self.front)
-        kept = pareto(sizes, [self.front[n].loss for n in sizes], self.tuning.parsimony_gain, ROUNDING)
+        kept = pareto(sizes, [self.front[n].loss for n in sizes], self.tuning.least_gain, ROUNDING)
         return [self.front[sizes[position]] for position in kept]
+
+    def merit(self, candidate: Candidate, price: float) -> float:
+        """How good a candidate is for its size, as a start for others; less is better.
+
+        Args:
+            price: what a unit of complexity costs, in units of log(loss).
+        """
+        return candidate.depth + (price + self.parsimony) * candidate.complexity
 
     # ---- taking in
 
-    def consider(self, exprs: Iterable[Expr], stop: Callable[[], bool], steps: int | None = None) -> None:
+    def consider(
+        self, exprs: Iterable[Expr], stop: Callable[[], bool], steps: int | None = None, again: bool = False
+    ) -> None:
         """Fit candidates: all on few rows, the most promising of every size on all.
 
         Args:
-            exprs: those of a shape that was tried before are passed over.
+            exprs: their constants are the starting point.
             stop: asked between two candidates; True ends it with what there is.
             steps: of the fit on few rows, at most; None for the usual number.
+            again: shapes that were tried before are fitted once more, not passed over.
         """
         steps = self.tuning.quick_steps if steps is None else steps
         fitted: dict[int, list[tuple[float, str, Expr]]] = {}
@@ -133,7 +140,7 @@ class Archive:
                 break
             expr = normal.normalise(expr)
             shape = normal.key(expr)
-            complexity = self._untried(expr, shape)
+            complexity = self._worth_fitting(expr, shape, again)
             if complexity is None:
                 continue
             expr, loss = self._first_fit(expr, complexity, steps)
@@ -148,9 +155,9 @@ class Archive:
                 elif not stop():
                     self.offer(expr)
 
-    def _untried(self, expr: Expr, shape: str) -> int | None:
+    def _worth_fitting(self, expr: Expr, shape: str, again: bool) -> int | None:
         """Complexity of a form that is worth a fit: new, allowed, and simpler than every exact equation."""
-        if shape in self.tried:
+        if shape in self.tried and not again:
             return None
         self.tried.add(shape)
         tree = self.words.legal(expr)
@@ -204,13 +211,13 @@ class Archive:
         return candidate
 
     def _improves(self, candidate: Candidate) -> bool:
-        """Whether it is better than all that is no larger, complexity counted in as the user wants it."""
-        rival = min(
-            (c.loss + self.parsimony * c.complexity for size, c in self.front.items() if size <= candidate.complexity),
-            default=np.inf,
-        )
-        own = max(candidate.loss, ROUNDING) + self.parsimony * candidate.complexity
-        return own < self.tuning.parsimony_gain * rival
+        """Whether it is better than all that is no larger, and can run."""
+        better = max(candidate.loss, ROUNDING) < self.tuning.least_gain * self.level(candidate.complexity)
+        return better and self.runs(candidate.tree, candidate.loss)
+
+    def runs(self, tree: Expr, loss: float) -> bool:
+        """Whether a tree of some relative loss has these values in the type in which it will run, too."""
+        return runs(tree, self.rows.columns, self.dtype, loss, self.scale, self.loss)
 
     def _place(self, candidate: Candidate) -> None:
         self.front[candidate.complexity] = candidate

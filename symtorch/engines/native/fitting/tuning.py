@@ -23,7 +23,7 @@ class FittingTuning:
     """Candidates of each complexity in one batch that go on to all rows, the best on few."""
     far: float = 4.0
     """One that is so many times worse than the front on few rows is remembered as it is: all rows won't mend it."""
-    parsimony_gain: float = 0.999
+    least_gain: float = 0.999
     """What an equation's loss must be to that of simpler ones, at most, to enter the front; less is rounding."""
     price: float = 0.12
     """What a unit of complexity costs when expressions of all sizes are ranked, in units of log(loss)."""
@@ -38,6 +38,18 @@ class FittingTuning:
     """A constant this close to a simple number, relatively, is tried as that number; the data decide."""
     huge: float = 1e3
     """A coefficient beside which a term without one may be negligible."""
+
+    most_reductions: int = 12
+    """Steps in which an expression that is too long is brought down to size."""
+    reduced: int = 2
+    """Expressions of one offer that are brought down to size where they are too long, the first ones."""
+
+    rounded: float = 100.0
+    """Units of rounding, of the type in which equations run, by which each of their values may be off."""
+    lost_running: float = 1e-6
+    """What running in that type may lose besides, as a share of the best constant's loss."""
+    lost_share: float = 0.1
+    """The same as a share of the equation's own loss, where that is more."""
 
     damping: float = 1e-3
     """Lambda at first, in units of the scaled normal matrix's diagonal of ones (Marquardt 1963 has 1e-2)."""

@@ -60,7 +60,7 @@ class Bank:
         scaled = np.ascontiguousarray((X / np.array(self._units)).T)
         self._values = torch.as_tensor(scaled, dtype=torch.float32, device=device)
         self.n_inputs, self.n_rows = self._values.shape
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(seed % (1 << 63))  # it takes no larger ones; NumPy does
         # Types and devices are named everywhere: the user may have set other defaults.
         projection = torch.randn(self.n_rows, 3, generator=generator, dtype=torch.float32, device="cpu")
         self._projection = projection.to(device)

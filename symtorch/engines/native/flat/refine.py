@@ -134,7 +134,7 @@ def expandable(archive: Archive) -> list[Candidate]:
         if shape in archive.expanded or normal.key(candidate.expr) in archive.expanded:
             continue
         behind = candidate.depth - depth(archive.level(candidate.complexity))
-        ranked.append((behind, candidate.merit(archive.tuning.price), shape, candidate))
+        ranked.append((behind, archive.merit(candidate, archive.tuning.price), shape, candidate))
     ranked.sort(key=lambda item: item[:3])
     front = [item for item in ranked if item[0] <= 0.0]
     near = sorted(ranked[len(front) :], key=lambda item: item[1:3])

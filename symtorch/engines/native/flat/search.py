@@ -17,6 +17,7 @@ import torch
 
 from symtorch.engines.native.fitting.archive import Archive
 from symtorch.engines.native.fitting.losses import SQUARED, Loss
+from symtorch.engines.native.flat.finishing import finish
 from symtorch.engines.native.flat.schedule import Phase, schedule
 from symtorch.engines.native.flat.watch import Watch
 from symtorch.engines.native.flat.workbench import Budget, Workbench
@@ -42,6 +43,7 @@ class FlatSearch:
         device: where the bank lives.
         report: called after every stage with its name, the steps done, and the steps of the whole budget.
         news: called about every second of the search; see :class:`.Watch`.
+        dtype: type in which equations will run.
     """
 
     X: np.ndarray
@@ -54,13 +56,23 @@ class FlatSearch:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     report: Callable[[str, int, int], None] | None = None
     news: Callable[[], None] | None = None
+    dtype: np.dtype = field(default_factory=lambda: np.dtype(np.float64))
     watch: Watch = field(init=False)
     stop_reason: str = field(init=False, default="budget")
 
     def __post_init__(self) -> None:
         self.watch = Watch(self.budget.seconds, self.news)
         self._bench = Workbench(
-            self.X, self.Y, self.words, self.budget, self.weights, self.loss, self.seed, self.device, self.watch
+            self.X,
+            self.Y,
+            self.words,
+            self.budget,
+            self.weights,
+            self.loss,
+            self.seed,
+            self.device,
+            self.watch,
+            self.dtype,
         )
 
     @property
@@ -107,6 +119,11 @@ class FlatSearch:
         except KeyboardInterrupt:
             self.stop_reason = "interrupted"
         return self.archives
+
+    def finish(self) -> None:
+        """A last look at the front of every output; see :mod:`.finishing`."""
+        for archive in self.archives:
+            finish(archive, self.watch.checkpoint)
 
     def _judge(self, enough: Enough | None, phase: Phase) -> None:
         if enough is not None:

@@ -78,6 +78,24 @@ class SearchTuning:
 
 
 @dataclass(frozen=True)
+class FinishTuning:
+    """How closely the front is looked at in the end."""
+
+    share: float = 0.05
+    """Fits of shortened forms, and of neighbours, as a share of the shapes that the search has tried."""
+    least: int = 60
+    """The same after a search that was over at once: the neighbours of one point."""
+    forms: int = 40
+    """Forms of each point that algebra looks at."""
+    longer: float = 2.0
+    """How much longer than the point one of these may be: with a constant less it is as short."""
+    price: float = 0.35
+    """What a unit of complexity costs where points are ranked; the points at bends come first."""
+    steps: int = 12
+    """Steps of the first fit."""
+
+
+@dataclass(frozen=True)
 class BankTuning:
     """What the bank is made of."""
 

@@ -12,6 +12,7 @@ import torch
 from symtorch.engines.native.fitting.archive import EXACT, Archive
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows
 from symtorch.engines.native.fitting.losses import SQUARED, Loss
+from symtorch.engines.native.fitting.reduce import reduced, too_long
 from symtorch.engines.native.flat.bank import Bank
 from symtorch.engines.native.flat.choosing import Table, candidates
 from symtorch.engines.native.flat.contexts import first_guesses
@@ -60,6 +61,7 @@ class Workbench:
         seed: of everything random.
         device: where the bank lives.
         watch: asked between two candidates whether time is up.
+        dtype: type in which equations will run.
         archives: what has been found, one for each output.
     """
 
@@ -72,6 +74,7 @@ class Workbench:
     seed: int = 0
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     watch: Watch = field(default_factory=Watch)
+    dtype: np.dtype = field(default_factory=lambda: np.dtype(np.float64))
     archives: list[Archive] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -97,6 +100,7 @@ class Workbench:
                 self.loss,
                 constant_loss(y, self.weights, self.loss),
                 self.words.options.parsimony,
+                self.dtype,
             )
             self.archives.append(archive)
 
@@ -155,9 +159,16 @@ class Workbench:
         return values[self._bank_rows]
 
     def offer(self, output: int, exprs: Sequence[Expr]) -> None:
-        """Candidates from elsewhere: fitted, cleaned and kept if they are good."""
-        for expr in exprs:
-            self.archives[output].offer(normal.normalise(expr), self.tuning.offer_steps)
+        """Candidates from elsewhere: fitted, cleaned and kept if they are good; brought down to size if too long."""
+        archive = self.archives[output]
+        forms = [normal.normalise(expr) for expr in exprs]
+        long = [form for form in forms if too_long(form, archive)]
+        for form in forms:
+            archive.offer(form, self.tuning.offer_steps)
+        for form in long[: archive.tuning.reduced]:
+            less = reduced(form, archive)
+            if less is not None:
+                archive.offer(less, self.tuning.offer_steps)
 
     def _scan_weights(self, archive: Archive) -> np.ndarray | None:
         """Square roots of the weights with which squared errors on the bank's rows stand for the loss.
@@ -227,7 +238,8 @@ class Workbench:
         across = [bank.expr(int(i)) for i in bank.order[: tuning.chosen_across]]
         for k in self.open:
             archive = self.archives[k]
-            best = sorted(archive.front.values(), key=lambda c: c.merit(archive.tuning.price))
+            ranked = [(archive.merit(c, archive.tuning.price), size) for size, c in archive.front.items()]
+            best = [archive.front[size] for _, size in sorted(ranked)]
             between = [c.expr for c in best if not isinstance(c.expr, (Constant, Variable))][: tuning.chosen_between]
             self._choose(k, archive, across, between, min(1.0, archive.best), None)
 
@@ -315,7 +327,7 @@ class Workbench:
         else:
             price = self.tuning.mutated_price
             candidates = [(normal.key(c.expr), c) for c in archive.front.values()]
-        ranked = [(c.merit(price), shape) for shape, c in candidates if shape not in archive.mutated]
+        ranked = [(archive.merit(c, price), shape) for shape, c in candidates if shape not in archive.mutated]
         return min(ranked, default=(0.0, None))[1]
 
 

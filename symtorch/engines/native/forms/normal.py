@@ -32,6 +32,7 @@ from symtorch.equations.operators import OPERATORS, Operator, parity
 PLUS, TIMES, POWER = OPERATORS["+"], OPERATORS["*"], OPERATORS["^"]
 EXP, LOG = OPERATORS["exp"], OPERATORS["log"]
 NEGATIVE = Constant(-1.0)
+_WAVES = (OPERATORS["sin"], OPERATORS["cos"])
 
 REMEMBERED = 1 << 16
 """Trees whose normal form and shape are kept: candidates share most of their subtrees."""
@@ -245,6 +246,10 @@ def apply(op: Operator, args: list[Expr]) -> Expr:
             return add([Constant(math.log(value)), rest.args[0]])
         if value > 0.0 and value != 1.0:
             return add([Constant(math.log(value)), Call(LOG, (rest,))])
+    if op in _WAVES:
+        constant, _ = terms(args[0])
+        if abs(constant) > 2.0 * math.pi and math.isfinite(constant):  # whole turns say nothing
+            args = [add([args[0], Constant(-2.0 * math.pi * round(constant / (2.0 * math.pi)))])]
     if op.arity == 1 and parity(op) == 1 and _leads_negative(args[0]):
         args = [multiply([NEGATIVE, args[0]])]
     return Call(op, tuple(args))

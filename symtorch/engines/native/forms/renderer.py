@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from symtorch.engines.native.forms.arithmetic import Arithmetic, Way
 from symtorch.engines.native.forms.normal import (
+    EXP,
     NEGATIVE,
     REMEMBERED,
+    add,
     coefficient,
     factors,
     is_power,
     is_product,
     is_sum,
+    multiply,
     terms,
 )
 from symtorch.engines.native.forms.tuning import FormsTuning
 from symtorch.engines.native.tuning import current
 from symtorch.equations.expr import Call, Constant, Expr, Variable, variables
 from symtorch.equations.operators import Operator
+
+_Factors = list[tuple[Expr, float]]
+"""Bases, in normal form, and their exponents."""
+
+_HUGE = 1e15
+"""Coefficients of exponentials beyond this, or below its inverse, are written in the exponent."""
 
 
 class Renderer:
@@ -61,6 +71,11 @@ class Renderer:
             return self._sum(expr)
         if is_product(expr) or is_power(expr):
             return self._factors(*factors(expr))
+        if expr.op is EXP:
+            return self._exponential(expr)
+        return self._function(expr)
+
+    def _function(self, expr: Call) -> Expr | None:
         if self.operators.get(expr.op.name) != expr.op:
             return None
         args = self._all(self.render(arg) for arg in expr.args)
@@ -140,13 +155,51 @@ class Renderer:
 
     # ---- products
 
+    def _exponential(self, expr: Call) -> Expr | None:
+        """``exp(u)``, or ``1/exp(-u)`` where that is cheaper."""
+        if not _mostly_minus(expr.args[0]):
+            return self._function(expr)
+        turned = self._function(_turned(expr))
+        return self._cheapest([self._function(expr), None if turned is None else self._raised(turned, -1.0)])
+
     def _scaled(self, c: float, term: Expr) -> Expr | None:
         """A coefficient times a term that has none."""
         inner, rest = coefficient(term)
         return self._factors(c * inner, factors(rest)[1] if not is_sum(rest) else [(rest, 1.0)])
 
-    def _factors(self, c: float, found: list[tuple[Expr, float]]) -> Expr | None:
-        """``c * prod(base^exponent)``: as one product, as a product with 1/(...), or as a quotient."""
+    def _factors(self, c: float, found: _Factors) -> Expr | None:
+        """``c * prod(base^exponent)``, the coefficient outside or in a sum, ``exp(-u)`` above or ``exp(u)`` below."""
+        ways = list(self._arranged(c, found))
+        return self._quotient(*ways[0]) if len(ways) == 1 else self._cheapest(self._quotient(*way) for way in ways)
+
+    def _arranged(self, c: float, found: _Factors) -> Iterator[tuple[float, _Factors]]:
+        """Ways of sharing out a product among its factors that may be the cheapest; the values are the same."""
+        c, found = _moderate(c, found)
+        yield c, found
+        turned = [self._cheaper_below(base) for base, _ in found]
+        if any(base is not before for base, (before, _) in zip(turned, found, strict=True)):
+            yield c, [(b, e if b is base else -e) for b, (base, e) in zip(turned, found, strict=True)]
+        if c == 1.0:
+            return
+        for k, (base, exponent) in enumerate(found):
+            if is_sum(base) and (c > 0.0 or exponent % 2.0 == 1.0):
+                inside = math.copysign(abs(c) ** (1.0 / exponent), c)
+                constant, addends = terms(base)
+                if math.isfinite(inside) and inside != 0.0 and (c == -1.0 or _worth_sharing(inside, addends)):
+                    parts = [multiply([Constant(inside * a), term]) for a, term in addends]
+                    yield 1.0, [*found[:k], (add([*parts, Constant(inside * constant)]), exponent), *found[k + 1 :]]
+
+    def _cheaper_below(self, base: Expr) -> Expr:
+        """``exp(-u)`` for ``exp(u)`` where that is cheaper to write, else the base as it is."""
+        if not (isinstance(base, Call) and base.op is EXP and _mostly_minus(base.args[0])):
+            return base
+        here, turned = self._function(base), self._function(_turned(base))
+        if here is None or turned is None:
+            return base
+        return _turned(base) if self.cost(turned) < self.cost(here) else base
+
+    def _quotient(self, c: float, found: _Factors) -> Expr | None:
+        """As one product, as a product with 1/(...), or as a quotient."""
         bases = self._all(self.render(base) for base, _ in found)
         if bases is None:
             return None
@@ -179,6 +232,8 @@ class Renderer:
         if c == -1.0:
             rest = self._times(1.0, parts)
             return None if rest is None else self._negated(rest)
+        if ops.times is not None and self.deep:  # x*(y*y) reads x*y*y
+            parts = [piece for part in parts for piece in _pieces(ops.times, part)]
         whole = parts if c == 1.0 else [Constant(c), *parts]
         if len(whole) == 1 or ops.times is not None:
             return self._chain(ops.times, whole)
@@ -194,6 +249,41 @@ class Renderer:
             for part in parts[:-1]
         )
         return None if inverses is None else _one_after_the_other(divide, parts[-1], inverses)
+
+
+def _turned(expr: Call) -> Call:
+    """``exp(-u)`` for ``exp(u)``."""
+    return Call(EXP, (multiply([NEGATIVE, expr.args[0]]),))
+
+
+def _moderate(c: float, found: _Factors) -> tuple[float, _Factors]:
+    """``exp(u + log(c))`` for ``c*exp(u)`` where c is huge or tiny: as long, and no step of it is out of range."""
+    if 1.0 / _HUGE <= abs(c) <= _HUGE or c == 0.0 or not math.isfinite(c):
+        return c, found
+    for k, (base, exponent) in enumerate(found):
+        if isinstance(base, Call) and base.op is EXP and exponent == 1.0:
+            within = Call(EXP, (add([base.args[0], Constant(math.log(abs(c)))]),))
+            return math.copysign(1.0, c), [*found[:k], (within, 1.0), *found[k + 1 :]]
+    return c, found
+
+
+def _mostly_minus(expr: Expr) -> bool:
+    """Whether most terms of an argument have no coefficient but a sign, which costs where there is nothing else."""
+    _, found = terms(expr)
+    return 2 * sum(c < 0.0 for c, _ in found) > len(found) and any(c == -1.0 for c, _ in found)
+
+
+def _worth_sharing(inside: float, addends: list[tuple[float, Expr]]) -> bool:
+    """Whether the terms of a sum take a coefficient for less than it costs outside."""
+    lost = sum(abs(a) == 1.0 and any(e > 0.0 for _, e in factors(term)[1]) for a, term in addends)
+    return 1 + sum(abs(inside * a) == 1.0 for a, _ in addends) > lost
+
+
+def _pieces(times: Operator, tree: Expr) -> list[Expr]:
+    """What a written product multiplies."""
+    if isinstance(tree, Call) and tree.op is times:
+        return [*_pieces(times, tree.args[0]), *_pieces(times, tree.args[1])]
+    return [tree]
 
 
 def _one_after_the_other(op: Operator, first: Expr, others: list[Expr]) -> Expr:

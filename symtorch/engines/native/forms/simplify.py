@@ -63,12 +63,36 @@ def shortest(expr: Expr, words: Vocabulary, X: np.ndarray) -> Expr:
         words: the user's operators; forms that can't be written are passed through but not returned.
         X: (n, n_inputs) samples.
     """
+    start, met = _met(expr, words, current(FormsTuning).forms)
+    values = evaluate(expr, X)
+    for form, cost in sorted(met.items(), key=lambda item: item[1]):
+        if not cost < start:
+            break
+        if same_values(evaluate(form, X), values) and words.legal(form) is not None:
+            return form
+    return expr
+
+
+def forms_of(expr: Expr, words: Vocabulary, most: int, longer: float) -> list[Expr]:
+    """The expression and forms that algebra makes of it, the cheapest first; some hold for some signs only.
+
+    Args:
+        expr: a normal form.
+        most: how many are looked at.
+        longer: by how much more than the expression one may cost.
+    """
+    start, met = _met(expr, words, most)
+    return sorted((form for form, cost in met.items() if cost <= start + longer), key=lambda form: met[form])
+
+
+def _met(expr: Expr, words: Vocabulary, most: int) -> tuple[float, dict[Expr, float]]:
+    """The cost of an expression, and the forms of it met by a best-first search, with what each costs."""
     tuning = current(FormsTuning)
     start = _cost(expr, words)
     met = {expr: start}
     heap = [(start, 0, expr)]
     count = 0
-    while heap and count < tuning.forms:
+    while heap and count < most:
         _, _, cheapest = heapq.heappop(heap)
         for form in rewritten(cheapest):
             if form in met:
@@ -77,15 +101,9 @@ def shortest(expr: Expr, words: Vocabulary, X: np.ndarray) -> Expr:
             met[form] = cost = _cost(form, words)
             if cost <= start + tuning.detour:  # a way to a short form may lead over longer ones, but not much longer
                 heapq.heappush(heap, (cost, count, form))
-            if count >= tuning.forms:
+            if count >= most:
                 break
-    values = evaluate(expr, X)
-    for form, cost in sorted(met.items(), key=lambda item: item[1]):
-        if not cost < start:
-            break
-        if same_values(evaluate(form, X), values) and words.legal(form) is not None:
-            return form
-    return expr
+    return start, met
 
 
 def same_values(a: np.ndarray, b: np.ndarray) -> bool:
@@ -181,6 +199,34 @@ def extract(node: Expr) -> Iterator[Expr]:
             e = min(exponents)
             inner = add([multiply([term, power(base, -e)]) for term in summands])
             yield multiply([power(base, e), inner])
+
+
+def complete_square(node: Expr) -> Iterator[Expr]:
+    """``a*u^2 + b*u*v + c*v^2 -> a*(u + b/(2a)*v)^2 + (c - b^2/(4a))*v^2``, v a one above all."""
+    if not is_sum(node):
+        return
+    constant, found = terms(node)
+    for i, (a, square) in enumerate(found):
+        _, bases = factors(square)
+        if any(e % 2.0 != 0.0 for _, e in bases):
+            continue
+        root = multiply([power(b, e / 2.0) for b, e in bases])
+        for j, (b, cross) in enumerate(found):
+            if j == i or not set(factors(root)[1]) <= set(factors(cross)[1]):
+                continue
+            v = multiply([cross, power(root, -1.0)])
+            other = power(v, 2.0)
+            k = next((k for k, (_, term) in enumerate(found) if term == other and k not in (i, j)), None)
+            if k is None and v != Constant(1.0):
+                continue
+            c = constant if k is None else found[k][0]
+            left = c - b * b / (4.0 * a)
+            if abs(left) <= SAME * abs(c):
+                left = 0.0
+            whole = power(add([root, multiply([Constant(b / (2.0 * a)), v])]), 2.0)
+            rest = [multiply([Constant(c), t]) for m, (c, t) in enumerate(found) if m not in (i, j, k)]
+            offset = 0.0 if k is None else constant
+            yield add([*rest, multiply([Constant(a), whole]), multiply([Constant(left), other]), Constant(offset)])
 
 
 def common_power(node: Expr) -> Iterator[Expr]:
@@ -306,6 +352,7 @@ RULES: tuple[Rule, ...] = (
     multiply_out,
     absorb,
     extract,
+    complete_square,
     common_power,
     flip,
     join_logs,

@@ -91,7 +91,7 @@ def one_input_forms(x: np.ndarray, y: np.ndarray, words: Vocabulary) -> list[Exp
     with np.errstate(all="ignore"):
         found = list(_lines(x, y))
         if not found or min(loss for loss, _ in found) > tuning().form_found:
-            found += [*_curves(x, y), *_two_waves(x, y)]
+            found += [*_with_a_line(x, y), *_curves(x, y), *_two_waves(x, y)]
     found.sort(key=lambda item: item[0])
     written: list[tuple[float, float, Expr]] = []
     for loss, build in found[: tuning().forms_written]:
@@ -135,6 +135,36 @@ def _written_line(sign: float, scale: _Scale, write: Callable[[], Expr], solutio
     return multiply(
         [Constant(sign), scale.inverse(add([multiply([Constant(slope), write()]), *map(Constant, offset)]))]
     )
+
+
+def _with_a_line(x: np.ndarray, y: np.ndarray) -> Iterator[_Form]:
+    """Every ``a*x^p + b*x + c``, and those through zero; a parabola by its vertex, too."""
+    variance = float(np.var(y))
+    one = np.ones_like(x)
+    for p in _POWERS:
+        if p == 1.0 or not ((x > 0).all() or (float(p).is_integer() and (p > 0 or (x < 0).all()))):
+            continue
+        for columns in ([x**p, x, one], [x**p, x]):
+            stacked = np.stack(columns, axis=1)
+            size = np.sqrt((stacked**2).sum(axis=0))
+            solution = np.linalg.lstsq(stacked / size, y, rcond=None)[0] / size
+            loss = float(np.mean((stacked @ solution - y) ** 2)) / variance
+            if np.isfinite(loss):
+                a, b, c = (*solution.tolist(), 0.0)[:3]
+                yield _priced(loss, len(columns) - 1), partial(_written_with_a_line, p, a, b, c)
+                if p == 2.0 and len(columns) == 3 and a != 0.0:
+                    yield _priced(loss, len(columns) - 1), partial(_parabola, a, -b / (2.0 * a), c - b * b / (4.0 * a))
+
+
+def _written_with_a_line(p: float, a: float, b: float, c: float) -> Expr:
+    variable = Variable(0)
+    line = [multiply([Constant(b), variable]), Constant(c)]
+    return add([multiply([Constant(a), power(variable, p)]), *line])
+
+
+def _parabola(a: float, vertex: float, least: float) -> Expr:
+    """``a*(x - vertex)^2 + least``."""
+    return add([multiply([Constant(a), power(add([Variable(0), Constant(-vertex)]), 2.0)]), Constant(least)])
 
 
 class _In(Flag):

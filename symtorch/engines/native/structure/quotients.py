@@ -11,26 +11,28 @@ exact: the drop in the last degree tells the two apart. Teachers that err have n
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 
-from symtorch.engines.native.forms.normal import add, apply, multiply, normalise, power
+from symtorch.engines.native.forms.normal import multiply, normalise, power
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.structure.evidence import Evidence
 from symtorch.engines.native.structure.outright import Outright
 from symtorch.engines.native.structure.outside import outside
 from symtorch.engines.native.structure.problem import Problem, mean_square
 from symtorch.engines.native.structure.steps import Finder
+from symtorch.engines.native.structure.terms import Sum, Term
 from symtorch.engines.native.structure.tuning import is_formula, tuning
-from symtorch.equations.expr import Constant, Expr, Variable, evaluate
+from symtorch.equations.expr import Expr, evaluate
 from symtorch.equations.operators import OPERATORS
 
 _POINTS = 48
 """Points of a line."""
+_NODES = np.cos(np.pi * (np.arange(_POINTS) + 0.5) / _POINTS)
+"""Where they are (Chebyshev), from -1 to 1."""
 _MOST_ALONE = (8, 6)
 _MOST_POWERS = (5, 4)
 _MOST_WAVES = (2, 2)
@@ -54,61 +56,6 @@ class _Axis:
 
     waves: bool
     degrees: Degrees
-
-
-@dataclass(frozen=True)
-class _Term:
-    """``prod x_i^exponents_i * cos(sum frequencies_i*x_i)``, or the sine.
-
-    Attributes:
-        exponents, frequencies: for every input.
-        sine: whether it is the sine.
-    """
-
-    exponents: tuple[int, ...]
-    frequencies: tuple[int, ...]
-    sine: bool = False
-
-    def values(self, Z: np.ndarray) -> np.ndarray:
-        angle = Z @ np.array(self.frequencies, dtype=float)
-        out = np.sin(angle) if self.sine else np.cos(angle)
-        for i, exponent in enumerate(self.exponents):
-            if exponent:
-                out = out * Z[:, i] ** exponent
-        return out
-
-    def over(self, exponents: Sequence[int], sine: str, cosine: str) -> Expr:
-        """The term over these powers of the inputs, its waves written by the operators of these names."""
-        powers = [
-            power(Variable(i), float(e - less))
-            for i, (e, less) in enumerate(zip(self.exponents, exponents, strict=True))
-        ]
-        if not any(self.frequencies):
-            return multiply([Constant(1.0), *powers])
-        angle = add([multiply([Constant(float(k)), Variable(i)]) for i, k in enumerate(self.frequencies) if k])
-        name = sine if self.sine else cosine
-        if self.sine and name == "cos":
-            angle = add([angle, Constant(-math.pi / 2)])
-        if not self.sine and name == "sin":
-            angle = add([angle, Constant(math.pi / 2)])
-        return multiply([*powers, apply(OPERATORS[name], [angle])])
-
-
-@dataclass(frozen=True)
-class _Sum:
-    """Terms with their coefficients."""
-
-    terms: tuple[_Term, ...]
-    sizes: np.ndarray
-
-    def written(self, names: Sequence[str]) -> Expr:
-        """The sum, over the powers that all terms share; (sine, cosine) are written by operators of these names."""
-        shared = [min(e) for e in zip(*(term.exponents for term in self.terms), strict=True)]
-        parts = [
-            multiply([Constant(float(size)), term.over(shared, *names)])
-            for term, size in zip(self.terms, self.sizes, strict=True)
-        ]
-        return multiply([*(power(Variable(i), float(e)) for i, e in enumerate(shared)), add(parts)])
 
 
 def quotient_finder(words: Vocabulary) -> Finder:
@@ -148,12 +95,12 @@ def _quotients(problem: Problem, rng: np.random.Generator, words: Vocabulary) ->
         if axes is None:
             continue
         straight = [i for i in range(d) if not axes[i].waves]
-        Z = _line(problem, rows[0], straight, rows[1])
+        Z = _diagonal(problem, rows[0], straight, rng)
         total = _total(Z[:, straight], way.forward(problem.ask(Z, 0)), [axes[i].degrees for i in straight])
         terms = [_terms(axes, total[k], k) for k in (0, 1)]
         n_terms = len(terms[0]) + len(terms[1])
         if n_terms > tuning().most_terms:
-            return
+            continue
         Z = _questions(problem, n_terms, rng)
         found = _solved(Z, way.forward(problem.ask(Z, 0)), axes, total, words)
         if found is None:
@@ -168,16 +115,19 @@ def _quotients(problem: Problem, rng: np.random.Generator, words: Vocabulary) ->
 # ---- lines
 
 
-def _line(problem: Problem, row: np.ndarray, columns: Sequence[int], other: np.ndarray | None = None) -> np.ndarray:
-    """Points of a line through a row: along one input, or in these inputs towards another row and beyond both."""
-    t = np.cos(np.pi * (np.arange(_POINTS) + 0.5) / _POINTS)
+def _line(problem: Problem, row: np.ndarray, columns: Sequence[int], shares: Sequence[float] = (1.0,)) -> np.ndarray:
+    """Points on which these inputs run through their ranges, or shares of them; the others are a row's."""
     out = np.tile(row, (_POINTS, 1))
-    for i in columns:
+    for i, share in zip(columns, shares, strict=True):
         middle, half = (problem.low[i] + problem.high[i]) / 2, (problem.high[i] - problem.low[i]) / 2
-        if other is not None:  # from a corner to the opposite one, by way of a place of its own
-            half *= 0.5 + 0.5 * (i + 1) / (problem.n_inputs + 1) if (row[i] < other[i]) else -0.7
-        out[:, i] = middle + half * t
+        out[:, i] = middle + share * half * _NODES
     return out
+
+
+def _diagonal(problem: Problem, row: np.ndarray, columns: Sequence[int], rng: np.random.Generator) -> np.ndarray:
+    """Points of a line on which all these inputs move, in a direction of no symmetry."""
+    shares = rng.uniform(0.6, 1.0, len(columns)) * rng.choice([-1.0, 1.0], len(columns))
+    return _line(problem, row, columns, shares.tolist())
 
 
 def _axes(lines: Sequence[np.ndarray], answers: Sequence[np.ndarray], d: int, words: Vocabulary) -> list[_Axis] | None:
@@ -255,22 +205,21 @@ def _total(Z: np.ndarray, g: np.ndarray, degrees: Sequence[Degrees]) -> Degrees:
     most = sum(p for p, _ in degrees), sum(q for _, q in degrees)
     if len(degrees) < 2 or sum(most) == 0 or not np.isfinite(g).all() or sum(most) > _POINTS // 3:
         return most
-    t = np.cos(np.pi * (np.arange(_POINTS) + 0.5) / _POINTS)
-    found = _least(np.cos(np.arange(max(most) + 1)[:, None] * np.arccos(t)), g, most, 1)
+    found = _least(np.cos(np.arange(max(most) + 1)[:, None] * np.arccos(_NODES)), g, most, 1)
     return most if found is None else found
 
 
 # ---- the whole
 
 
-def _terms(axes: Sequence[_Axis], total: int, k: int) -> list[_Term]:
+def _terms(axes: Sequence[_Axis], total: int, k: int) -> list[Term]:
     """The terms that P (k = 0) or Q (k = 1) may have."""
     exponents = product(*([0] if axis.waves else range(axis.degrees[k] + 1) for axis in axes))
     low = [e for e in exponents if sum(e) <= total]
     reach = [range(-axis.degrees[k], axis.degrees[k] + 1) if axis.waves else range(1) for axis in axes]
     # Of opposite frequencies one is enough.
     angles = [w for w in product(*reach) if next((v for v in w if v), 0) >= 0]
-    return [_Term(e, w, sine) for e in low for w in angles for sine in ((False, True) if any(w) else (False,))]
+    return [Term(e, w, sine) for e in low for w in angles for sine in ((False, True) if any(w) else (False,))]
 
 
 def _questions(problem: Problem, n_terms: int, rng: np.random.Generator) -> np.ndarray:
@@ -298,7 +247,7 @@ def _solved(Z: np.ndarray, g: np.ndarray, axes: Sequence[_Axis], total: Degrees,
 
     def written(sizes: np.ndarray) -> Expr:
         P, Q = (
-            _Sum(tuple(t for t, size in zip(terms, part, strict=True) if size), part[part != 0]).written(names)
+            Sum(tuple(t for t, size in zip(terms, part, strict=True) if size), part[part != 0]).written(names)
             for terms, part in ((above, sizes[:split]), (below, sizes[split:]))
         )
         return multiply([P, power(Q, -1.0)])

@@ -77,14 +77,17 @@ def test_it_stops_when_told_to_and_keeps_what_it_has(X: np.ndarray) -> None:
     assert normal.key(forms("2*x1")[0]) not in found.tried
 
 
-def test_parsimony_keeps_out_what_is_hardly_better(X: np.ndarray) -> None:
+def test_parsimony_ranks_what_is_built_on_and_keeps_nothing_off_the_front(X: np.ndarray) -> None:
     y = X[:, 0] + 0.02 * np.sin(7.0 * X[:, 1])
-    free, frugal = archive(y, X), archive(y, X, parsimony=0.01)
+    free, frugal = archive(y, X), archive(y, X, parsimony=0.5)
+    short, long = forms("x0", "x0 + 0.02*sin(7*x1)")
     for each in (free, frugal):
-        each.offer(forms("x0")[0])
-        each.offer(forms("x0 + 0.02*sin(7*x1)")[0])
-    assert len(free.front) == 2
-    assert len(frugal.front) == 1
+        small, large = each.offer(short), each.offer(long)
+        assert small is not None
+        assert large is not None
+        assert len(each.front) == 2
+        gap = each.merit(large, 0.0) - each.merit(small, 0.0)
+        assert gap == pytest.approx(large.depth - small.depth + each.parsimony * (large.complexity - small.complexity))
 
 
 def test_height_falls_as_the_front_does(X: np.ndarray) -> None:

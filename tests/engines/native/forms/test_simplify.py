@@ -13,7 +13,7 @@ from symtorch.engines.native.forms.tuning import FormsTuning
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.tuning import tuned
 from symtorch.engines.options import SearchOptions
-from symtorch.equations.expr import Constant, Expr, Variable, evaluate
+from symtorch.equations.expr import Constant, Expr, Variable, evaluate, to_text
 from symtorch.equations.operators import OPERATORS
 from symtorch.equations.parser import parse
 
@@ -25,6 +25,7 @@ RICH = SearchOptions.from_params(
         "complexity_of_operators": {},
     }
 )
+QUOTIENTS = SearchOptions.from_params({"binary_operators": ["+", "-", "*", "/"], "unary_operators": ["square"]})
 X = np.random.default_rng(0).uniform(1.0, 2.0, (200, 5))
 X[:, 1] *= 0.4
 
@@ -145,11 +146,28 @@ def test_the_shortest_form_is_the_same_law_and_no_longer(expr: Expr) -> None:
         assert RICH.complexity(written) <= RICH.complexity(tree)
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("5 - 20*(x2 - x2^2)", "20*square(x2 - 0.5)"),
+        ("x0*(x0 + 2*x1) + x1^2", "square(x0 + x1)"),
+        ("4*x0^4 + 4*x0^2*x1 + x1^2 + x2", "square(2*square(x0) + x1) + x2"),
+        ("x0^2/x1^2 + 2*x0/x1 + 1", "square(x0/x1 + 1)"),
+    ],
+)
+def test_squares_are_completed(text: str, expected: str) -> None:
+    words = Vocabulary(QUOTIENTS)
+    short = words.render(shortest(normalise(parse(text, NAMES)), words, X))
+    assert short is not None
+    assert to_text(short, NAMES, digits=6) == expected
+
+
 def test_every_rule_is_reached() -> None:
     texts = {
         "multiply_out": "x0*(x1 + x2)",
         "absorb": "x0*sqrt(x1 + x2)",
         "extract": "x0*x1 + x0*x2",
+        "complete_square": "2*x0^2 + 3*x0*x1 + x1^2",
         "common_power": "sqrt(x0)*sqrt(x1)",
         "flip": "-1*x0*(x1 - x2)",
         "join_logs": "log(x0) + log(x1)",

@@ -24,6 +24,9 @@ def test_what_is_written_means_the_same_in_any_operators(options: SearchOptions,
         assert_same_values(form, written)
 
 
+QUOTIENTS = {"binary_operators": ["+", "-", "*", "/"], "unary_operators": ["square", "exp", "sin"]}
+
+
 @pytest.mark.parametrize(
     ("params", "text", "written"),
     [
@@ -31,6 +34,13 @@ def test_what_is_written_means_the_same_in_any_operators(options: SearchOptions,
         ({}, "x0^2", "x0*x0"),
         ({"unary_operators": ["square"]}, "x0*x0", "square(x0)"),
         ({"binary_operators": ["+", "*", "^"]}, "x0*x0*x0", "x0^3"),
+        (QUOTIENTS, "2.5*exp(-x0)*sin(3*x1)", "2.5*sin(3*x1)/exp(x0)"),
+        (QUOTIENTS, "x0*exp(-x1*x2/x0)", "x0/exp(x1*x2/x0)"),
+        (QUOTIENTS, "x0*exp(-0.3*x1)", "x0*exp(-0.3*x1)"),
+        (QUOTIENTS, "2*x1*(1 - 1/x2)", "x1*(2 - 2/x2)"),
+        (QUOTIENTS, "-(x0 - x1)*x2", "x2*(x1 - x0)"),
+        (QUOTIENTS, "x0*x2^5", "x0*square(square(x2))*x2"),
+        (QUOTIENTS, "-3e40*exp(-300*x0)", "-1*exp(93.20201600842994 - 300*x0)"),
         ({"binary_operators": ["/"], "unary_operators": []}, "x0*x1", "x1/(1/x0)"),
         ({"binary_operators": ["+", "-"], "unary_operators": []}, "x0*x1", None),
         ({"binary_operators": ["+", "*"], "unary_operators": []}, "sqrt(x0)", None),

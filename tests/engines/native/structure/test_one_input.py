@@ -26,6 +26,9 @@ from symtorch.equations.parser import parse
         "1/(square(x0) + 1.3) - 0.4*x0",
         "exp(-0.7*square(x0)) + x0",
         "x0*exp(-x0) + 1",
+        "19.9*square(x0) - 20.1*x0 + 4.9",
+        "0.7*cube(x0) - 2*x0 + 1",
+        "3/x0 + 1.5*x0 - 2",
         "1.2*sin(2.9*x0) + 0.7*sin(4.4*x0)",
     ],
 )
