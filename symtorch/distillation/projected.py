@@ -24,7 +24,7 @@ from symtorch.equations.front import Equation, Front, Fronts
 from symtorch.equations.names import check_names
 from symtorch.errors import InputError, OptionError
 from symtorch.surrogate.encodings import Projected, Projection
-from symtorch.surrogate.fidelity import judged
+from symtorch.surrogate.fidelity import judged, with_errors
 from symtorch.surrogate.interface import Interface
 from symtorch.surrogate.regression import LinearMap, Regression
 from symtorch.surrogate.report import Report, report
@@ -167,7 +167,9 @@ def distill_projected(
         held_out: the rows to judge by; None for none.
     """
     found = distill(replace(plan, held_out=0.0), samples, engine, progress, active, held_out)
-    fronts = Fronts(against_least_squares(found, samples, held_out, plan.options))
+    amended = against_least_squares(found, samples, held_out, plan.options)
+    squared = plan.options.squared_error
+    fronts = Fronts({i: with_errors(front, samples, i) if squared else front for i, front in amended.items()})
     engine.keep(fronts)
     return fronts
 

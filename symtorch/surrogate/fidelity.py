@@ -152,6 +152,7 @@ def with_errors(front: Front, fitted: Samples, output: int) -> Front:
 
     Those of the other equations are left to whoever asks for them: of hundreds of outputs all would take seconds.
     """
+    front = replace(front, equations=tuple(replace(eq, standard_errors=None) for eq in front))
     return front.with_errors(fitted.X, fitted.Y[:, output], fitted.weights, of=[front.best_index])
 
 
