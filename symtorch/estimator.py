@@ -87,7 +87,7 @@ class SymbolicRegressor(RegressorMixin, BaseEstimator):
         timeout_in_seconds: float | None = None,
         early_stop_condition: float | str | None = None,
         parsimony: float | None = None,
-        elementwise_loss: str | None = None,
+        elementwise_loss: str | Callable[[Any, Any], Any] | None = None,
         model_selection: str | None = None,
         random_state: int | np.random.RandomState | None = None,
         batching: bool | str | None = None,

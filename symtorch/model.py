@@ -38,7 +38,8 @@ from symtorch.state import portable, write_options
 from symtorch.state.files import load_trusted, save_trusted
 from symtorch.state.model import ModelState, from_tensor, to_tensor
 from symtorch.state.version1 import take_legacy
-from symtorch.surrogate.constants import Loss, fit_constants
+from symtorch.surrogate.choosing import mean_loss, simplest_within
+from symtorch.surrogate.constants import Loss, batches_of, fit_constants
 from symtorch.surrogate.encodings import Encoding, Fit, Identity, Projection, Transform
 from symtorch.surrogate.fidelity import OutputFidelity, check_min_r2, fidelity, poorly_fitted
 from symtorch.surrogate.figures import plot_output
@@ -477,6 +478,55 @@ class SymbolicModel(LegacyNames, nn.Module):
         in_place = in_place.to(tensors[0].device) if tensors else in_place
         self.surrogate = in_place.use_compiled(compile)
         self._found = {**self._found, kind: found}
+
+    def choose(self, model: nn.Module | None, data: Any, loss: Loss, tolerance: float = 0.01) -> dict[int, int]:
+        """The simplest equations with which the whole model is nearly as good as with the most accurate ones.
+
+        A front's own pick knows nothing of what the model makes of an output; the model's loss does. Outputs go over
+        to simpler equations by complexity saved per rise of the loss, until it would rise by more than the
+        tolerance; a few evaluations of the loss per output. If equations are in use these are switched to, else
+        nothing changes: ``switch_to_symbolic(chosen)`` takes them.
+
+        >>> block = SymbolicModel(lambda x: x[:, :1] + 1e-4 * x[:, :1] ** 3, "cubic")
+        >>> x = torch.linspace(-1, 1, 100, dtype=torch.float64)[:, None]
+        >>> _ = block.distill(x, sr_params={"random_state": 0})
+        >>> chosen = block.choose(None, x, lambda m, x: (m(x) - x).square().mean() + 1e-6)
+        >>> print(block.equation(0, chosen[0]))
+        x0
+
+        Args:
+            model: the model that this block is part of; None for the block alone. Modes stay as they are.
+            data: one batch, or a list or DataLoader of batches, over which the loss is averaged.
+            loss: ``loss(model, batch)``, one number.
+            tolerance: by which share the loss may rise above that with each front's most accurate equation.
+
+        Returns:
+            {output: complexity}.
+
+        Raises:
+            InputError: no data, no such tolerance, the block is no part of the model, or the loss is not finite.
+            NotDistilledError: not every output has equations yet.
+        """
+        whole, batches = self if model is None else model, batches_of(data)
+        if all(module is not self for module in whole.modules()):
+            raise InputError(f"{self.block_name!r} is no part of the model, so that its loss says nothing of it.")
+        found, known, before = self._findings("global"), self._found, self.surrogate
+        in_use = before is not None and before.in_use
+        guard = before.guard if before is not None and in_use else "none"
+
+        def measured(complexities: dict[int, int]) -> float:
+            self._put_in_place("global", found, complexities, False, guard)
+            return mean_loss(whole, batches, loss)
+
+        active = found.require().encoding.needed(self._kept_outputs(found.require().n_outputs))
+        found.choosing(None, active)  # raises where an output has none
+        try:
+            chosen = simplest_within({i: found.fronts[i] for i in active}, measured, tolerance)
+        finally:
+            self._found, self.surrogate = known, before
+        if before is not None and in_use:
+            self._put_in_place("global", found, chosen, before.compile_as, guard)
+        return chosen
 
     def switch_to_block(self) -> None:
         """Put the block back in its place; the equations are kept."""

@@ -460,6 +460,70 @@ def test_copies_and_pickles_keep_equations_and_mode(distilled):
         torch.testing.assert_close(twin(x), distilled(x), rtol=0, atol=0)
 
 
+# ---- choosing by the loss of the whole model
+
+
+def parent_of(formulas):
+    """A model whose block's outputs have these equations, and only the first output matters much."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1, bias=False)).double()
+    with torch.no_grad():
+        net[1].weight.copy_(torch.tensor([[1.0, 1e-4]]))
+    block = symtorch.wrap(net, "0")
+    x = torch.randn(200, 2, dtype=torch.float64)
+    block.distill(x, parent_model=net, engine=FormulaEngine(*formulas))
+    return net, block, x
+
+
+def squared(model, batch):
+    x, y = batch
+    return (model(x)[:, 0] - y).square().mean()
+
+
+def choice():
+    net, block, x = parent_of(["1.5*x0", "1.5*x0 + 0.01*x1"])
+    y = 1.5 * x[:, 0] + 0.01 * x[:, 1] + 0.001 * torch.randn(200, dtype=torch.float64)
+    return net, block, (x, y)
+
+
+def test_choose_returns_what_the_models_loss_bears_and_leaves_the_block():
+    net, block, batch = choice()
+    before = net(batch[0])
+    assert block.choose(net, [batch, batch], squared) == {0: 4, 1: 1}
+    assert not block.use_symbolic
+    torch.testing.assert_close(net(batch[0]), before)
+    assert block.equation(1).complexity == 4  # the front's own pick, as before
+
+
+def test_choose_changes_over_what_is_in_use():
+    net, block, batch = choice()
+    block.switch_to_symbolic(guard="block", compile=False)
+    block.choose(net, batch, squared)
+    assert {i: eq.complexity for i, eq in block.equations.items()} == {0: 4, 1: 1}
+    assert block.use_symbolic
+    assert (block.surrogate.guard, block.surrogate.compile_as) == ("block", False)
+    assert block.choose(net, batch, squared, tolerance=1e6) == {0: 1, 1: 1}
+
+
+def test_a_failed_choice_changes_nothing():
+    net, block, batch = choice()
+    block.switch_to_symbolic()
+    in_place = block.surrogate
+
+    def broken(model, batch):
+        raise KeyError("target")
+
+    with pytest.raises(KeyError):
+        block.choose(net, batch, broken)
+    assert block.surrogate is in_place
+    with pytest.raises(InputError, match="no part of the model"):
+        block.choose(nn.Linear(2, 1), batch, squared)
+    with pytest.raises(InputError, match="data is empty"):
+        block.choose(net, [], squared)
+    with pytest.raises(NotDistilledError):
+        SymbolicModel(nn.Linear(2, 1)).choose(None, batch, squared)
+
+
 # ---- equations that explain little
 
 

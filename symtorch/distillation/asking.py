@@ -28,9 +28,6 @@ DEAR = 5e-3
 """Seconds a row from which on nobody is asked unless the user says so. A search asks for some thousand rows to some
 ten thousand, so at that price asking takes from half a minute to several minutes."""
 
-_OTHER_LOSSES = frozenset({"loss_function", "loss_function_expression"})
-"""Options of PySR's that make a loss something else than ``elementwise_loss`` says."""
-
 _NO_FUNCTION = {
     "random": (
         "gives other answers to the same rows in the same order: it is random, or remembers earlier calls. The "
@@ -117,16 +114,13 @@ def with_evidence(
     counted = samples.teacher.rows if isinstance(samples.teacher, Counted) else 0
     # What the engine has not told of. Workers ask copies of the teacher, whose rows are not counted here.
     rest = samples.asking.tried + max(0, counted - sum(front.rows_asked for front in new.values()))
-    squared = (options.elementwise_loss or "L2DistLoss").startswith("L2DistLoss") and not _OTHER_LOSSES & {
-        *options.extra
-    }
 
     def known(i: int, front: Front, more: int) -> Front:
         evidence = replace(
             front.evidence,
             rows_asked=front.rows_asked + more,
             trouble=samples.asking.trouble,
-            variance=samples.variance(i) if squared else None,
+            variance=samples.variance(i) if options.squared_error else None,
             n_held_out=0 if held_out is None else held_out.n_samples,
         )
         return replace(front, evidence=evidence)

@@ -74,7 +74,8 @@ def own_equation(
         error = float(np.mean((evaluate(expr, X) - y) ** 2))
         loss = error if math.isfinite(error) else math.inf
     counted = SearchOptions.counting(found.options).complexity(expr) if complexity is None else complexity
-    return Equation(expr, names, counted, loss)
+    own = Equation(expr, names, counted, loss)
+    return own.with_errors(X, y) if data is not None and refit_constants else own
 
 
 def check_output(output: int, n_outputs: int) -> None:

@@ -28,7 +28,7 @@ from symtorch.equations.front import Equation, Front, Fronts
 from symtorch.errors import InputError, OptionError, listed, warn_caller
 from symtorch.local.neighbourhood import DEFAULT_SLIME_PARAMS, Neighbourhood
 from symtorch.surrogate.encodings import Encoding, Fit, Identity, Projection, Transform, Transforms, check_transforms
-from symtorch.surrogate.fidelity import judged
+from symtorch.surrogate.fidelity import judged, with_errors
 from symtorch.surrogate.interface import Interface
 
 LONGEST_NAME = 255
@@ -261,6 +261,8 @@ def distill(
         fronts |= zip(to_search, engine.search(train.outputs(to_search), plan.options, progress), strict=True)
     fronts = with_evidence({i: fronts[i] for i in wanted}, train, held_out, plan.options)
     found = Fronts({i: judged(fronts[i], held_out, i) for i in wanted})
+    if plan.options.squared_error:
+        found = Fronts({i: with_errors(front, train, i) for i, front in found.items()})
     engine.keep(found)
     _warn_of_cut(found)
     return found

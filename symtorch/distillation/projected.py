@@ -24,7 +24,7 @@ from symtorch.equations.front import Equation, Front, Fronts
 from symtorch.equations.names import check_names
 from symtorch.errors import InputError, OptionError
 from symtorch.surrogate.encodings import Projected, Projection
-from symtorch.surrogate.fidelity import judged
+from symtorch.surrogate.fidelity import judged, with_errors
 from symtorch.surrogate.interface import Interface
 from symtorch.surrogate.regression import LinearMap, Regression
 from symtorch.surrogate.report import Report, report
@@ -168,6 +168,8 @@ def distill_projected(
     """
     found = distill(replace(plan, held_out=0.0), samples, engine, progress, active, held_out)
     fronts = Fronts(against_least_squares(found, samples, held_out, plan.options))
+    if plan.options.squared_error:  # the picks may be others now
+        fronts = Fronts({i: with_errors(front, samples, i) for i, front in fronts.items()})
     engine.keep(fronts)
     return fronts
 

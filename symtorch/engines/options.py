@@ -32,6 +32,9 @@ DEFAULT_SR_PARAMS: dict[str, Any] = {
 MODEL_SELECTIONS = ("law", "best", "accuracy", "score")
 """Rules that pick one equation from a front; see :mod:`symtorch.equations.selection`."""
 
+_OTHER_LOSSES = frozenset({"loss_function", "loss_function_expression"})
+"""Options of PySR's that make a loss something else than ``elementwise_loss`` says."""
+
 _DECLARED: set[str] = set()
 
 
@@ -67,7 +70,8 @@ class SearchOptions:
         early_stop_condition: stop once the loss is below this.
         parsimony: added to the loss per unit of complexity where candidates are ranked to be built on; what is on the
             front goes by loss alone.
-        elementwise_loss: None or "L2DistLoss()" for squared errors, or another of PySR's losses.
+        elementwise_loss: None or "L2DistLoss()" for squared errors, or another of PySR's losses; for the native engine
+            also a function (prediction, target) of tensors (n,) to the loss of each row, (n,).
         model_selection: which equation of the front is the default pick.
         random_state: seed; None for a fresh one.
         verbosity: 0 for silence.
@@ -94,7 +98,7 @@ class SearchOptions:
     timeout_in_seconds: float | None = None
     early_stop_condition: float | str | None = None
     parsimony: float = 0.0
-    elementwise_loss: str | None = None
+    elementwise_loss: str | Callable[[Any, Any], Any] | None = None
     model_selection: str = "law"
     random_state: int | None = None
     verbosity: int = 1
@@ -186,6 +190,13 @@ class SearchOptions:
         found = [operator(spec, 2, self.extra_sympy_mappings) for spec in self.binary_operators]
         found += [operator(spec, 1, self.extra_sympy_mappings) for spec in self.unary_operators]
         return {op.name: op for op in found}
+
+    @property
+    def squared_error(self) -> bool:
+        """Whether the loss is the squared error."""
+        loss = self.elementwise_loss
+        named = loss is None or (isinstance(loss, str) and loss.startswith("L2DistLoss"))
+        return named and not _OTHER_LOSSES & {*self.extra}
 
     def for_inputs(self, columns: Sequence[int], n_inputs: int) -> SearchOptions:
         """The same search space over these columns only, of so many inputs, numbered anew."""
@@ -393,6 +404,12 @@ def _batching(key: str, value: Any) -> bool | str:
     return value
 
 
+def _loss(key: str, value: Any) -> Any:
+    if value is not None and not isinstance(value, str) and not callable(value):
+        raise _fail(key, value, "the name or the Julia text of a loss, a function (prediction, target), or None")
+    return value
+
+
 def _guesses(key: str, value: Any) -> tuple[Any, ...] | None:
     if value is None:
         return None
@@ -418,7 +435,7 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "timeout_in_seconds": lambda key, value: _positive(key, value, "seconds, more than 0, or None for no limit"),
     "early_stop_condition": _instance((int, float, str), "a loss to stop at, or None"),
     "parsimony": _number(float, 0, "a number of at least 0"),
-    "elementwise_loss": _instance(str, "the name or the Julia text of a loss, or None"),
+    "elementwise_loss": _loss,
     "model_selection": _selection,
     "random_state": _number(int, 0, "a seed: an integer of at least 0, or None", optional=True),
     "verbosity": _number(int, 0, "an integer of at least 0"),

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from symtorch.equations import show
-from symtorch.equations.expr import Expr, evaluate, to_text
+from symtorch.equations.expr import Expr, constants, evaluate, to_text
 from symtorch.equations.selection import heeding, pareto, scores, select
+from symtorch.equations.uncertainty import Estimate, standard_errors
 from symtorch.equations.verdict import Evidence, Verdict, judge
 from symtorch.errors import InputError, listed
 
@@ -33,6 +34,7 @@ class Equation:
         score: gain in log(loss) per unit of complexity over the next simpler one (PySR's score).
         r2: R² on held-out samples; None where none were held out.
         source: the equation in the words of another program that found it; empty otherwise.
+        standard_errors: of the constants, in their order in ``expr``; None where they were not computed.
     """
 
     expr: Expr
@@ -42,11 +44,41 @@ class Equation:
     score: float = 0.0
     r2: float | None = None
     source: str = ""
+    standard_errors: tuple[float | None, ...] | None = None
 
     @property
     def text(self) -> str:
         """The equation as text, constants in full: ``parse(text)`` gives ``expr`` back."""
         return to_text(self.expr, self.variable_names)
+
+    @property
+    def constants(self) -> tuple[Estimate, ...]:
+        """The constants with their standard errors, in the order of ``walk(expr)``: as they read in ``text``.
+
+        Those of the default picks are known after a search by squared error; others :meth:`with_errors` computes.
+        """
+        values = constants(self.expr)
+        errors = (None,) * len(values) if self.standard_errors is None else self.standard_errors
+        return tuple(Estimate(value, error) for value, error in zip(values, errors, strict=True))
+
+    def with_errors(self, X: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None) -> Equation:
+        """The equation with the standard errors of its constants, as least squares on these rows has them.
+
+        >>> from symtorch.equations.parser import parse
+        >>> x = np.linspace(-1.0, 1.0, 50)
+        >>> line = Equation(parse("2*x + 1.01", ["x"]), ("x",), 5, 0.01)
+        >>> line.with_errors(x[:, None], 2 * x + 1.01 + 0.1 * (-1.0) ** np.arange(50)).constants
+        (2, 1.010 ± 0.014)
+
+        Args:
+            X: (n_samples, n_inputs), the columns that the equation is over.
+            y: (n_samples,), what it was fitted to.
+            weights: (n_samples,), not negative; None for equal ones.
+
+        Raises:
+            InputError: shapes that don't fit together.
+        """
+        return replace(self, standard_errors=standard_errors(self.expr, X, y, weights))
 
     def sympy(self) -> Any:
         """The equation as a SymPy expression over real symbols."""
@@ -167,6 +199,21 @@ class Front:
             if eq.complexity == complexity:
                 return eq
         raise InputError(f"no equation of complexity {complexity}; there are [{listed(self.complexities)}].")
+
+    def with_errors(
+        self, X: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None, of: Iterable[int] | None = None
+    ) -> Front:
+        """The front with the standard errors of its equations' constants; see :meth:`Equation.with_errors`.
+
+        Args:
+            X: (n_samples, n_inputs), the columns that the equations are over.
+            y: (n_samples,), what they were fitted to.
+            weights: (n_samples,), not negative; None for equal ones.
+            of: positions of the equations that get them; None for all.
+        """
+        wanted = range(len(self)) if of is None else set(of)
+        known = (eq.with_errors(X, y, weights) if i in wanted else eq for i, eq in enumerate(self))
+        return replace(self, equations=tuple(known))
 
     def __iter__(self) -> Iterator[Equation]:
         return iter(self.equations)

@@ -6,6 +6,7 @@ import math
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from symtorch.engines.options import MODEL_SELECTIONS
 from symtorch.equations.definitions import from_body
-from symtorch.equations.expr import Call, Constant, Expr, to_text, walk
+from symtorch.equations.expr import Call, Constant, Expr, constants, to_text, walk
 from symtorch.equations.front import Equation, Front
 from symtorch.equations.operators import OPERATORS, Operator
 from symtorch.equations.parser import parse
@@ -39,6 +40,7 @@ def write_front(front: Front) -> dict[str, Any]:
                 "score": _finite(eq.score),
                 "r2": _finite(eq.r2),
                 **({"source": eq.source} if eq.source else {}),
+                **_write_errors(eq),
             }
             for eq in front
         ],
@@ -103,6 +105,7 @@ def read_front(node: Node, variables: tuple[str, ...]) -> Front:
                 "" if source is None else source.text(100_000),
             )
         )
+        equations[-1] = _read_errors(eq, equations[-1])
     if not equations:
         raise node["equations"].fail("at least one equation")
     rule = node["model_selection"]
@@ -120,6 +123,38 @@ def read_front(node: Node, variables: tuple[str, ...]) -> Front:
         _read_evidence(node.optional("evidence")),
         None if pick is None else pick.integer(),
     )
+
+
+_OPEN = {"undetermined": math.inf, "unknown": math.nan}
+"""Standard errors that are no numbers of JSON's."""
+
+
+def _write_errors(eq: Equation) -> dict[str, Any]:
+    if eq.standard_errors is None:
+        return {}
+    words = {repr(value): word for word, value in _OPEN.items()}
+    return {"standard_errors": [e if e is None else words.get(repr(e), e) for e in eq.standard_errors]}
+
+
+def _read_errors(node: Node, eq: Equation) -> Equation:
+    """The equation with the standard errors that a document has of it, if any."""
+    known = node.optional("standard_errors")
+    if known is None:
+        return eq
+    errors = tuple(_read_error(error) for error in known)
+    if len(errors) != len(constants(eq.expr)):
+        raise known.fail(f"one standard error for each of the {len(constants(eq.expr))} constants")
+    return replace(eq, standard_errors=errors)
+
+
+def _read_error(node: Node) -> float | None:
+    if node.value is None:
+        return None
+    if isinstance(node.value, str) and node.value in _OPEN:
+        return _OPEN[node.value]
+    if node.number() < 0.0:
+        raise node.fail(f"a standard error: a number of at least 0, null, or one of {', '.join(_OPEN)}")
+    return node.number()
 
 
 def write_operators(exprs: Iterable[Expr]) -> list[dict[str, Any]]:

@@ -43,10 +43,19 @@ def fit_constants(model: nn.Module, data: Any, loss: Loss, steps: int = 200, tol
             there is no data.
         NotDistilledError: no equations are in use.
     """
+    return _minimize(model, _functions_in_use(model), batches_of(data), loss, steps, tolerance)
+
+
+def batches_of(data: Any) -> list[Any]:
+    """The batches that a user means by one batch, a list or a DataLoader.
+
+    Raises:
+        InputError: there are none.
+    """
     batches = list(data) if isinstance(data, (list, DataLoader)) else [data]
     if not batches:
         raise InputError("data is empty; expected at least one batch.")
-    return _minimize(model, _functions_in_use(model), batches, loss, steps, tolerance)
+    return batches
 
 
 def _minimize(

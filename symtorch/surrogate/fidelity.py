@@ -147,6 +147,14 @@ def judged(front: Front, held_out: Samples | None, output: int) -> Front:
     return replace(front, equations=tuple(replace(eq, r2=explained(eq)) for eq in front))
 
 
+def with_errors(front: Front, fitted: Samples, output: int) -> Front:
+    """The front with the standard errors of its default pick's constants, from the rows that it was fitted to.
+
+    Those of the other equations are left to whoever asks for them: of hundreds of outputs all would take seconds.
+    """
+    return front.with_errors(fitted.X, fitted.Y[:, output], fitted.weights, of=[front.best_index])
+
+
 def check_min_r2(min_r2: float | None) -> None:
     """Raise InputError unless it is a number or None."""
     if min_r2 is not None and (isinstance(min_r2, bool) or not isinstance(min_r2, (int, float)) or min_r2 > 1.0):

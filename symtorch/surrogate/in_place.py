@@ -120,7 +120,7 @@ class InPlace(Surrogate):
             return equation
         # What it was judged by was the equation with other constants.
         expr = with_constants(equation.expr, mine)
-        return replace(equation, expr=expr, source="", loss=math.inf, score=0.0, r2=None)
+        return replace(equation, expr=expr, source="", loss=math.inf, score=0.0, r2=None, standard_errors=None)
 
     def trained(self) -> list[Expr] | None:
         """The trees of all outputs, where training has changed a constant of any; None where it has not."""

@@ -237,3 +237,9 @@ def test_a_pick_that_loses_more_than_the_law_would_gives_way_to_a_corner_that_do
     assert Front(equations, evidence=known).best.complexity == 16
     assert Front(equations, evidence=replace(known, noise_floor=1e-7)).best.complexity == 9  # none is so good
     assert Front(equations, evidence=replace(known, noise_floor=1e-4)).best.complexity == 9
+
+
+def test_a_simplest_equation_of_unknown_loss_hides_no_corner_and_alone_is_the_pick():
+    assert bends([1, 3, 7, 9], [np.inf, 0.8, 1e-4, 9e-5])[0][1] == 2
+    assert bends([1], [np.inf]) == []
+    assert select([1], [np.inf], [0.0], "law") == 0

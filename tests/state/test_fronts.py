@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 
@@ -54,3 +55,34 @@ def test_states_that_know_of_no_evidence_are_read():
 def test_evidence_that_is_none_is_refused(wrong):
     with pytest.raises(StateError, match="evidence"):
         read(write_front(front(Evidence())) | {"evidence": wrong})
+
+
+# ---- standard errors
+
+NAMES = ("x0", "x1")
+
+
+def with_errors(errors):
+    return Front((Equation(parse("1.9*x0^2 - 0.3*x1", NAMES), NAMES, 9, 0.1, standard_errors=errors),))
+
+
+def written(errors):
+    """As it comes from a file."""
+    return json.loads(json.dumps(write_front(with_errors(errors)), allow_nan=False))
+
+
+@pytest.mark.parametrize("errors", [None, (0.1, None, 0.2), (math.inf, None, math.nan)])
+def test_standard_errors_come_back(errors):
+    assert read_front(Node(written(errors), "front"), NAMES) == with_errors(errors)
+
+
+def test_a_front_without_errors_is_written_as_before():
+    assert "standard_errors" not in written(None)["equations"][0]
+
+
+@pytest.mark.parametrize("errors", [[0.1], [0.1, None, -0.2], [0.1, None, "much"], [0.1, None, True], "0.1"])
+def test_errors_that_are_none_are_refused(errors):
+    document = written((0.1, None, 0.2))
+    document["equations"][0]["standard_errors"] = errors
+    with pytest.raises(StateError, match=r"standard_errors"):
+        read_front(Node(document, "front"), NAMES)

@@ -94,6 +94,11 @@ class PySREngine(Engine):
                 pool.start_one()
 
     def _checked(self, options: SearchOptions) -> dict[str, Any]:
+        if callable(options.elementwise_loss):
+            raise OptionError(
+                "search option 'elementwise_loss' is a Python function, which Julia can't call; engine='native' takes "
+                "it. PySR takes the name of a loss, or Julia's text: 'loss(x, y) = abs(x - y)^1.5'."
+            )
         params = parameters.merged(options, self.params)
         signature.installed().check(params, self.fit_params)
         parameters.custom_operators(params)

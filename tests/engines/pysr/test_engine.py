@@ -425,3 +425,9 @@ def test_fit_parameters_of_pysr_are_refused_where_another_engine_runs():
 
     with pytest.raises(InputError, match=r"X_units.*engine='pysr'"):
         Plan.make(fit_params={"X_units": ["m"]}, engine="native")
+
+
+def test_a_loss_in_python_is_for_the_native_engine():
+    options = SearchOptions.from_params({"elementwise_loss": lambda prediction, target: (prediction - target) ** 4})
+    with pytest.raises(OptionError, match=r"elementwise_loss.*engine='native'"):
+        PySREngine().check(options)

@@ -1,4 +1,4 @@
-"""Elementwise losses under the names of Julia's LossFunctions.jl, as PySR takes them.
+"""Elementwise losses under the names of Julia's LossFunctions.jl, as PySR takes them, and as Python functions.
 
 A loss is minimised by iteratively reweighted least squares: near a residual r the loss rho(r) is
 approximated by ``weight(r) * r^2 + const`` with ``weight(r) = rho'(r)/(2r)`` (Holland & Welsch 1977),
@@ -11,8 +11,11 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from symtorch.equations.expr import evaluate
 from symtorch.equations.parser import parse
@@ -109,19 +112,23 @@ _DEFINED = re.compile(r"^\s*(?:function\s+)?\w+\s*\(([^()]*)\)\s*=\s*(.+?)\s*$")
 _CALLED = re.compile(r"^\s*(\w+)\s*(?:\{\s*([^{}]*?)\s*\})?\s*(?:\(\s*([^()]*?)\s*\))?\s*$")
 
 
-def parse_loss(text: str | None) -> Loss:
-    """The loss that PySR's ``elementwise_loss`` names.
+def parse_loss(text: str | Callable[[Any, Any], Any] | None) -> Loss:
+    """The loss that PySR's ``elementwise_loss`` names, or that a function of prediction and target is.
 
     >>> parse_loss("HuberLoss(0.1)").value(np.array([0.05, 1.0]))
     array([0.00125, 0.095  ])
     >>> parse_loss("loss(prediction, target, weight) = weight * abs(prediction - target)").value(np.array([-2.0]))
     array([2.])
+    >>> parse_loss(lambda prediction, target: (prediction - target) ** 4).weight(np.array([0.5]))
+    array([0.5])
 
     Raises:
-        OptionError: it is none of the known ones, and no formula over the residual.
+        OptionError: it is none of the known ones, and no formula or function of the residual.
     """
     if text is None:
         return SQUARED
+    if not isinstance(text, str):
+        return _function(text)
     if defined := _DEFINED.match(text):
         return _formula(text, [name.split("::")[0].strip() for name in defined.group(1).split(",")], defined.group(2))
     match = _CALLED.match(text)
@@ -167,8 +174,7 @@ def _formula(text: str, names: list[str], body: str) -> Loss:
         flat = np.asarray(r, dtype=np.float64).reshape(-1)
         return loss(flat, np.zeros_like(flat)).reshape(np.shape(r))
 
-    rng = np.random.default_rng(0)
-    p, t = rng.normal(size=(2, 64)) * np.logspace(-2, 2, 64)
+    p, t = _probes()
     rho = value(p - t)
     if not np.allclose(loss(p, t), rho, rtol=1e-6, atol=1e-12) or not (rho >= value(np.zeros(1))).all():
         raise refuse("is no loss of prediction - target alone that is least at zero")
@@ -183,3 +189,80 @@ def _formula(text: str, names: list[str], body: str) -> Loss:
         return np.maximum((value(away + h) - value(away - h)) / (4 * h * away), 0.0)
 
     return Loss(value, weight)
+
+
+def _probes() -> np.ndarray:
+    """Predictions and targets (2, 64) of several sizes that a loss is tried on."""
+    return np.random.default_rng(0).normal(size=(2, 64)) * np.logspace(-2, 2, 64)
+
+
+_NEAREST = 1e-9
+"""Residuals nearer to 0 are weighed as this one: slope/(2r) is 0/0 at 0, and without bound near a kink."""
+
+
+def _function(function: Callable[[Any, Any], Any]) -> Loss:
+    """A loss as a Python function of predictions and targets, tensors (n,) of float64, to the loss of each, (n,).
+
+    Its weights are its slopes by autograd.
+    """
+    name = getattr(function, "__name__", type(function).__name__)
+
+    def refuse(why: str) -> OptionError:
+        return OptionError(
+            f"elementwise_loss {name!r} {why}; expected function(prediction, target) on tensors (n,), of torch "
+            f"operations, to the loss of each row, (n,): a function of prediction - target that is least where they "
+            f"are equal."
+        )
+
+    def value(r: np.ndarray) -> np.ndarray:
+        flat = _tensor(r)
+        with torch.no_grad():
+            return function(flat, torch.zeros_like(flat)).numpy().reshape(np.shape(r))
+
+    def weight(r: np.ndarray) -> np.ndarray:
+        away = _tensor(np.where(np.abs(r) < _NEAREST, np.where(r < 0.0, -_NEAREST, _NEAREST), r))
+        slope = _slope(function, away)
+        return (slope / (2.0 * away)).clamp(min=0.0).numpy().reshape(np.shape(r))
+
+    p, t = _probes()
+    prediction, target = _tensor(p), _tensor(t)
+    try:
+        rho = function(prediction, target)
+    except Exception as error:
+        raise refuse(f"raises {type(error).__name__} ({error})") from error
+    if not isinstance(rho, Tensor):
+        raise refuse(f"returns a {type(rho).__name__}")
+    if rho.shape != prediction.shape:
+        hint = ", one number for all rows (reduction='none' keeps them apart)" if rho.numel() == 1 else ""
+        raise refuse(f"returns shape {tuple(rho.shape)} for {len(p)} rows{hint}")
+    if rho.dtype != torch.float64 or rho.device.type != "cpu":
+        raise refuse(f"returns {rho.dtype} on {rho.device} for float64 on the CPU")
+    rho = rho.detach()
+    if not bool(rho.isfinite().all()):
+        raise refuse("is not finite for some finite prediction and target")
+    if not torch.allclose(function(prediction[:5], target[:5]).detach(), rho[:5], rtol=1e-6, atol=1e-12):
+        raise refuse("makes the loss of a row depend on other rows")
+    if not np.allclose(value(p - t), rho.numpy(), rtol=1e-6, atol=1e-12):
+        raise refuse("is no function of prediction - target alone (weights of rows are given as fit_params['weights'])")
+    if not (rho.numpy() >= value(np.zeros(1))).all():
+        raise refuse("is not least where prediction and target are equal")
+    try:
+        slope = _slope(function, prediction - target)
+    except RuntimeError as error:
+        raise refuse(f"can't be differentiated ({error})") from error
+    if not bool(slope.isfinite().all()):
+        raise refuse("has a derivative that is not finite")
+    return SQUARED if np.allclose(rho.numpy(), (p - t) ** 2) else Loss(value, weight)
+
+
+def _tensor(r: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.array(r, dtype=np.float64).reshape(-1))
+
+
+def _slope(function: Callable[[Any, Any], Any], residuals: Tensor) -> Tensor:
+    """Derivative of the loss of each residual (n,) by the residual."""
+    with torch.enable_grad():
+        prediction = residuals.clone().requires_grad_()
+        total = function(prediction, torch.zeros_like(prediction)).sum()
+        (slope,) = torch.autograd.grad(total, prediction)
+    return slope

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 from forms import points, read
 
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows, fit, loss_of
 from symtorch.engines.native.fitting.losses import SQUARED, parse_loss
+from symtorch.equations.expr import constants
 from symtorch.errors import OptionError
 
 R = np.array([-3.0, -0.5, 0.0, 1e-3, 2.0])
@@ -76,3 +78,67 @@ def test_losses_fall_and_their_weights_are_their_slopes(text: str) -> None:
 def test_unknown_loss_names_the_engine_that_knows_it() -> None:
     with pytest.raises(OptionError, match="pysr"):
         parse_loss("MyOwnLoss()")
+
+
+# ---- functions of torch tensors
+
+
+def huber(prediction, target):
+    r = (prediction - target).abs()
+    return torch.where(r <= 0.3, 0.5 * r * r, 0.3 * (r - 0.15))
+
+
+def asymmetric(prediction, target):
+    """Too much costs four times what too little does."""
+    r = prediction - target
+    return torch.where(r > 0, 4.0 * r * r, r * r)
+
+
+@pytest.mark.parametrize("function", [huber, torch.nn.HuberLoss(reduction="none", delta=0.3)])
+def test_a_function_gives_what_the_loss_of_that_name_gives(function):
+    own, named = parse_loss(function), parse_loss("HuberLoss(0.3)")
+    np.testing.assert_allclose(own.value(R), named.value(R), rtol=1e-12)
+    np.testing.assert_allclose(own.weight(R), named.weight(R), rtol=1e-6)
+    X = points(200)
+    y = 2.0 * X[:, 0] + 0.5 + 0.5 * np.random.default_rng(0).standard_t(2, size=200)
+    (tree, loss), (same, expected) = (fit(read("1*x0 + 0.1"), Rows.of(X, y), each) for each in (own, named))
+    assert loss == pytest.approx(expected, rel=1e-9)
+    np.testing.assert_allclose(constants(tree), constants(same), rtol=1e-5)
+
+
+def test_an_asymmetric_loss_is_minimised():
+    X = points(400)
+    y = np.random.default_rng(0).normal(size=400)
+    tree, _ = fit(read("0.1"), Rows.of(X, y), parse_loss(asymmetric), steps=100)
+    (found,) = constants(tree)
+    too_much, too_little = np.maximum(found - y, 0.0), np.maximum(y - found, 0.0)
+    assert 4.0 * too_much.sum() == pytest.approx(too_little.sum(), rel=1e-3)
+
+
+def test_squared_errors_are_recognised_in_a_function_and_weights_stay_finite_at_kinks():
+    assert parse_loss(lambda p, t: (p - t) ** 2) is SQUARED
+    weight = parse_loss(lambda p, t: (p - t).abs()).weight(np.array([-1.0, 0.0, 1e-300]))
+    assert weight[0] == 0.5
+    assert np.isfinite(weight).all()
+
+
+@pytest.mark.parametrize(
+    ("function", "why"),
+    [
+        (torch.nn.functional.mse_loss, r"shape \(\) for 64 rows.*reduction='none'"),
+        (lambda p, t: (p - t).abs()[:, None], r"shape \(64, 1\)"),
+        (lambda p, t: np.zeros(64), "returns a ndarray"),
+        (lambda p, t: 0.5, "returns a float"),
+        (lambda p, t: ((p - t) / t) ** 2, "prediction - target alone"),
+        (lambda p, t: (p - t - 1.0) ** 2, "not least where"),
+        (lambda p, t: -((p - t) ** 2), "not least where"),
+        (lambda p, t: torch.log(p - t), "not finite"),
+        (lambda p, t: (p - t) ** 2 / (p - t).var(), "other rows"),
+        (lambda p, t: ((p - t).detach()) ** 2, "can't be differentiated"),
+        (lambda p, t: ((p - t) ** 2).float(), "torch.float32"),
+        (lambda p: p, "raises TypeError"),
+    ],
+)
+def test_a_function_that_is_no_loss_says_why(function, why):
+    with pytest.raises(OptionError, match=why):
+        parse_loss(function)
