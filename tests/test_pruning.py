@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,7 +22,7 @@ def scaled(*scales: float) -> nn.Linear:
     return block
 
 
-def pruned(scales=(1.0, 4.0, 2.0, 3.0), target=2, steps=10, **kwargs) -> SymbolicModel:
+def pruned(scales: Any = (1.0, 4.0, 2.0, 3.0), target: Any = 2, steps: Any = 10, **kwargs: Any) -> SymbolicModel:
     block = SymbolicModel(scaled(*scales), "message")
     block.setup_pruning(len(scales), target, steps, **kwargs)
     return block
@@ -29,7 +31,7 @@ def pruned(scales=(1.0, 4.0, 2.0, 3.0), target=2, steps=10, **kwargs) -> Symboli
 # ---- schedules
 
 
-def test_the_schedules_are_the_published_ones():
+def test_the_schedules_are_the_published_ones() -> None:
     end, span = 50, 14
     by_hand = {
         "exp": [16 - math.ceil(span * ((1 - math.exp(-3 * s / end)) / (1 - math.exp(-3)))) for s in range(end)],
@@ -44,7 +46,7 @@ def test_the_schedules_are_the_published_ones():
 
 @pytest.mark.parametrize("decay_rate", ["exp", "linear", "cosine"])
 @pytest.mark.parametrize("end_step_frac", [0, 0.3, 1])
-def test_a_schedule_starts_whole_falls_and_ends_at_the_target(decay_rate, end_step_frac):
+def test_a_schedule_starts_whole_falls_and_ends_at_the_target(decay_rate: Any, end_step_frac: Any) -> None:
     left = schedule(10, 3, 20, end_step_frac, decay_rate)
     assert list(left) == list(range(20))
     counts = list(left.values())
@@ -64,16 +66,16 @@ def test_a_schedule_starts_whole_falls_and_ends_at_the_target(decay_rate, end_st
         ((4, 2, 10, 0.5, "fast"), "decay_rate is 'fast'; expected one of 'exp'"),
     ],
 )
-def test_numbers_that_make_no_schedule(args, message):
+def test_numbers_that_make_no_schedule(args: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         schedule(*args)
 
 
-def test_of_equal_importance_the_first_are_kept():
+def test_of_equal_importance_the_first_are_kept() -> None:
     assert keep(torch.ones(5), 2).tolist() == [True, True, False, False, False]
 
 
-def test_a_step_of_pruning_is_a_new_value():
+def test_a_step_of_pruning_is_a_new_value() -> None:
     start = Pruning.start(3, 1, 10, end_step_frac=0.0, decay="exp")
     outputs = torch.randn(20, 3) * torch.tensor([1.0, 9.0, 3.0])
     after = start.at(4, outputs)
@@ -85,7 +87,7 @@ def test_a_step_of_pruning_is_a_new_value():
 # ---- the block
 
 
-def test_the_most_varying_outputs_are_kept_and_the_others_are_zero():
+def test_the_most_varying_outputs_are_kept_and_the_others_are_zero() -> None:
     block = pruned()
     x = torch.randn(50, 1)
     full = block.symtorch_block(x)
@@ -97,7 +99,7 @@ def test_the_most_varying_outputs_are_kept_and_the_others_are_zero():
     assert torch.equal(block(x), full * torch.tensor([0, 1, 0, 1]))
 
 
-def test_each_step_keeps_as_many_as_the_schedule_says():
+def test_each_step_keeps_as_many_as_the_schedule_says() -> None:
     block = pruned(scales=tuple(range(1, 17)), target=2, steps=100, decay_rate="linear")
     x = torch.randn(50, 1)
     for step in (0, 10, 25, 49, 50, 99):
@@ -110,7 +112,7 @@ def test_each_step_keeps_as_many_as_the_schedule_says():
     assert block.current_dim == 2
 
 
-def test_gradients_flow_through_the_kept_outputs_only():
+def test_gradients_flow_through_the_kept_outputs_only() -> None:
     block = pruned()
     x = torch.randn(50, 1)
     block.prune(9, x)
@@ -120,7 +122,7 @@ def test_gradients_flow_through_the_kept_outputs_only():
     assert (grad[[0, 2]] == 0).all()
 
 
-def test_an_infinite_pruned_output_does_no_harm():
+def test_an_infinite_pruned_output_does_no_harm() -> None:
     block = pruned()
     x = torch.randn(50, 1)
     block.prune(9, x)
@@ -131,14 +133,14 @@ def test_an_infinite_pruned_output_does_no_harm():
     assert torch.isfinite(block.symtorch_block.weight.grad).all()
 
 
-def test_any_rank_and_a_parent_that_calls_the_block_twice():
+def test_any_rank_and_a_parent_that_calls_the_block_twice() -> None:
     class Parent(nn.Module):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             self.block = pruned()
             self.drop = nn.Dropout()
 
-        def forward(self, x):
+        def forward(self, x: Any) -> Any:
             return self.block(self.drop(x)).sum() + self.block(x[:2] * 2).sum()
 
     model = Parent().train()
@@ -151,7 +153,7 @@ def test_any_rank_and_a_parent_that_calls_the_block_twice():
     assert model.block(torch.randn(2, 3, 1)).shape == (2, 3, 4)
 
 
-def test_within_distributed_training(tmp_path):
+def test_within_distributed_training(tmp_path: Path) -> None:
     distributed = pytest.importorskip("torch.distributed")
     if not distributed.is_available() or not distributed.is_gloo_available():
         pytest.skip("needs the gloo backend")
@@ -175,7 +177,7 @@ def test_within_distributed_training(tmp_path):
         distributed.destroy_process_group()
 
 
-def test_importance_may_be_any_function_of_the_outputs():
+def test_importance_may_be_any_function_of_the_outputs() -> None:
     block = pruned()
     block.prune(9, torch.randn(50, 1), importance=lambda y: -y.abs().mean(dim=0))
     assert block.get_active_dimensions() == [0, 2]
@@ -184,7 +186,7 @@ def test_importance_may_be_any_function_of_the_outputs():
     assert block.get_active_dimensions() == [0, 2]
 
 
-def test_pruning_between_forward_and_backward():
+def test_pruning_between_forward_and_backward() -> None:
     block = pruned()
     x = torch.randn(50, 1)
     loss = block(x).square().sum()
@@ -193,7 +195,7 @@ def test_pruning_between_forward_and_backward():
     assert (block.symtorch_block.weight.grad != 0).all()
 
 
-def test_pruning_before_it_is_set_up_raises():
+def test_pruning_before_it_is_set_up_raises() -> None:
     block = SymbolicModel(nn.Linear(1, 4))
     with pytest.raises(RuntimeError, match="setup_pruning"):
         block.prune(0, torch.randn(5, 1))
@@ -203,7 +205,7 @@ def test_pruning_before_it_is_set_up_raises():
         SymbolicModel(torch.sin).setup_pruning(4, 2, 10)
 
 
-def test_a_block_of_another_width_is_named():
+def test_a_block_of_another_width_is_named() -> None:
     block = SymbolicModel(nn.Linear(1, 4), "message")
     block.setup_pruning(5, 2, 10)
     with pytest.raises(InputError, match="'message' has 4 outputs; setup_pruning was told initial_dim=5"):
@@ -213,7 +215,7 @@ def test_a_block_of_another_width_is_named():
 # ---- distilling what is left
 
 
-def test_only_the_kept_outputs_are_distilled_and_switched(engine):
+def test_only_the_kept_outputs_are_distilled_and_switched(engine: Any) -> None:
     block = pruned()
     x = torch.randn(100, 1)
     block.prune(9, x)
@@ -232,7 +234,7 @@ def test_only_the_kept_outputs_are_distilled_and_switched(engine):
     assert block.use_symbolic
 
 
-def test_what_was_found_is_kept_where_it_does_not_suffice_for_the_block(engine):
+def test_what_was_found_is_kept_where_it_does_not_suffice_for_the_block(engine: Any) -> None:
     block = pruned()
     x = torch.randn(100, 1)
     block.prune(9, x)
@@ -247,7 +249,7 @@ def test_what_was_found_is_kept_where_it_does_not_suffice_for_the_block(engine):
     assert list(block.fronts) == [0, 1, 3]
 
 
-def test_a_state_with_outputs_that_are_back_loads(engine):
+def test_a_state_with_outputs_that_are_back_loads(engine: Any) -> None:
     block = pruned()
     x = torch.randn(100, 1)
     block.prune(9, x)
@@ -260,7 +262,7 @@ def test_a_state_with_outputs_that_are_back_loads(engine):
     assert not other.use_symbolic
 
 
-def test_the_mask_is_a_buffer_and_follows_the_model():
+def test_the_mask_is_a_buffer_and_follows_the_model() -> None:
     block = pruned()
     block.prune(9, torch.randn(50, 1))
     other = SymbolicModel(nn.Linear(1, 4))

@@ -52,7 +52,7 @@ def test_a_layer_of_a_model(data: torch.Tensor, tmp_path: Path, capsys: pytest.C
     truth = model.f(data * 2)
     before = model(data)
     # -- the notebook
-    model.f = SymbolicModel(model.f, block_name="edge")  # type: ignore[assignment]
+    model.f = SymbolicModel(model.f, block_name="edge")
     assert model.f.block_name == "edge"
     regressors = model.f.distill(
         data,
@@ -158,7 +158,7 @@ def test_class_labels_and_their_explanation_with_cond() -> None:
 def test_pruning_while_training(data: torch.Tensor) -> None:
     torch.manual_seed(0)
     model = MLP(n_out=8)
-    model.layers = SymbolicModel(model.layers, block_name="mlp")  # type: ignore[assignment]
+    model.layers = SymbolicModel(model.layers, block_name="mlp")
     readout = nn.Linear(8, 1)
     optimizer = torch.optim.Adam([*model.parameters(), *readout.parameters()], lr=0.01)
     # -- the notebook

@@ -167,9 +167,9 @@ def distill_projected(
         held_out: the rows to judge by; None for none.
     """
     found = distill(replace(plan, held_out=0.0), samples, engine, progress, active, held_out)
-    amended = against_least_squares(found, samples, held_out, plan.options)
-    squared = plan.options.squared_error
-    fronts = Fronts({i: with_errors(front, samples, i) if squared else front for i, front in amended.items()})
+    fronts = Fronts(against_least_squares(found, samples, held_out, plan.options))
+    if plan.options.squared_error:  # the picks may be others now
+        fronts = Fronts({i: with_errors(front, samples, i) for i, front in fronts.items()})
     engine.keep(fronts)
     return fronts
 

@@ -159,9 +159,10 @@ def bends(complexities: Sequence[float], losses: Sequence[float]) -> list[tuple[
         (sharpness, position) of every corner; empty if the front has none.
     """
     loss = np.asarray(losses, dtype=np.float64)
-    loss = np.where(np.isfinite(loss), loss, np.inf)  # those of equations trained since are not known
-    if len(loss) == 0 or not 0.0 < loss[0] < np.inf:
+    known = np.isfinite(loss)
+    if not known.any() or not loss[known][0] > 0.0:
         return []
+    loss = np.where(known, loss, loss[known][0])  # a simplest equation that was trained since has no loss of a search
     depth = -np.log(np.maximum(loss / loss[0], ROUNDING))
 
     def slope(i: int, j: int) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -32,42 +34,42 @@ def summed(x: torch.Tensor, y: torch.Tensor, *sizes: int) -> Moments:
 
 
 @pytest.mark.parametrize("sizes", [(), (5000,), (1, 4999), (0, 2500, 0, 2500)])
-def test_they_are_those_of_all_rows_however_these_come(sizes):
+def test_they_are_those_of_all_rows_however_these_come(sizes: Any) -> None:
     equal(summed(torch.from_numpy(X), torch.from_numpy(Y), *sizes), Moments.of(X, Y), 1e-12)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
-def test_rows_of_few_digits_are_multiplied_in_float32(dtype):
+def test_rows_of_few_digits_are_multiplied_in_float32(dtype: torch.dtype) -> None:
     x, y = torch.from_numpy(X).to(dtype), torch.from_numpy(Y).to(dtype)
     equal(summed(x, y, 2500, 2500), Moments.of(x.double().numpy(), y.double().numpy()), 1e-5)
 
 
-def test_a_large_mean_costs_no_digits():
+def test_a_large_mean_costs_no_digits() -> None:
     x, y = torch.from_numpy(X + 1e4).float(), torch.from_numpy(Y - 1e4).float()
     equal(summed(x, y, 1000, 4000), Moments.of(x.double().numpy(), y.double().numpy()), 1e-5)
 
 
-def test_parts_add_up():
+def test_parts_add_up() -> None:
     whole, one = Moments.of(X, Y), Moments.of(X[:1], Y[:1])
     equal(Moments.of(X[:700], Y[:700]) + Moments.of(X[700:], Y[700:]), whole, 1e-12)
     equal(one + Moments.of(X[1:], Y[1:]), whole, 1e-12)
 
 
-def test_rows_that_are_not_finite_are_left_out():
+def test_rows_that_are_not_finite_are_left_out() -> None:
     x, y = torch.from_numpy(X).clone(), torch.from_numpy(Y).clone()
     x[0, 0], y[7, 1] = float("nan"), float("inf")
     kept = np.delete(np.arange(len(X)), [0, 7])
     equal(summed(x, y, 100, 4900), Moments.of(X[kept], Y[kept]), 1e-12)
 
 
-def test_autocast_does_not_round_them():
+def test_autocast_does_not_round_them() -> None:
     x, y = torch.from_numpy(X).float(), torch.from_numpy(Y).float()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         found = summed(x, y)
     equal(found, Moments.of(x.double().numpy(), y.double().numpy()), 1e-5)
 
 
-def test_a_row_belongs_to_its_part_by_its_number_alone():
+def test_a_row_belongs_to_its_part_by_its_number_alone() -> None:
     numbers = np.arange(100_000)
     parts = parts_of(numbers, 0.2, seed=3)
     np.testing.assert_array_equal(parts[500:600], parts_of(numbers[500:600], 0.2, seed=3))
@@ -79,7 +81,7 @@ def test_a_row_belongs_to_its_part_by_its_number_alone():
     assert set(np.flatnonzero(parts == 0)) < set(np.flatnonzero(parts_of(numbers, 0.3, seed=3) == 0))
 
 
-def test_halves_are_of_the_rows_that_are_not_held_out():
+def test_halves_are_of_the_rows_that_are_not_held_out() -> None:
     sums = HalvesSums(0.25, seed=1)
     for first in range(0, 5000, 640):
         sums.add(first, torch.from_numpy(X[first : first + 640]), torch.from_numpy(Y[first : first + 640]))
@@ -91,11 +93,11 @@ def test_halves_are_of_the_rows_that_are_not_held_out():
 
 
 class TwoArguments(nn.Module):
-    def forward(self, a, b):
+    def forward(self, a: Any, b: Any) -> Any:
         return torch.cat([a * b, a.relu_()], -1)  # overwrites an input
 
 
-def test_capture_sums_up_all_rows_while_it_keeps_a_few():
+def test_capture_sums_up_all_rows_while_it_keeps_a_few() -> None:
     a, b = torch.randn(20, 50, 3), torch.randn(20, 50, 1)
     batches = [(x.clone(), y) for x, y in zip(a, b, strict=True)]
     block = TwoArguments()

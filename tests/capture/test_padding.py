@@ -45,7 +45,7 @@ def real_rows(model: Model) -> np.ndarray:
 
 @pytest.mark.parametrize("flat", [False, True])
 @pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.float32])
-def test_the_usual_mask_is_found(dtype, flat):
+def test_the_usual_mask_is_found(dtype: torch.dtype, flat: Any) -> None:
     model = Model(flat)
     found = captured(model, batches(attention_mask=MASK.to(dtype)), moments=0.0)
     expected = real_rows(model)
@@ -55,7 +55,7 @@ def test_the_usual_mask_is_found(dtype, flat):
     np.testing.assert_allclose(found.halves.whole.xx, Moments.of(found.X, found.Y).xx, rtol=1e-5, atol=1e-4)
 
 
-def test_few_rows_are_drawn_of_those_that_count_only():
+def test_few_rows_are_drawn_of_those_that_count_only() -> None:
     model = Model()
     found = captured(model, batches(attention_mask=MASK), max_rows=30)
     assert found.n_rows == 30
@@ -63,25 +63,25 @@ def test_few_rows_are_drawn_of_those_that_count_only():
 
 
 @pytest.mark.parametrize("rows", ["keep", lambda batch: batch["keep"], lambda batch: batch["keep"].numpy()])
-def test_a_mask_may_be_named_or_computed(rows):
+def test_a_mask_may_be_named_or_computed(rows: Any) -> None:
     model = Model()
     data = batches(keep=MASK.int(), attention_mask=torch.ones_like(MASK))
     np.testing.assert_array_equal(captured(model, data, rows=rows).X, real_rows(model))
 
 
 @pytest.mark.parametrize("mask", [torch.ones(6, 5, 9), torch.zeros(6, 5, 1, 8, 8), -1e9 * torch.rand(6, 5, 8)])
-def test_a_usual_mask_that_says_something_else_is_left_aside(mask, caplog):
+def test_a_usual_mask_that_says_something_else_is_left_aside(mask: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "symtorch")
     assert captured(Model(), batches(attention_mask=mask)).n_seen == TOKENS.numel()
     assert caplog.text.count("does not fit") == (0 if (mask < 0).any() else 1)
 
 
-def test_all_rows_count_where_the_user_says_so():
+def test_all_rows_count_where_the_user_says_so() -> None:
     assert captured(Model(), batches(attention_mask=MASK), rows=None).n_seen == TOKENS.numel()
     assert captured(Model(), list(TOKENS)).n_seen == TOKENS.numel()
 
 
-def test_a_batch_of_nothing_but_padding_leaves_no_row():
+def test_a_batch_of_nothing_but_padding_leaves_no_row() -> None:
     data = batches(attention_mask=MASK & (torch.arange(6) % 2 == 1)[:, None, None])
     model = Model()
     found = captured(model, data, moments=0.0)
@@ -99,12 +99,12 @@ def test_a_batch_of_nothing_but_padding_leaves_no_row():
         (torch.ones(5, 8), "rows is a Tensor"),
     ],
 )
-def test_mistakes_say_what_to_do(rows, message):
+def test_mistakes_say_what_to_do(rows: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         captured(Model(), batches(), rows=rows)
 
 
-def test_distill_and_fidelity_count_tokens_only(engine):
+def test_distill_and_fidelity_count_tokens_only(engine: Any) -> None:
     model = Model()
     block = SymbolicModel(model.block)
     model.block = block

@@ -1,5 +1,7 @@
 """Reservoir and Store: which rows are kept, in which slot; numbers as NumPy draws them."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -19,7 +21,7 @@ def drawn_by_numpy(rng: np.random.Generator, capacity: int, n_seen: int, n: int)
 
 
 @pytest.mark.parametrize("capacity", [1, 7, 100])
-def test_rows_are_drawn_as_the_algorithm_draws_them_one_by_one(capacity):
+def test_rows_are_drawn_as_the_algorithm_draws_them_one_by_one(capacity: Any) -> None:
     reservoir, rng, n_seen = Reservoir(capacity, 3), np.random.default_rng(3), 0
     for n in (5, 0, 3, 200, 1, 50, 1000):
         kept, slots = reservoir.draw(n)
@@ -30,7 +32,7 @@ def test_rows_are_drawn_as_the_algorithm_draws_them_one_by_one(capacity):
 
 
 @pytest.mark.parametrize("first", [2**20, 2**31 + 5, 3 * 2**30, 2**32 - 5_000, 2**33])
-def test_large_numbers_are_drawn_as_numpy_draws_them(first):
+def test_large_numbers_are_drawn_as_numpy_draws_them(first: Any) -> None:
     """Beyond 2**31 every other word or so must be drawn again."""
     capacity = 2**32 - 1 if first < 2**32 - 5_000 else 2**31
     reservoir = Reservoir(capacity, 0)
@@ -41,7 +43,7 @@ def test_large_numbers_are_drawn_as_numpy_draws_them(first):
     np.testing.assert_array_equal(slots, drawn[drawn < capacity])
 
 
-def test_what_fits_is_kept_without_drawing():
+def test_what_fits_is_kept_without_drawing() -> None:
     reservoir = Reservoir(10, 0)
     assert reservoir.fill(4)
     assert reservoir.fill(6)
@@ -49,7 +51,7 @@ def test_what_fits_is_kept_without_drawing():
     assert reservoir.n_seen == 10
 
 
-def test_a_store_grows_and_takes_whatever_type_comes():
+def test_a_store_grows_and_takes_whatever_type_comes() -> None:
     store = Store(50_000)
     large = torch.arange(40_000).unsqueeze(-1) + 2**40
     store.fill(0, torch.Size([4]), torch.ones(4, 1, dtype=torch.bfloat16))

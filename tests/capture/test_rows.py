@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,23 +18,23 @@ from symtorch.errors import AskLimitError
 class Calling(nn.Module):
     """A module whose call is a function of the tensor."""
 
-    def __init__(self, function) -> None:
+    def __init__(self, function: Any) -> None:
         super().__init__()
         self.function = function
 
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         return self.function(x)
 
 
-def captured(block, data) -> Captured:
+def captured(block: Any, data: Any) -> Captured:
     return capture({"block": block}, data)["block"]
 
 
-def remembering():
+def remembering() -> Any:
     """A function that gives another answer each time it is called."""
     calls = []
 
-    def function(x):
+    def function(x: Any) -> Any:
         calls.append(len(x))
         return x[:, :1] + len(calls)
 
@@ -55,7 +56,7 @@ def remembering():
         (lambda x: np.sin(x), ""),
     ],
 )
-def test_what_makes_a_block_no_function_of_its_rows_is_named(block, trouble):
+def test_what_makes_a_block_no_function_of_its_rows_is_named(block: Any, trouble: Any) -> None:
     data = torch.randn(60, 4) if isinstance(block, nn.Module) else np.random.default_rng(0).normal(size=(60, 4))
     trial = captured(block, data).trial(block)
     assert trial.trouble == trouble
@@ -71,18 +72,18 @@ def test_what_makes_a_block_no_function_of_its_rows_is_named(block, trouble):
     ],
     ids=["softmax", "running sum", "mean"],
 )
-def test_rows_of_a_sequence_have_company(block):
+def test_rows_of_a_sequence_have_company(block: Any) -> None:
     assert captured(block, torch.randn(6, 10, 4)).trial(block).trouble == "company"
 
 
-def test_a_block_that_answers_otherwise_than_it_did_and_one_that_refuses():
+def test_a_block_that_answers_otherwise_than_it_did_and_one_that_refuses() -> None:
     block = nn.Linear(3, 1)
     data = captured(block, torch.randn(50, 3))
     with torch.no_grad():
         block.bias += 1
     assert data.trial(block).trouble == "otherwise"
 
-    def refuse(x):
+    def refuse(x: Any) -> None:
         raise RuntimeError("not today")
 
     assert data.trial(refuse).trouble == "refused"
@@ -95,10 +96,10 @@ def test_a_block_that_answers_otherwise_than_it_did_and_one_that_refuses():
 @pytest.mark.parametrize(
     "function", [lambda x: 2 * x, lambda x: x - x.mean(), lambda x: x + np.random.default_rng().normal(size=x.shape)]
 )
-def test_trying_a_block_out_counts_its_rows_and_keeps_the_limit(limit, function):
+def test_trying_a_block_out_counts_its_rows_and_keeps_the_limit(limit: Any, function: Any) -> None:
     asked = []
 
-    def block(x):
+    def block(x: Any) -> Any:
         asked.append(len(x))
         return function(x)
 
@@ -109,14 +110,14 @@ def test_trying_a_block_out_counts_its_rows_and_keeps_the_limit(limit, function)
     assert 0 < trial.rows <= limit
 
 
-def test_a_limit_that_is_too_low_asks_nothing():
+def test_a_limit_that_is_too_low_asks_nothing() -> None:
     data = captured(nn.Linear(2, 1), torch.randn(50, 2))
     trial = data.trial(lambda x: pytest.fail("it was asked"), limit=10)
     assert (trial.teacher, trial.trouble, trial.rows) == (None, "limit", 0)
 
 
-def test_a_block_that_takes_long_is_asked_for_a_few_rows_only():
-    def block(x):
+def test_a_block_that_takes_long_is_asked_for_a_few_rows_only() -> None:
+    def block(x: Any) -> Any:
         time.sleep(0.02 * len(x))
         return x
 
@@ -128,7 +129,7 @@ def test_a_block_that_takes_long_is_asked_for_a_few_rows_only():
     assert data.trial(block, dear=3600.0).teacher is not None
 
 
-def test_a_counted_teacher_refuses_what_is_beyond_its_limit_and_answers_what_is_not():
+def test_a_counted_teacher_refuses_what_is_beyond_its_limit_and_answers_what_is_not() -> None:
     teacher = Counted(lambda X: X + 1, limit=10)
     teacher(np.zeros((6, 1)))
     with pytest.raises(AskLimitError, match="6 of 10 rows have been asked, and 5 more"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import namedtuple
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,16 +27,16 @@ def _seed() -> None:
 class Parent(nn.Module):
     """Calls its block as the test wants."""
 
-    def __init__(self, block: nn.Module, how=lambda block, *args, **kwargs: block(*args, **kwargs)) -> None:
+    def __init__(self, block: nn.Module, how: Any = lambda block, *args, **kwargs: block(*args, **kwargs)) -> None:
         super().__init__()
         self.block = block
         self.how = how
 
-    def forward(self, *args, **kwargs):
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
         return self.how(self.block, *args, **kwargs)
 
 
-def one(block, data, **kwargs):
+def one(block: Any, data: Any, **kwargs: Any) -> Any:
     return capture({"block": block}, data, **kwargs)["block"]
 
 
@@ -43,7 +44,7 @@ def one(block, data, **kwargs):
 
 
 @pytest.mark.parametrize("shape", [(50, 3), (5, 10, 3), (2, 5, 5, 3)])
-def test_last_dimension_is_features_and_all_leading_ones_are_samples(shape):
+def test_last_dimension_is_features_and_all_leading_ones_are_samples(shape: tuple[int, ...]) -> None:
     block, x = nn.Linear(3, 2), torch.randn(shape)
     captured = one(block, x)
     np.testing.assert_allclose(captured.X, x.reshape(-1, 3).double(), rtol=0)
@@ -51,23 +52,23 @@ def test_last_dimension_is_features_and_all_leading_ones_are_samples(shape):
     assert captured.X.dtype == captured.Y.dtype == np.float64
 
 
-def test_one_unbatched_sample_per_call():
+def test_one_unbatched_sample_per_call() -> None:
     block = nn.Linear(3, 2)
     captured = one(block, list(torch.randn(20, 3)))
     assert captured.X.shape == (20, 3)
     assert captured.Y.shape == (20, 2)
 
 
-def test_every_call_in_a_pass_counts_also_of_other_sizes():
+def test_every_call_in_a_pass_counts_also_of_other_sizes() -> None:
     block, x = nn.Linear(3, 2), torch.randn(20, 3)
     model = Parent(block, lambda block, x: block(x).sum() + block(x[:7] * 2).sum())
     captured = one(block, x, model=model)
     np.testing.assert_allclose(captured.X, torch.cat([x, x[:7] * 2]).double())
 
 
-def test_a_block_that_calls_itself():
+def test_a_block_that_calls_itself() -> None:
     class Nested(nn.Module):
-        def forward(self, x, depth=1):
+        def forward(self, x: Any, depth: int = 1) -> Any:
             return self(x + 1, depth - 1) * 2 if depth else x
 
     captured = one(Nested(), torch.zeros(10, 1))
@@ -76,9 +77,9 @@ def test_a_block_that_calls_itself():
     np.testing.assert_array_equal(captured.Y, np.where(captured.X == 0, 2, 1))
 
 
-def test_keyword_and_several_arguments_are_joined_and_others_ignored():
+def test_keyword_and_several_arguments_are_joined_and_others_ignored() -> None:
     class Block(nn.Module):
-        def forward(self, x, scale=1.0, *, z, t=None):
+        def forward(self, x: Any, scale: Any = 1.0, *, z: Any, t: Any = None) -> Any:
             return (x.sum(-1, keepdim=True) + z[..., :1]) * scale + t.unsqueeze(-1)
 
     block = Block()
@@ -91,7 +92,7 @@ def test_keyword_and_several_arguments_are_joined_and_others_ignored():
     np.testing.assert_allclose(captured.teacher(block)(captured.X), captured.Y, rtol=1e-5, atol=1e-5)
 
 
-def test_layout_joins_the_arguments_of_a_later_call_and_wraps_its_result():
+def test_layout_joins_the_arguments_of_a_later_call_and_wraps_its_result() -> None:
     Out = namedtuple("Out", "mean spread")
     block = Parent(nn.Linear(5, 2), lambda block, a, b: Out(block(torch.cat([a, b], -1)), None))
     a, b = torch.randn(20, 3), torch.randn(20, 2)
@@ -103,14 +104,14 @@ def test_layout_joins_the_arguments_of_a_later_call_and_wraps_its_result():
         layout.join((a, a), {})
 
 
-def test_arguments_that_are_vectors_with_a_vector_for_an_answer_are_columns():
+def test_arguments_that_are_vectors_with_a_vector_for_an_answer_are_columns() -> None:
     captured = one(lambda x, t: x * np.exp(-t), (np.linspace(0, 1, 30), np.linspace(1, 2, 30)))
     assert captured.X.shape == (30, 2)
     assert captured.Y.shape == (30, 1)
     assert captured.layout.wrap(torch.zeros(30, 1)).shape == (30,)
 
 
-def test_only_the_chosen_arguments_count():
+def test_only_the_chosen_arguments_count() -> None:
     block = Parent(nn.Linear(3, 2), lambda block, x, mask: block(x) + mask.sum() * 0)
     data = (torch.randn(2, 10, 3), torch.ones(2, 1, 10, 10))
     with pytest.raises(InputError, match=r"leading dimensions .*arguments="):
@@ -120,7 +121,7 @@ def test_only_the_chosen_arguments_count():
     assert captured.teacher(block) is None
 
 
-def test_inputs_are_taken_before_the_block_overwrites_them():
+def test_inputs_are_taken_before_the_block_overwrites_them() -> None:
     block = nn.Sequential(nn.ReLU(inplace=True), nn.Linear(3, 1))
     x = torch.randn(20, 3)
     captured = one(block, x.clone())
@@ -128,7 +129,7 @@ def test_inputs_are_taken_before_the_block_overwrites_them():
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
-def test_any_float_type(dtype):
+def test_any_float_type(dtype: torch.dtype) -> None:
     block = nn.Linear(3, 2).to(dtype)
     x = torch.randn(300, 3, dtype=dtype)
     captured = one(block, x)
@@ -141,7 +142,7 @@ def test_any_float_type(dtype):
 # ---- outputs
 
 
-def test_tuple_and_dict_outputs_need_an_index():
+def test_tuple_and_dict_outputs_need_an_index() -> None:
     rnn, x = nn.LSTM(3, 4, batch_first=True), torch.randn(2, 10, 3)
     with pytest.raises(InputError, match=r"returns a tuple .*0: Tensor \(2, 10, 4\).*output_index"):
         one(rnn, x)
@@ -166,18 +167,18 @@ def test_tuple_and_dict_outputs_need_an_index():
         (lambda block, x: None, "returned a NoneType"),
     ],
 )
-def test_outputs_that_can_not_be_distilled_raise(how, message):
+def test_outputs_that_can_not_be_distilled_raise(how: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         one(Parent(nn.Linear(3, 2), how), torch.randn(20, 3))
 
 
-def test_a_block_that_was_never_called_raises_and_is_named():
+def test_a_block_that_was_never_called_raises_and_is_named() -> None:
     model = nn.Sequential(nn.Linear(3, 2))
     with pytest.raises(InputError, match="'head' was never called"):
         capture({"head": nn.Linear(2, 2)}, torch.randn(20, 3), model=model)
 
 
-def test_a_block_called_in_different_ways_raises():
+def test_a_block_called_in_different_ways_raises() -> None:
     block = Parent(nn.Identity(), lambda block, x: x)
     with pytest.raises(InputError, match="different ways"):
         one(block, [torch.randn(20, 3), torch.randn(20, 4)])
@@ -199,13 +200,13 @@ def test_a_block_called_in_different_ways_raises():
         lambda x: [{"input": part} for part in x.split(10)],
     ],
 )
-def test_kinds_of_data(data):
+def test_kinds_of_data(data: Any) -> None:
     block, x = nn.Linear(3, 2), torch.randn(40, 3)
     np.testing.assert_allclose(one(block, data(x)).X, x.double())
     np.testing.assert_allclose(one(block, data(x), model=nn.Sequential(block)).X, x.double())
 
 
-def test_batches_with_targets_say_how_to_run_them():
+def test_batches_with_targets_say_how_to_run_them() -> None:
     block, x = nn.Linear(3, 2), torch.randn(40, 3)
     loader = DataLoader(TensorDataset(x, torch.zeros(40)), batch_size=8)
     with pytest.raises(InputError, match=r"forward=lambda model, batch"):
@@ -215,12 +216,12 @@ def test_batches_with_targets_say_how_to_run_them():
 
 
 @pytest.mark.parametrize("data", ["text", None, 3, [1.0, 2.0], [], object()])
-def test_data_that_is_none_raises(data):
+def test_data_that_is_none_raises(data: Any) -> None:
     with pytest.raises(InputError):
         one(nn.Linear(3, 2), data)
 
 
-def test_a_model_may_be_a_function_and_a_block_without_model_any_callable():
+def test_a_model_may_be_a_function_and_a_block_without_model_any_callable() -> None:
     block, x = nn.Linear(3, 2), torch.randn(40, 3)
     assert one(block, x, model=lambda x: block(x) * 2).n_seen == 40
     assert one(block, x.numpy(), model=lambda x: block(x) * 2).n_seen == 40
@@ -234,7 +235,7 @@ def test_a_model_may_be_a_function_and_a_block_without_model_any_callable():
 @pytest.mark.parametrize(
     "function", [lambda x: torch.sin(x).sum(-1), lambda x: np.sin(np.array(x)).sum(-1), lambda x: x * 2]
 )
-def test_plain_callables_take_tensors_or_arrays(function, kind):
+def test_plain_callables_take_tensors_or_arrays(function: Any, kind: Any) -> None:
     x = torch.randn(40, 3)
     captured = one(function, kind(x))
     np.testing.assert_allclose(captured.X, x.double())
@@ -243,7 +244,7 @@ def test_plain_callables_take_tensors_or_arrays(function, kind):
     np.testing.assert_allclose(np.asarray(answer).reshape(40, -1), captured.Y, rtol=1e-6)
 
 
-def test_scikit_learns_predict():
+def test_scikit_learns_predict() -> None:
     linear_model = pytest.importorskip("sklearn.linear_model")
     x = np.random.default_rng(0).normal(size=(50, 3))
     regression = linear_model.LinearRegression().fit(x, x @ [1, 2, 3])
@@ -261,8 +262,8 @@ def test_scikit_learns_predict():
     assert one(classes.predict_proba, x).Y.shape == (50, 2)
 
 
-def test_an_error_of_a_plain_callable_comes_through():
-    def broken(x):
+def test_an_error_of_a_plain_callable_comes_through() -> None:
+    def broken(x: Any) -> None:
         raise ZeroDivisionError("mine")
 
     with pytest.raises(ZeroDivisionError, match="mine"):
@@ -272,7 +273,7 @@ def test_an_error_of_a_plain_callable_comes_through():
 # ---- bounded memory
 
 
-def test_rows_are_drawn_evenly_from_a_stream():
+def test_rows_are_drawn_evenly_from_a_stream() -> None:
     n, cap, runs = 200, 20, 2_000
     counts = np.zeros(n)
     for seed in range(runs):
@@ -291,7 +292,7 @@ def test_rows_are_drawn_evenly_from_a_stream():
     assert np.abs(counts - expected).max() < 6 * np.sqrt(expected * 0.9)
 
 
-def test_the_cap_holds_the_seed_decides_and_rows_keep_their_order():
+def test_the_cap_holds_the_seed_decides_and_rows_keep_their_order() -> None:
     block, x = nn.Linear(3, 2), torch.randn(1000, 3)
     first = one(block, list(x.split(60)), max_rows=100)
     again = one(block, (part for part in x.split(60)), max_rows=100)
@@ -308,7 +309,7 @@ def test_the_cap_holds_the_seed_decides_and_rows_keep_their_order():
         first.rows_of(np.ones(10))
 
 
-def test_a_view_is_never_made_contiguous():
+def test_a_view_is_never_made_contiguous() -> None:
     block = Parent(nn.Identity(), lambda block, x: x)
     x = torch.randn(1, 1, 3).expand(2**10, 2**10, 3)
     captured = one(block, x, max_rows=50)
@@ -319,11 +320,11 @@ def test_a_view_is_never_made_contiguous():
 
 
 @pytest.mark.parametrize("cap", [10, 45, 1000])
-def test_a_call_within_a_call_keeps_inputs_and_outputs_together(cap):
+def test_a_call_within_a_call_keeps_inputs_and_outputs_together(cap: Any) -> None:
     """Slots of the outer call are given to rows of the inner one before the outer has ended."""
 
     class Nested(nn.Module):
-        def forward(self, x, depth=1):
+        def forward(self, x: Any, depth: int = 1) -> Any:
             return self(x + 100, depth - 1) + 1 if depth else x * 2
 
     x = torch.arange(100.0).unsqueeze(-1)
@@ -335,7 +336,7 @@ def test_a_call_within_a_call_keeps_inputs_and_outputs_together(cap):
     np.testing.assert_array_equal(captured.X[:, 0], 20 * (call // 2) + place + 100 * (call % 2))
 
 
-def test_calls_of_other_types_and_forms_are_read_each_in_its_way():
+def test_calls_of_other_types_and_forms_are_read_each_in_its_way() -> None:
     block = Parent(nn.Identity(), lambda block, x, factor=1: x.double() * factor)
     x = torch.arange(40).reshape(20, 2) + 2**30
     captured = one(block, [x, x.float(), (x, 2), x.double(), x.reshape(4, 5, 2)])
@@ -346,12 +347,12 @@ def test_calls_of_other_types_and_forms_are_read_each_in_its_way():
 
 
 @pytest.mark.parametrize("max_rows", [0, -1, 1.5, "many", True])
-def test_max_rows_must_be_a_number_of_rows(max_rows):
+def test_max_rows_must_be_a_number_of_rows(max_rows: Any) -> None:
     with pytest.raises(InputError, match="max_rows"):
         one(nn.Linear(3, 2), torch.randn(20, 3), max_rows=max_rows)
 
 
-def test_rows_that_are_not_finite_can_be_dropped(caplog):
+def test_rows_that_are_not_finite_can_be_dropped(caplog: pytest.LogCaptureFixture) -> None:
     block = Parent(nn.Identity(), lambda block, x: x.log())
     x = torch.rand(50, 2)
     x[7, 0], x[20, 1] = 0, -1
@@ -371,11 +372,11 @@ def test_rows_that_are_not_finite_can_be_dropped(caplog):
 class Frozen(nn.BatchNorm1d):
     """Stays in eval mode, as a frozen batch norm does."""
 
-    def train(self, mode: bool = True):
+    def train(self, mode: bool = True) -> Any:
         return super().train(False)
 
 
-def test_modes_hooks_gradients_statistics_and_random_state_are_put_back():
+def test_modes_hooks_gradients_statistics_and_random_state_are_put_back() -> None:
     block = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3), nn.Dropout(0.5))
     model = nn.Sequential(nn.Linear(3, 3), block, nn.Dropout().eval(), Frozen(3), nn.Dropout())
     model.train()
@@ -402,8 +403,8 @@ def test_modes_hooks_gradients_statistics_and_random_state_are_put_back():
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-def test_all_is_put_back_after_an_exception(error):
-    def fail(block, x):
+def test_all_is_put_back_after_an_exception(error: Any) -> None:
+    def fail(block: Any, x: Any) -> None:
         block(x)
         raise error
 
@@ -419,7 +420,7 @@ def test_all_is_put_back_after_an_exception(error):
     assert torch.is_grad_enabled()
 
 
-def test_capturing_runs_without_gradients_and_in_eval_mode():
+def test_capturing_runs_without_gradients_and_in_eval_mode() -> None:
     seen = []
     block = nn.Linear(3, 2)
     model = Parent(block, lambda block, x: seen.append((torch.is_grad_enabled(), block.training)) or block(x))
@@ -427,13 +428,13 @@ def test_capturing_runs_without_gradients_and_in_eval_mode():
     assert seen == [(False, False)]
 
 
-def test_a_model_that_needs_gradients_inside_its_pass():
+def test_a_model_that_needs_gradients_inside_its_pass() -> None:
     class Force(nn.Module):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             self.energy = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 1))
 
-        def forward(self, x):
+        def forward(self, x: Any) -> Any:
             with torch.enable_grad():
                 x = x.requires_grad_(True)
                 return torch.autograd.grad(self.energy(x).sum(), x)[0]
@@ -445,7 +446,7 @@ def test_a_model_that_needs_gradients_inside_its_pass():
 # ---- several blocks, wrapped models
 
 
-def test_several_blocks_in_one_pass_keep_the_same_rows():
+def test_several_blocks_in_one_pass_keep_the_same_rows() -> None:
     calls = []
     a, b = nn.Linear(3, 4), nn.Linear(4, 2)
     model = Parent(nn.Sequential(a, nn.Tanh(), b), lambda block, x: calls.append(1) or block(x))
@@ -455,7 +456,7 @@ def test_several_blocks_in_one_pass_keep_the_same_rows():
     np.testing.assert_allclose(np.tanh(captured["a"].Y), captured["b"].X, atol=1e-6)
 
 
-def test_options_by_block():
+def test_options_by_block() -> None:
     lstm, head = nn.LSTM(3, 4, batch_first=True), nn.Linear(4, 2)
     model = Parent(nn.ModuleList([lstm, head]), lambda blocks, x: blocks[1](blocks[0](x)[0]))
     captured = capture({"lstm": lstm, "head": head}, torch.randn(2, 10, 3), model=model, output_index={"lstm": 0})
@@ -464,14 +465,14 @@ def test_options_by_block():
 
 
 @pytest.mark.parametrize("outer", [lambda model: torch.compile(model, backend="eager"), nn.DataParallel])
-def test_compiled_and_parallel_models(outer):
+def test_compiled_and_parallel_models(outer: Any) -> None:
     block = nn.Linear(3, 2)
     model = nn.Sequential(nn.Linear(3, 3), block)
     captured = one(block, torch.randn(20, 3), model=outer(model))
     assert captured.n_seen == 20
 
 
-def test_a_model_compiled_and_run_before_shows_its_blocks():
+def test_a_model_compiled_and_run_before_shows_its_blocks() -> None:
     block = nn.Linear(3, 2)
     model = torch.compile(nn.Sequential(nn.Linear(3, 3), block), backend="eager")
     x = torch.randn(20, 3)
@@ -482,7 +483,7 @@ def test_a_model_compiled_and_run_before_shows_its_blocks():
 # ---- the teacher
 
 
-def test_the_teacher_answers_at_new_rows_and_leaves_no_trace():
+def test_the_teacher_answers_at_new_rows_and_leaves_no_trace() -> None:
     block = nn.Sequential(nn.Linear(3, 8), nn.Dropout(), nn.Linear(8, 2)).train()
     captured = one(block, torch.randn(4, 30, 3))
     teacher = captured.teacher(block)
@@ -508,12 +509,12 @@ def test_the_teacher_answers_at_new_rows_and_leaves_no_trace():
     ],
     ids=["attention", "batch mean", "noise", "softmax over samples", "running sum"],
 )
-def test_a_block_that_mixes_samples_is_no_teacher(block):
+def test_a_block_that_mixes_samples_is_no_teacher(block: Any) -> None:
     assert one(block, torch.randn(6, 10, 4)).teacher(block) is None
 
 
-def test_a_block_that_wants_its_rank_is_asked_in_it():
-    def how(block, x):
+def test_a_block_that_wants_its_rank_is_asked_in_it() -> None:
+    def how(block: Any, x: Any) -> Any:
         batch, length, _ = x.shape
         return block(x).reshape(batch, length, -1)
 
@@ -523,7 +524,7 @@ def test_a_block_that_wants_its_rank_is_asked_in_it():
 
 
 @pytest.mark.parametrize("device", [cuda])
-def test_on_a_device_rows_arrive_and_memory_stays_free(device):
+def test_on_a_device_rows_arrive_and_memory_stays_free(device: Any) -> None:
     block = nn.Linear(64, 8, device=device)
     x = torch.randn(200_000, 64, device=device)
     torch.cuda.reset_peak_memory_stats()

@@ -9,6 +9,7 @@ import tempfile
 import time
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -25,12 +26,12 @@ NAMES = ["x0", "x1"]
 X = torch.linspace(-1.0, 1.0, 20, dtype=torch.float64).reshape(10, 2)
 
 
-def function(*texts):
+def function(*texts: Any) -> Any:
     return SymbolicFunction([parse(text, NAMES) for text in texts or ("2.5*sin(x0) + x1",)], 2)
 
 
 @pytest.fixture(autouse=True)
-def own_folder(tmp_path, monkeypatch):
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Temporary files of these tests alone, so that what is left behind is seen."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr("symtorch.codegen.torch_function.AUTO_WORK", 0)
@@ -38,10 +39,10 @@ def own_folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def fake(tmp_path, monkeypatch):
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Put a shell script in the compiler's place; ``$OUT`` is the file that it is to make."""
 
-    def use(script):
+    def use(script: Any) -> Any:
         path = tmp_path / "cc"
         find_out = 'while [ $# -gt 1 ]; do [ "$1" = -o ] && OUT="$2"; shift; done\n'
         path.write_text(f"#!/bin/sh\n{find_out}{script}\n")
@@ -53,7 +54,7 @@ def fake(tmp_path, monkeypatch):
     return use
 
 
-def left_behind(folder):
+def left_behind(folder: Path) -> Any:
     return [path.name for path in folder.iterdir() if path.name.startswith("symtorch-")]
 
 
@@ -68,7 +69,9 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("what", FAILURES)
-def test_a_compiler_that_fails_is_an_error_for_those_who_insist_and_none_for_auto(what, fake, own_folder, caplog):
+def test_a_compiler_that_fails_is_an_error_for_those_who_insist_and_none_for_auto(
+    what: str, fake: Any, own_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     script, said = FAILURES[what]
     fake(script)
     expected = function()(X)
@@ -83,14 +86,16 @@ def test_a_compiler_that_fails_is_an_error_for_those_who_insist_and_none_for_aut
 
 
 @needs_compiler
-def test_a_library_without_the_function(fake, own_folder):
+def test_a_library_without_the_function(fake: Any, own_folder: Path) -> None:
     fake(f'echo "int other;" > "$OUT.c"; {compiler()} -shared -fPIC "$OUT.c" -o "$OUT"')
     with pytest.raises(CompilerError, match="no function 'kernel'"):
         function().use_compiled(True)(X)
     assert left_behind(own_folder) == []
 
 
-def test_a_compiler_that_hangs_is_stopped_with_all_that_it_has_started(fake, own_folder, monkeypatch):
+def test_a_compiler_that_hangs_is_stopped_with_all_that_it_has_started(
+    fake: Any, own_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fake(f"sleep 1000 & echo $! > {own_folder}/child; wait")
     monkeypatch.setattr(c_compiler, "COMPILE_SECONDS", 1.0)
     with pytest.raises(CompilerError, match="stopped after 1 s"):
@@ -105,7 +110,9 @@ def test_a_compiler_that_hangs_is_stopped_with_all_that_it_has_started(fake, own
     assert left_behind(own_folder) == []
 
 
-def test_a_compiler_that_never_stops_talking_fills_no_memory(fake, own_folder, monkeypatch):
+def test_a_compiler_that_never_stops_talking_fills_no_memory(
+    fake: Any, own_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(c_compiler, "COMPILE_SECONDS", 1.0)
     fake("cat /dev/zero >&2")
     tracemalloc.start()
@@ -119,7 +126,7 @@ def test_a_compiler_that_never_stops_talking_fills_no_memory(fake, own_folder, m
     assert left_behind(own_folder) == []
 
 
-def alive(pid):
+def alive(pid: Any) -> Any:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
@@ -128,18 +135,20 @@ def alive(pid):
 
 @needs_compiler
 @pytest.mark.parametrize("what", ["folder", "disk", "descriptors", "program"])
-def test_what_the_system_refuses_is_a_compiler_error(what, fake, monkeypatch, tmp_path):
+def test_what_the_system_refuses_is_a_compiler_error(
+    what: str, fake: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     if what == "folder":
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
     elif what == "disk":
 
-        def full(*args, **kwargs):
+        def full(*args: Any, **kwargs: Any) -> None:
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(Path, "write_text", full)
     elif what == "descriptors":
 
-        def none_left(*args, **kwargs):
+        def none_left(*args: Any, **kwargs: Any) -> None:
             raise OSError(24, "Too many open files")
 
         monkeypatch.setattr(subprocess, "Popen", none_left)
@@ -151,7 +160,7 @@ def test_what_the_system_refuses_is_a_compiler_error(what, fake, monkeypatch, tm
 
 
 @needs_compiler
-def test_what_is_too_large_for_a_compiler_stays_eager(monkeypatch):
+def test_what_is_too_large_for_a_compiler_stays_eager(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(c_kernel, "MOST_VALUES", 5)
     f = function("sin(x0) + 2*exp(x1) - x0*x1")
     with pytest.raises(CompilerError, match="more than 5"):
@@ -164,7 +173,7 @@ def test_what_is_too_large_for_a_compiler_stays_eager(monkeypatch):
 
 
 @needs_compiler
-def test_a_long_sum_is_compiled_in_loops_of_limited_length():
+def test_a_long_sum_is_compiled_in_loops_of_limited_length() -> None:
     text = " + ".join(f"{k}.5*sin({k}.25*x{k % 2})" for k in range(400))
     f = function(text)
     source = c_kernel.kernel_source(f._program, 2)
@@ -176,13 +185,13 @@ def test_a_long_sum_is_compiled_in_loops_of_limited_length():
 # ---- nothing stays
 
 
-def mapped():
+def mapped() -> Any:
     return Path("/proc/self/maps").read_text().count("kernel.so")
 
 
 @needs_compiler
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs /proc")
-def test_libraries_are_unloaded_with_the_last_function_that_uses_them(own_folder):
+def test_libraries_are_unloaded_with_the_last_function_that_uses_them(own_folder: Path) -> None:
     gc.collect()
     before = mapped()
     f = function().use_compiled(True)
@@ -198,7 +207,9 @@ def test_libraries_are_unloaded_with_the_last_function_that_uses_them(own_folder
 
 
 @needs_compiler
-def test_what_a_killed_process_leaves_is_removed_by_a_later_one(fake, own_folder, monkeypatch):
+def test_what_a_killed_process_leaves_is_removed_by_a_later_one(
+    fake: Any, own_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     script = fake(f"echo $$ > {own_folder}/pid; mv {own_folder}/pid {own_folder}/started; exec sleep 1000")
     code = (
         "import os, tempfile, torch; from symtorch.codegen.c_compiler import build; "

@@ -1,6 +1,8 @@
 import ctypes
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,33 +27,33 @@ EVERYTHING = [f"{row.name}({', '.join(NAMES[: row.arity])})" for row in ROWS if 
 EVERYTHING += ["speed + angle", "speed - angle", "speed*angle", "speed/angle", "speed^angle"]
 
 
-def trees(texts=TEXTS):
+def trees(texts: Any = TEXTS) -> Any:
     return [parse(text, NAMES) for text in texts]
 
 
-def rows(n=50):
+def rows(n: Any = 50) -> Any:
     return torch.rand(n, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 2 + 0.2
 
 
-def of_module(exprs, x):
+def of_module(exprs: Any, x: Any) -> Any:
     return SymbolicFunction(exprs, 3)(x)
 
 
-def run(source, function="equations"):
-    scope = {}
+def run(source: Any, function: Any = "equations") -> Any:
+    scope: dict[str, Any] = {}
     exec(source, scope)
     return scope[function]
 
 
 @pytest.mark.parametrize("texts", [TEXTS, EVERYTHING], ids=["some", "every operator"])
-def test_numpy(texts):
+def test_numpy(texts: Any) -> None:
     x = rows()
     y = export.numpy_function(trees(texts), NAMES)(x.numpy())
     torch.testing.assert_close(torch.tensor(y), of_module(trees(texts), x), rtol=1e-10, atol=1e-12, equal_nan=True)
 
 
 @pytest.mark.parametrize("texts", [TEXTS, EVERYTHING], ids=["some", "every operator"])
-def test_torch_source(texts):
+def test_torch_source(texts: Any) -> None:
     x = rows()
     source = export.python_source(trees(texts), NAMES, "torch")
     assert "symtorch" not in source
@@ -59,7 +61,7 @@ def test_torch_source(texts):
 
 
 @pytest.mark.parametrize("language", ["torch", "numpy"])
-def test_sources_run_without_symtorch(language, tmp_path):
+def test_sources_run_without_symtorch(language: Any, tmp_path: Path) -> None:
     path = tmp_path / "law.py"
     path.write_text(export.python_source(trees(), NAMES, language, "law"))
     make = {
@@ -75,7 +77,7 @@ def test_sources_run_without_symtorch(language, tmp_path):
 
 
 @pytest.mark.parametrize("shape", [(3,), (5, 3), (2, 4, 3), (0, 3)])
-def test_sources_take_any_leading_shape(shape):
+def test_sources_take_any_leading_shape(shape: tuple[int, ...]) -> None:
     x = torch.ones(shape, dtype=torch.float64)
     assert run(export.python_source(trees(), NAMES, "torch"))(x).shape == (*shape[:-1], len(TEXTS))
     assert export.numpy_function(trees(), NAMES)(x.numpy()).shape == (*shape[:-1], len(TEXTS))
@@ -83,7 +85,7 @@ def test_sources_take_any_leading_shape(shape):
 
 @pytest.mark.skipif(compiler() is None, reason="needs a C compiler")
 @pytest.mark.parametrize("texts", [TEXTS, EVERYTHING], ids=["some", "every operator"])
-def test_c(texts, tmp_path):
+def test_c(texts: Any, tmp_path: Path) -> None:
     path, library = tmp_path / "law.c", tmp_path / "law.so"
     path.write_text(export.c_source(trees(texts), NAMES, "law"))
     command = [compiler(), "-std=c99", "-Wall", "-Werror", "-O1", "-fPIC", "-shared", path, "-o", library, "-lm"]
@@ -98,7 +100,7 @@ def test_c(texts, tmp_path):
 
 
 @pytest.mark.parametrize("texts", [TEXTS, EVERYTHING], ids=["some", "every operator"])
-def test_jax(texts):
+def test_jax(texts: Any) -> None:
     jax = pytest.importorskip("jax")
     x = rows(20).float()
     function = jax.jit(export.jax_function(trees(texts), NAMES))
@@ -108,7 +110,7 @@ def test_jax(texts):
     assert jax.vmap(jax.jacrev(function))(x.numpy()).shape == (20, len(texts), 3)
 
 
-def test_jax_source_names_jax_only():
+def test_jax_source_names_jax_only() -> None:
     source = export.python_source(trees(EVERYTHING), NAMES, "jax")
     compile(source, "source", "exec")
     assert "np." not in source.replace("jnp.", "")
@@ -116,7 +118,7 @@ def test_jax_source_names_jax_only():
 
 
 @pytest.mark.filterwarnings("ignore")  # torch.onnx's own
-def test_onnx(tmp_path):
+def test_onnx(tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
     runtime = pytest.importorskip("onnxruntime")
     path = export.onnx(trees(), NAMES, tmp_path / "law.onnx")
@@ -127,14 +129,14 @@ def test_onnx(tmp_path):
         torch.testing.assert_close(torch.tensor(y), of_module(trees(), x), rtol=1e-4, atol=1e-5)
 
 
-def test_exported_program(tmp_path):
+def test_exported_program(tmp_path: Path) -> None:
     path = tmp_path / "law.pt2"
     torch.export.save(export.exported_program(trees(), NAMES), path)
     x = rows(33).float()
     torch.testing.assert_close(torch.export.load(path).module()(x), of_module(trees(), x))
 
 
-def test_sympy_and_latex():
+def test_sympy_and_latex() -> None:
     exprs = trees(["2.123456*speed^2 + sin(angle)", "speed/mass"])
     x = rows(5)
     symbols = sympy.symbols(" ".join(NAMES), real=True)
@@ -145,14 +147,14 @@ def test_sympy_and_latex():
     assert second == r"\frac{speed}{mass}"
 
 
-def test_names_that_would_clash_give_way():
+def test_names_that_would_clash_give_way() -> None:
     names = ["x", "t1", "np"]
     expr = parse("x + 2*t1 + np", names)
     source = export.python_source([expr], names, "numpy")
     np.testing.assert_allclose(run(source)(np.array([[1.0, 2.0, 3.0]])), [[8.0]])
 
 
-def test_users_operators_are_written_out():
+def test_users_operators_are_written_out() -> None:
     bump = operator("bump(a) = exp(-0.5*a^2)")
     expr = parse("3*bump(speed)", NAMES, [bump])
     x = rows(5)
@@ -160,7 +162,7 @@ def test_users_operators_are_written_out():
     assert "bump" not in export.c_source([expr], NAMES)
 
 
-def test_odd_numbers_are_written_so_that_they_are_read():
+def test_odd_numbers_are_written_so_that_they_are_read() -> None:
     exprs = trees(["inf - speed", "nan*speed", "(-1e300)*speed", "(-2.5)^angle"])
     x = rows(4)
     for language in ("numpy", "torch"):
@@ -171,7 +173,7 @@ def test_odd_numbers_are_written_so_that_they_are_read():
     assert "INFINITY" in export.c_source(exprs, NAMES)
 
 
-def test_bad_arguments_say_what_was_expected():
+def test_bad_arguments_say_what_was_expected() -> None:
     with pytest.raises(InputError, match="'fortran'"):
         export.python_source(trees(), NAMES, "fortran")
     with pytest.raises(InputError, match="letters"):

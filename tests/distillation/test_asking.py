@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from typing import Any
 
 import joblib
 import numpy as np
@@ -38,14 +39,14 @@ class Block:
         return np.stack([x[:, 0] * np.sin(x[:, 1]), np.exp(x[:, 2] / x[:, 1]) + x[:, 0]], axis=1)
 
 
-def distilled(ask, n_rows: int = 100, **more):
+def distilled(ask: Any, n_rows: int = 100, **more: Any) -> Any:
     """The fronts, and the rows that were asked beside the data."""
     block = Block()
     fronts = SymbolicModel(block, "laws").distill(X[:n_rows], sr_params=PARAMS, engine="native", ask=ask, **more)
     return fronts, block.rows - n_rows
 
 
-def test_the_rows_asked_add_up_to_what_the_block_was_asked():
+def test_the_rows_asked_add_up_to_what_the_block_was_asked() -> None:
     fronts, rows = distilled(True)
     assert rows > 1000
     assert sum(front.rows_asked for front in fronts.values()) == rows
@@ -53,7 +54,7 @@ def test_the_rows_asked_add_up_to_what_the_block_was_asked():
     assert f"{fronts[0].rows_asked:,} asked" in str(fronts[0])
 
 
-def test_nobody_is_asked_who_must_not_be():
+def test_nobody_is_asked_who_must_not_be() -> None:
     fronts, rows = distilled(False)
     assert rows == 0
     assert [front.rows_asked for front in fronts.values()] == [0, 0]
@@ -62,7 +63,7 @@ def test_nobody_is_asked_who_must_not_be():
 
 
 @pytest.mark.parametrize("limit", [5, 100, 2000, 8000])
-def test_a_limit_on_rows_is_kept_and_the_search_goes_on_from_the_data(limit):
+def test_a_limit_on_rows_is_kept_and_the_search_goes_on_from_the_data(limit: Any) -> None:
     fronts, rows = distilled(limit)
     assert rows <= limit
     assert sum(front.rows_asked for front in fronts.values()) == rows
@@ -70,7 +71,7 @@ def test_a_limit_on_rows_is_kept_and_the_search_goes_on_from_the_data(limit):
     assert min(front.best.r2 for front in fronts.values()) > 0.9
 
 
-def test_a_limit_that_suffices_for_each_output_is_shared_between_them():
+def test_a_limit_that_suffices_for_each_output_is_shared_between_them() -> None:
     everything, rows = distilled(True)
     fronts, _ = distilled(2 * rows)
     assert [front.rows_asked for front in fronts.values()] == [front.rows_asked for front in everything.values()]
@@ -79,18 +80,18 @@ def test_a_limit_that_suffices_for_each_output_is_shared_between_them():
 
 
 @pytest.mark.parametrize("backend", ["threading"])
-def test_workers_keep_the_limit_too(backend):
+def test_workers_keep_the_limit_too(backend: Any) -> None:
     with joblib.parallel_config(backend, n_jobs=2):
         fronts, rows = distilled(3000)
     assert sum(front.rows_asked for front in fronts.values()) <= 3000
     assert rows <= 3000 + 64  # of a copy that is compared with the block
 
 
-def test_a_dear_block_is_asked_only_if_the_user_says_so(caplog):
+def test_a_dear_block_is_asked_only_if_the_user_says_so(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "symtorch")
     seen = []
 
-    def slow(x):
+    def slow(x: Any) -> Any:
         seen.append(len(x))
         time.sleep(0.02 * len(x))
         return x[:, :1] * 2
@@ -106,18 +107,18 @@ def test_a_dear_block_is_asked_only_if_the_user_says_so(caplog):
     assert 16 < sum(seen) - len(data) == front.rows_asked <= 200
 
 
-def test_cheap_blocks_are_asked_where_nothing_is_said():
+def test_cheap_blocks_are_asked_where_nothing_is_said() -> None:
     fronts, _ = distilled(None)
     assert all(front.rows_asked > 1000 for front in fronts.values())
 
 
 @pytest.mark.parametrize("ask", [0, -3, 2.5, "yes", [1]])
-def test_what_is_no_way_to_ask_is_refused(ask):
+def test_what_is_no_way_to_ask_is_refused(ask: Any) -> None:
     with pytest.raises(InputError, match=r"ask is .*; expected True, False, the number of rows"):
         distilled(ask)
 
 
-def test_around_a_point_the_block_must_be_asked():
+def test_around_a_point_the_block_must_be_asked() -> None:
     block = SymbolicModel(lambda x: x[:, :1] * x[:, 1:2], "product")
     around = {"SLIME": True, "slime_params": {"x": X[0]}, "engine": LinearEngine()}
     for ask in (False, 50):
@@ -127,9 +128,9 @@ def test_around_a_point_the_block_must_be_asked():
     assert 200 < fronts[0].rows_asked <= 1000
 
 
-def test_rows_that_another_engine_asks_are_counted_and_limited():
+def test_rows_that_another_engine_asks_are_counted_and_limited() -> None:
     class Curious(LinearEngine, Engine):
-        def search(self, samples, options, progress=None):
+        def search(self, samples: Any, options: Any, progress: Any = None) -> Any:
             for _ in range(3):
                 samples.teacher(np.tile(samples.X, (5, 1)))
             return super().search(samples, options, progress)
@@ -141,7 +142,7 @@ def test_rows_that_another_engine_asks_are_counted_and_limited():
         SymbolicModel(block, "laws").distill(X, engine=Curious(), ask=1000)
 
 
-def test_a_block_that_is_no_function_of_its_rows_is_named():
+def test_a_block_that_is_no_function_of_its_rows_is_named() -> None:
     noisy = SymbolicModel(lambda x: x[:, :1] + np.random.default_rng().normal(size=(len(x), 1)), "noisy")
     with pytest.warns(NotAFunctionWarning, match="noisy gives other answers to the same rows in the same order"):
         front = noisy.distill(X, output_dim=0, engine=LinearEngine())
@@ -149,7 +150,7 @@ def test_a_block_that_is_no_function_of_its_rows_is_named():
     assert "other answers each time" in str(front)
 
     class Centred(nn.Module):
-        def forward(self, x):
+        def forward(self, x: Any) -> Any:
             return x - x.mean(0)
 
     with pytest.warns(NotAFunctionWarning, match="centred gives a row another answer in the company of other rows"):
@@ -157,7 +158,7 @@ def test_a_block_that_is_no_function_of_its_rows_is_named():
     assert all("depends on the rows beside it" in str(front) for front in fronts.values())
 
 
-def test_several_blocks_of_a_model_take_ask():
+def test_several_blocks_of_a_model_take_ask() -> None:
     model = nn.Sequential(nn.Linear(2, 2), nn.Tanh(), nn.Linear(2, 1))
     symtorch.wrap(model, "0")
     symtorch.wrap(model, "2")

@@ -1,5 +1,8 @@
 """The user's own formulas, suggestions, and equations for other programs."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import sympy
@@ -13,11 +16,11 @@ from symtorch.equations.expr import constants
 
 
 class Wave(nn.Module):
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         return torch.stack([3 * torch.sin(1.5 * x[..., 0] + 0.3), x[..., 0] * x[..., 1]], -1)
 
 
-def wrapped(*formulas, transforms=None):
+def wrapped(*formulas: Any, transforms: Any = None) -> Any:
     model = SymbolicModel(Wave(), "wave")
     data = torch.rand(200, 2, dtype=torch.float64) * 4
     model.distill(data, engine=FormulaEngine(*(formulas or ("1", "x0"))), variable_transforms=transforms)
@@ -27,7 +30,7 @@ def wrapped(*formulas, transforms=None):
 X = torch.rand(20, 2, dtype=torch.float64) * 4
 
 
-def test_a_formula_takes_the_outputs_place():
+def test_a_formula_takes_the_outputs_place() -> None:
     model = wrapped()
     model.switch_to_symbolic()
     model.set_equation(0, "x0 + 2*x1")
@@ -37,7 +40,7 @@ def test_a_formula_takes_the_outputs_place():
     assert str(model.equation(0, complexity=4)) == "x0"  # what was found is still there
 
 
-def test_sympy_formulas_and_refitted_constants():
+def test_sympy_formulas_and_refitted_constants() -> None:
     model = wrapped()
     x0, x1 = sympy.symbols("x0 x1")
     model.set_equation(0, 2 * sympy.sin(1.4 * x0 + 0.5), refit_constants=True)
@@ -49,7 +52,7 @@ def test_sympy_formulas_and_refitted_constants():
     torch.testing.assert_close(model(X), model.symtorch_block(X))
 
 
-def test_set_equations_are_saved():
+def test_set_equations_are_saved() -> None:
     model = wrapped()
     model.set_equation(0, "5*sin(x1)")
     model.switch_to_symbolic({0: model.equation(0).complexity})
@@ -61,7 +64,7 @@ def test_set_equations_are_saved():
 
 @pytest.mark.parametrize("in_use", [True, False])
 @pytest.mark.parametrize("formula", ["7*sin(8*x0) + 9", "7 + sin(8*x0)*9"])
-def test_a_formula_keeps_its_own_constants_whatever_was_trained_before(formula, in_use):
+def test_a_formula_keeps_its_own_constants_whatever_was_trained_before(formula: str, in_use: Any) -> None:
     model = wrapped("2*sin(3*x0) + 4")
     model.switch_to_symbolic()
     with torch.no_grad():
@@ -76,7 +79,7 @@ def test_a_formula_keeps_its_own_constants_whatever_was_trained_before(formula, 
     assert [str(other.equation(i)) for i in (0, 1)] == [formula, "2.5*sin(3.5*x0) + 4.5"]
 
 
-def test_operators_of_the_search_are_known_in_formulas():
+def test_operators_of_the_search_are_known_in_formulas() -> None:
     bump = operator("bump(x) = exp(-x^2)")
     model = SymbolicModel(Wave(), "wave")
     model.distill(X.repeat(5, 1), engine=FormulaEngine("bump(x0)", operators=[bump]))
@@ -86,7 +89,7 @@ def test_operators_of_the_search_are_known_in_formulas():
     assert str(other.equation(1)) == "2*bump(x1)"
 
 
-def test_suggestions_can_be_put_in_place():
+def test_suggestions_can_be_put_in_place() -> None:
     model = wrapped()
     best = model.suggest(0)[0]
     assert best.function == "sin"
@@ -96,14 +99,14 @@ def test_suggestions_can_be_put_in_place():
     torch.testing.assert_close(model(X)[:, 0], model.symtorch_block(X)[:, 0], rtol=1e-5, atol=1e-5)
 
 
-def test_suggestions_are_over_the_transformed_variables():
+def test_suggestions_are_over_the_transformed_variables() -> None:
     model = wrapped("1", "u", transforms={"u": "x0*x1"})
     best = model.suggest(1)[0]
     assert "u" in best.text
     assert best.r2 > 0.999999
 
 
-def test_mistakes_say_what_to_do():
+def test_mistakes_say_what_to_do() -> None:
     model = wrapped()
     with pytest.raises(ParseError, match="'y'"):
         model.set_equation(0, "y + 1")
@@ -127,12 +130,12 @@ def test_mistakes_say_what_to_do():
 
 
 @pytest.mark.parametrize("transforms", [None, {"u": "x0 + x1", "w": "x0*x1"}])
-def test_export_is_over_the_blocks_inputs(transforms, tmp_path):
+def test_export_is_over_the_blocks_inputs(transforms: Any, tmp_path: Path) -> None:
     model = wrapped("2.5*w" if transforms else "2.5*x0*x1", transforms=transforms)
     model.set_equation(1, "sin(u)" if transforms else "sin(x0 + x1)")
     expected = torch.stack([2.5 * X[:, 0] * X[:, 1], torch.sin(X[:, 0] + X[:, 1])], -1)
     np.testing.assert_allclose(model.export("numpy")(X.numpy()), expected, rtol=1e-12)
-    scope = {}
+    scope: dict[str, Any] = {}
     exec(model.export("torch source"), scope)
     torch.testing.assert_close(scope["equations"](X), expected)
     torch.testing.assert_close(model.export("torch.export").module()(X.float()), expected.float())
@@ -143,7 +146,7 @@ def test_export_is_over_the_blocks_inputs(transforms, tmp_path):
     assert "void equations" in path.read_text()
 
 
-def test_export_says_what_it_can():
+def test_export_says_what_it_can() -> None:
     with pytest.raises(NotDistilledError):
         SymbolicModel(Wave(), "wave").export("sympy")
     with pytest.raises(InputError, match="at least one output"):
@@ -160,7 +163,7 @@ def test_export_says_what_it_can():
 # ---- an equation of one's own is the pick, and takes nothing away
 
 
-def test_switching_takes_what_was_set_and_what_was_found_stays():
+def test_switching_takes_what_was_set_and_what_was_found_stays() -> None:
     model = wrapped("1", "x0", "3*sin(1.5*x0 + 0.3)")
     assert str(model.fronts[0].best) == "3*sin(1.5*x0 + 0.3)"
     found = list(model.fronts[0])
@@ -177,7 +180,7 @@ def test_switching_takes_what_was_set_and_what_was_found_stays():
     assert str(model.equation(1)) == "3*sin(1.5*x0 + 0.3)"
 
 
-def test_what_was_set_is_the_pick_of_a_loaded_model_too():
+def test_what_was_set_is_the_pick_of_a_loaded_model_too() -> None:
     model = wrapped()
     model.set_equation(0, "5*sin(x1)")
     other = SymbolicModel(Wave(), "wave")
@@ -186,7 +189,7 @@ def test_what_was_set_is_the_pick_of_a_loaded_model_too():
     assert str(other.equation(0)) == "5*sin(x1)"
 
 
-def test_complexity_is_counted_as_the_options_of_the_search_say():
+def test_complexity_is_counted_as_the_options_of_the_search_say() -> None:
     model = SymbolicModel(Wave(), "wave")
     params = {"unary_operators": ["sin"], "complexity_of_operators": {"sin": 7}, "complexity_of_constants": 2}
     model.distill(X.repeat(5, 1), engine=FormulaEngine("1", "x0"), sr_params=params)
@@ -199,7 +202,7 @@ def test_complexity_is_counted_as_the_options_of_the_search_say():
 
 
 @pytest.mark.parametrize("block", [nn.Linear(2, 2), nn.Sequential(nn.Flatten(), nn.Linear(2, 4), nn.Linear(4, 2))])
-def test_before_any_distillation_the_layers_tell_how_many_inputs_there_are(block):
+def test_before_any_distillation_the_layers_tell_how_many_inputs_there_are(block: Any) -> None:
     model = SymbolicModel(block, "law")
     model.set_equation(0, "x0 + x1")
     model.set_equation(1, "x1")
@@ -212,7 +215,7 @@ def test_before_any_distillation_the_layers_tell_how_many_inputs_there_are(block
         model.set_equation(2, "x0")
 
 
-def test_before_any_distillation_a_call_or_inputs_tell_how_many_there_are():
+def test_before_any_distillation_a_call_or_inputs_tell_how_many_there_are() -> None:
     with pytest.raises(InputError, match=r"pass inputs=.*or call the block once"):
         SymbolicModel(Wave(), "wave").set_equation(0, "x0")
     called, given = SymbolicModel(Wave(), "wave"), SymbolicModel(Wave(), "wave")
@@ -236,13 +239,13 @@ def test_before_any_distillation_a_call_or_inputs_tell_how_many_there_are():
     assert str(SymbolicModel(lambda x: x.a, "frame").set_equation(0, "b", inputs=frame)) == "b"
 
 
-def test_inputs_of_a_parent_model_are_its_own():
+def test_inputs_of_a_parent_model_are_its_own() -> None:
     parent = nn.Sequential(nn.Linear(5, 2), SymbolicModel(Wave(), "wave"))
     equation = parent[1].set_equation(1, "x0*x1", inputs=torch.randn(60, 5), parent_model=parent)
     assert equation.loss < 1e-12
 
 
-def test_operators_that_were_added_are_suggested(monkeypatch):
+def test_operators_that_were_added_are_suggested(monkeypatch: pytest.MonkeyPatch) -> None:
     from symtorch.equations import suggest
 
     asked = []

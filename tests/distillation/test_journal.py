@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import formula_engine
 import numpy as np
@@ -31,7 +32,7 @@ def make() -> SymbolicModel:
     return SymbolicModel(nn.Linear(2, 2), "block")
 
 
-def distill(folder: Path, engine: FormulaEngine, **more) -> dict[int, Front]:
+def distill(folder: Path, engine: FormulaEngine, **more: Any) -> dict[int, Front]:
     return make().distill(X, engine=engine, save_path=folder, sr_params=OPTIONS, **more)
 
 
@@ -40,7 +41,7 @@ def documents(folder: Path) -> dict[str, dict]:
     return {path.name: json.loads(path.read_bytes()) for path in folder.glob("**/output_*.json")}
 
 
-def test_every_stage_is_on_the_disk_before_the_next_begins(tmp_path):
+def test_every_stage_is_on_the_disk_before_the_next_begins(tmp_path: Path) -> None:
     seen = []
 
     def look(stage: int) -> None:
@@ -56,7 +57,7 @@ def test_every_stage_is_on_the_disk_before_the_next_begins(tmp_path):
     assert (tmp_path / "block" / "output_0.json").is_file()
 
 
-def test_finished_outputs_are_taken_over_and_not_searched(tmp_path, caplog):
+def test_finished_outputs_are_taken_over_and_not_searched(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "symtorch")
     first = distill(tmp_path, FormulaEngine(*FORMULAS), output_dim=1)
     engine = FormulaEngine(*FORMULAS)
@@ -69,7 +70,7 @@ def test_finished_outputs_are_taken_over_and_not_searched(tmp_path, caplog):
     assert engine.searches == []
 
 
-def test_an_interrupted_search_goes_on_from_its_front(tmp_path):
+def test_an_interrupted_search_goes_on_from_its_front(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match=r"was interrupted for 2 of 2 outputs \(0, 1\)"):
         distill(tmp_path, FormulaEngine(*FORMULAS[:3], stop_reason="interrupted"))
     engine = FormulaEngine(FORMULAS[0], stop_reason="budget")
@@ -81,7 +82,7 @@ def test_an_interrupted_search_goes_on_from_its_front(tmp_path):
     assert all(d["finished"] for d in documents(tmp_path).values())
 
 
-def test_without_resume_the_search_is_new_and_the_old_files_stay_beside(tmp_path):
+def test_without_resume_the_search_is_new_and_the_old_files_stay_beside(tmp_path: Path) -> None:
     distill(tmp_path, FormulaEngine(*FORMULAS))
     engine = FormulaEngine(FORMULAS[0])
     fronts = distill(tmp_path, engine)
@@ -92,7 +93,7 @@ def test_without_resume_the_search_is_new_and_the_old_files_stay_beside(tmp_path
 
 
 @pytest.mark.parametrize("what", ["data", "options", "engine"])
-def test_another_request_takes_nothing_over(tmp_path, what, caplog):
+def test_another_request_takes_nothing_over(tmp_path: Path, what: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "symtorch")
     distill(tmp_path, FormulaEngine(*FORMULAS))
     engine = FormulaEngine(FORMULAS[0])
@@ -108,7 +109,9 @@ def test_another_request_takes_nothing_over(tmp_path, what, caplog):
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"format": "symtorch.state"}', b"\xff" * 100])
-def test_a_file_that_cannot_be_read_is_no_reason_to_stop(tmp_path, content, caplog):
+def test_a_file_that_cannot_be_read_is_no_reason_to_stop(
+    tmp_path: Path, content: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     distill(tmp_path, FormulaEngine(*FORMULAS))
     (tmp_path / "block" / "output_0.json").write_bytes(content)
     engine = FormulaEngine(*FORMULAS)
@@ -118,13 +121,13 @@ def test_a_file_that_cannot_be_read_is_no_reason_to_stop(tmp_path, content, capl
     assert "can't be read" in caplog.text
 
 
-def test_local_and_global_fronts_lie_in_files_of_their_own(tmp_path):
+def test_local_and_global_fronts_lie_in_files_of_their_own(tmp_path: Path) -> None:
     distill(tmp_path, FormulaEngine(*FORMULAS), SLIME=True, slime_params={"x": X[0].numpy()})
     distill(tmp_path, FormulaEngine(*FORMULAS))
     assert sorted(documents(tmp_path)) == [f"output_{i}{kind}.json" for i in (0, 1) for kind in ("", "_local")]
 
 
-def test_several_blocks_have_folders_of_their_own(tmp_path):
+def test_several_blocks_have_folders_of_their_own(tmp_path: Path) -> None:
     net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
     for name in ("0", "1"):
         symtorch.wrap(net, name)
@@ -136,8 +139,8 @@ def test_several_blocks_have_folders_of_their_own(tmp_path):
     ]
 
 
-def test_the_native_engine_resumes(tmp_path):
-    def law(x):
+def test_the_native_engine_resumes(tmp_path: Path) -> None:
+    def law(x: Any) -> Any:
         return 2 * x[:, :1] * x[:, 1:] + 1
 
     block = SymbolicModel(law, "law")
@@ -150,7 +153,7 @@ def test_the_native_engine_resumes(tmp_path):
     assert front.best.loss < 1e-12
 
 
-def test_bad_folders_are_refused_before_anything_runs(tmp_path):
+def test_bad_folders_are_refused_before_anything_runs(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="save_path"):
         make().distill(X, engine=FormulaEngine("0.5"), resume=True)
     (tmp_path / "file").touch()
@@ -163,18 +166,20 @@ def test_bad_folders_are_refused_before_anything_runs(tmp_path):
 # ---- disks that fail
 
 
-def warnings(caplog) -> list[str]:
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EIO, errno.EDQUOT, errno.ENOENT])
 @pytest.mark.parametrize("call", ["replace", "fsync", "open"])
 @pytest.mark.parametrize("after", [0, 3])
-def test_a_disk_that_fails_is_said_once_and_costs_no_front(tmp_path, monkeypatch, caplog, code, call, after):
+def test_a_disk_that_fails_is_said_once_and_costs_no_front(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, code: Any, call: Any, after: Any
+) -> None:
     """From some call on, as when the disk has become full while the search went on."""
     real, calls = getattr(os, call), []
 
-    def failing(path, *args, **more):
+    def failing(path: Path, *args: Any, **more: Any) -> Any:
         calls.append(path)
         if (call == "fsync" or str(tmp_path) in str(path)) and len(calls) > after:
             raise OSError(code, os.strerror(code), path)
@@ -198,7 +203,7 @@ class OwnFolder(FormulaEngine):
 
     bound = ()
 
-    def bind(self, fit_params=None, save_path=None):
+    def bind(self, fit_params: Any = None, save_path: Any = None) -> Any:
         Path(save_path).mkdir(parents=True)
         return self
 
@@ -217,7 +222,9 @@ def a_lost_link(folder: Path) -> None:
 
 @pytest.mark.parametrize("obstacle", [a_file, a_link_loop, a_lost_link])
 @pytest.mark.parametrize("engine", [FormulaEngine, OwnFolder])
-def test_what_stands_in_the_folders_place_costs_the_files_alone(tmp_path, caplog, obstacle, engine):
+def test_what_stands_in_the_folders_place_costs_the_files_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, obstacle: Any, engine: Any
+) -> None:
     obstacle(tmp_path / "block")
     for resume in (False, True):
         caplog.clear()
@@ -241,7 +248,9 @@ def a_device_without_end(path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs POSIX files")
 @pytest.mark.parametrize("obstacle", [a_full_folder, a_link_loop, a_lost_link, a_pipe, a_device_without_end])
 @pytest.mark.parametrize("also_before", [False, True])
-def test_what_stands_in_a_files_place_is_not_read_and_not_waited_for(tmp_path, caplog, obstacle, also_before):
+def test_what_stands_in_a_files_place_is_not_read_and_not_waited_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, obstacle: Any, also_before: Any
+) -> None:
     (tmp_path / "block").mkdir()
     obstacle(tmp_path / "block" / "output_0.json")
     if also_before:
@@ -251,7 +260,7 @@ def test_what_stands_in_a_files_place_is_not_read_and_not_waited_for(tmp_path, c
     assert len(warnings(caplog)) == len(set(warnings(caplog))) <= 2
 
 
-def test_a_name_of_a_thousand_characters_has_a_folder_too(tmp_path, caplog):
+def test_a_name_of_a_thousand_characters_has_a_folder_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for name in ("n" * 1000, "n" * 999 + "m", "\N{GREEK SMALL LETTER ALPHA}" * 200):
         block = SymbolicModel(nn.Linear(2, 2), name)
         block.distill(X, engine=FormulaEngine(*FORMULAS), save_path=tmp_path)
@@ -262,7 +271,7 @@ def test_a_name_of_a_thousand_characters_has_a_folder_too(tmp_path, caplog):
     assert warnings(caplog) == []
 
 
-def test_a_path_that_is_too_long_costs_the_files_alone(tmp_path, caplog):
+def test_a_path_that_is_too_long_costs_the_files_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = tmp_path.joinpath(*["f" * 200] * 18)
     fronts = distill(folder, FormulaEngine(*FORMULAS))
     assert [len(front) for front in fronts.values()] == [4, 4]
@@ -308,7 +317,7 @@ for folder in sys.argv[2:]:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs POSIX processes")
-def test_killed_at_twenty_random_moments_at_most_the_stage_under_way_is_lost(tmp_path):
+def test_killed_at_twenty_random_moments_at_most_the_stage_under_way_is_lost(tmp_path: Path) -> None:
     folders = [tmp_path / str(i) for i in range(20)]
     for folder in folders:
         folder.mkdir()
@@ -329,7 +338,7 @@ def test_killed_at_twenty_random_moments_at_most_the_stage_under_way_is_lost(tmp
             assert [eq.text for eq in fronts[i]] == texts
 
 
-def test_what_a_search_knew_of_the_block_outlives_its_interruption(tmp_path):
+def test_what_a_search_knew_of_the_block_outlives_its_interruption(tmp_path: Path) -> None:
     known = Evidence(noise_floor=1e-5, confirmed=True, rows_asked=1000)
     with pytest.warns(UserWarning, match="was interrupted"):
         fronts = distill(tmp_path, Knowing(known, *FORMULAS, stop_reason="interrupted"))
@@ -344,9 +353,9 @@ def test_what_a_search_knew_of_the_block_outlives_its_interruption(tmp_path):
 class Knowing(FormulaEngine):
     """Formulas, and what is known of the block."""
 
-    def __init__(self, evidence, *formulas, **more):
+    def __init__(self, evidence: Any, *formulas: Any, **more: Any) -> None:
         super().__init__(*formulas, **more)
         self.evidence = evidence
 
-    def search(self, samples, options, progress=None):
+    def search(self, samples: Any, options: Any, progress: Any = None) -> Any:
         return [replace(front, evidence=self.evidence) for front in super().search(samples, options, progress)]

@@ -1,5 +1,7 @@
 """What a request makes of what the engine has found."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -8,19 +10,19 @@ from symtorch import OptionError, SymbolicModel
 X = np.random.default_rng(0).uniform(1.0, 3.0, size=(400, 2))
 
 
-def noisy(x):
+def noisy(x: Any) -> Any:
     """A product, and what looks like noise of 0.02 and yet is the same for the same row."""
     return 1.974 * x[:, 0] * x[:, 1] + 0.02 * 2**0.5 * np.sin(12345.6 * x[:, 0] + 65432.1 * x[:, 1])
 
 
-def distilled(**options):
+def distilled(**options: Any) -> Any:
     block = SymbolicModel(noisy, "noisy")
     params = {"random_state": 0, "maxsize": 9, "niterations": 1, **options}
     block.distill(X, sr_params=params, engine="native", held_out=0.0)
     return block
 
 
-def test_the_pick_has_error_bars_from_the_rows_that_were_searched():
+def test_the_pick_has_error_bars_from_the_rows_that_were_searched() -> None:
     block = distilled()
     picked, expected = block.equation(0), block.equation(0).with_errors(X, noisy(X))
     assert picked == expected
@@ -29,7 +31,7 @@ def test_the_pick_has_error_bars_from_the_rows_that_were_searched():
     assert factor.standard_error == pytest.approx(0.02 / np.linalg.norm(X[:, 0] * X[:, 1]), rel=0.1)
 
 
-def test_errors_are_saved_and_go_when_constants_are_trained():
+def test_errors_are_saved_and_go_when_constants_are_trained() -> None:
     block = distilled()
     other = SymbolicModel(noisy, "noisy")
     other.load_state_dict(block.state_dict())
@@ -40,11 +42,11 @@ def test_errors_are_saved_and_go_when_constants_are_trained():
     assert {c.standard_error for c in block.equation(0).constants} == {None}
 
 
-def test_other_losses_than_the_squared_one_have_no_errors_of_least_squares():
+def test_other_losses_than_the_squared_one_have_no_errors_of_least_squares() -> None:
     assert distilled(elementwise_loss="HuberLoss(0.1)").equation(0).standard_errors is None
 
 
-def test_a_formula_that_is_refitted_has_errors():
+def test_a_formula_that_is_refitted_has_errors() -> None:
     block = SymbolicModel(lambda x: 1.974 * x[:, 0] * x[:, 1], "exact")
     block.distill(X, sr_params={"random_state": 0, "maxsize": 5, "niterations": 1}, engine="native")
     (factor,) = block.set_equation(0, "1.5*x0*x1", refit_constants=True).constants
@@ -53,11 +55,11 @@ def test_a_formula_that_is_refitted_has_errors():
     assert block.set_equation(0, "1.51*x0*x1").standard_errors is None
 
 
-def absolute(prediction, target):
+def absolute(prediction: Any, target: Any) -> Any:
     return (prediction - target).abs()
 
 
-def test_a_loss_in_python_finds_what_its_name_finds_and_is_saved_by_name():
+def test_a_loss_in_python_finds_what_its_name_finds_and_is_saved_by_name() -> None:
     own, named = distilled(elementwise_loss=absolute), distilled(elementwise_loss="L1DistLoss()")
     assert own.equation(0).loss == pytest.approx(named.equation(0).loss, rel=1e-3)
     assert own.equation(0).standard_errors is None
@@ -65,7 +67,7 @@ def test_a_loss_in_python_finds_what_its_name_finds_and_is_saved_by_name():
     assert "<function absolute>" in state
 
 
-def test_a_loss_that_is_none_is_refused_before_any_data_is_moved():
+def test_a_loss_that_is_none_is_refused_before_any_data_is_moved() -> None:
     with pytest.raises(OptionError, match="not least where"):
         distilled(elementwise_loss=lambda prediction, target: target - prediction)
     with pytest.raises(OptionError, match="elementwise_loss"):

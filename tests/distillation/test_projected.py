@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -26,7 +29,7 @@ def wrapped(*names: str) -> tuple[TinyModel, list[SymbolicModel]]:
     return model, [symtorch.wrap(model, name) for name in names]
 
 
-def distilled(engine=None, **more) -> tuple[TinyModel, SymbolicModel]:
+def distilled(engine: Any = None, **more: Any) -> tuple[TinyModel, SymbolicModel]:
     torch.manual_seed(0)
     model, (block,) = wrapped("mlps.0")
     options = {"projection": Projection(6, 4), "engine": engine or LinearEngine(), "sr_params": QUIET} | more
@@ -37,7 +40,7 @@ def distilled(engine=None, **more) -> tuple[TinyModel, SymbolicModel]:
 # ---- fitting
 
 
-def test_it_is_fitted_to_all_tokens_and_searched_on_those_kept():
+def test_it_is_fitted_to_all_tokens_and_searched_on_those_kept() -> None:
     engine = LinearEngine()
     _, block = distilled(engine, max_rows=500)
     n_tokens = int(sum(batch["attention_mask"].sum() for batch in token_batches(20)))
@@ -47,7 +50,7 @@ def test_it_is_fitted_to_all_tokens_and_searched_on_those_kept():
     assert report.held_out
 
 
-def test_held_out_rows_are_fitted_to_nowhere():
+def test_held_out_rows_are_fitted_to_nowhere() -> None:
     _, block = distilled(max_rows=100_000)
     captured, judging = block._cache[1], block._judging
     apart = parts_of(captured.rows, 0.2, seed=0) == 0
@@ -56,7 +59,7 @@ def test_held_out_rows_are_fitted_to_nowhere():
     np.testing.assert_array_equal(judging.X, captured.X[apart])
 
 
-def test_several_blocks_take_one_pass():
+def test_several_blocks_take_one_pass() -> None:
     model, _ = wrapped("mlps.0", "mlps.1")
     passes = []
     model.embed.register_forward_pre_hook(lambda *_: passes.append(1))
@@ -68,7 +71,7 @@ def test_several_blocks_take_one_pass():
     assert all(block.report().projection.r2 > 0.3 for block in model.mlps)
 
 
-def test_how_many_rows_are_kept_does_not_matter_to_the_projection():
+def test_how_many_rows_are_kept_does_not_matter_to_the_projection() -> None:
     few, many = (distilled(max_rows=n)[1]._judging.encoding for n in (100, 5000))
     assert few == many
 
@@ -78,7 +81,7 @@ def test_how_many_rows_are_kept_does_not_matter_to_the_projection():
 
 @pytest.mark.parametrize("kind", ["rrr", "pca", "pls", "mean"])
 @pytest.mark.parametrize("skip", ["auto", None, 12])
-def test_in_the_blocks_place_it_explains_what_the_report_says(kind, skip):
+def test_in_the_blocks_place_it_explains_what_the_report_says(kind: Any, skip: Any) -> None:
     if kind == "mean" and skip == 12:
         skip = 0
     model, block = distilled(projection=Projection(6, 4, kind=kind), skip=skip)
@@ -92,7 +95,7 @@ def test_in_the_blocks_place_it_explains_what_the_report_says(kind, skip):
     assert model(**batch).shape == (8, 32, 64)
 
 
-def test_the_linear_part_alone_is_a_surrogate():
+def test_the_linear_part_alone_is_a_surrogate() -> None:
     _, block = distilled(projection=Projection(outputs=0), skip=10)
     assert block.fronts == {}
     assert block.report().verdict == "equal"
@@ -109,7 +112,7 @@ def test_the_linear_part_alone_is_a_surrogate():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("shape", [(WIDTH,), (0, WIDTH), (7, WIDTH), (2, 3, WIDTH)])
-def test_it_keeps_shapes_and_types(shape, dtype):
+def test_it_keeps_shapes_and_types(shape: tuple[int, ...], dtype: torch.dtype) -> None:
     _, block = distilled()
     block.switch_to_symbolic()
     answer = block(torch.randn(shape).to(dtype))
@@ -117,7 +120,7 @@ def test_it_keeps_shapes_and_types(shape, dtype):
     assert answer.dtype == dtype
 
 
-def test_gradients_run_through_it():
+def test_gradients_run_through_it() -> None:
     _, block = distilled()
     block.switch_to_symbolic()
     (constants,) = block.trainable_constants()
@@ -129,7 +132,7 @@ def test_gradients_run_through_it():
         assert grad.abs().sum() > 0
 
 
-def test_it_trains_after_it_has_answered_in_inference_mode():
+def test_it_trains_after_it_has_answered_in_inference_mode() -> None:
     _, block = distilled()
     block.switch_to_symbolic()
     with torch.inference_mode():
@@ -139,7 +142,7 @@ def test_it_trains_after_it_has_answered_in_inference_mode():
     assert x.grad is not None
 
 
-def test_a_compiled_model_gives_the_same_and_leaves_it_as_it_was():
+def test_a_compiled_model_gives_the_same_and_leaves_it_as_it_was() -> None:
     _, block = distilled()
     block.switch_to_symbolic(compile=False)
     x = torch.randn(3, 5, WIDTH)
@@ -148,7 +151,7 @@ def test_a_compiled_model_gives_the_same_and_leaves_it_as_it_was():
         torch.testing.assert_close(compiled, block(x))
 
 
-def test_fidelity_is_per_output_of_the_block():
+def test_fidelity_is_per_output_of_the_block() -> None:
     model, block = distilled()
     reports = block.fidelity(token_batches(3, seed=9), model)
     assert len(reports) == WIDTH
@@ -159,7 +162,7 @@ def test_fidelity_is_per_output_of_the_block():
 # ---- what is searched, and used
 
 
-def test_the_search_is_for_what_the_linear_part_leaves():
+def test_the_search_is_for_what_the_linear_part_leaves() -> None:
     engine = LinearEngine()
     distilled(engine)
     (samples,) = engine.searches
@@ -168,7 +171,7 @@ def test_the_search_is_for_what_the_linear_part_leaves():
     assert np.abs(slopes).max() < 0.1
 
 
-def test_the_teacher_goes_along():
+def test_the_teacher_goes_along() -> None:
     engine = LinearEngine()
     _, block = distilled(engine)
     (samples,) = engine.searches
@@ -178,7 +181,7 @@ def test_the_teacher_goes_along():
     np.testing.assert_allclose(samples.teacher(np.zeros((1, 6))), expected, atol=1e-4)
 
 
-def test_one_coordinate_at_a_time():
+def test_one_coordinate_at_a_time() -> None:
     model, block = distilled(output_dim=0)
     assert list(block.fronts) == [0]
     with pytest.raises(NotDistilledError, match=r"coordinates \[1, 2, 3\]"):
@@ -188,7 +191,7 @@ def test_one_coordinate_at_a_time():
     assert block.report().projection == distilled()[1].report().projection
 
 
-def test_an_equation_that_least_squares_beat_is_not_used():
+def test_an_equation_that_least_squares_beat_is_not_used() -> None:
     _, block = distilled(FormulaEngine("z0", "z1", "z2", "z3"), skip=0)
     fronts = block.fronts
     for front in fronts.values():
@@ -199,7 +202,7 @@ def test_an_equation_that_least_squares_beat_is_not_used():
     assert max(front.best.r2 or 0.0 for front in fronts.values()) > 0.3
 
 
-def samples_of(law, n: int = 600, noise: float = 0.0) -> tuple[Samples, Samples]:
+def samples_of(law: Any, n: int = 600, noise: float = 0.0) -> tuple[Samples, Samples]:
     rng = np.random.default_rng(0)
     X = rng.normal(size=(2 * n, 3))
     Y = (law(X) + noise * rng.normal(size=2 * n))[:, None]
@@ -207,7 +210,7 @@ def samples_of(law, n: int = 600, noise: float = 0.0) -> tuple[Samples, Samples]
     return whole.take(np.arange(n)), whole.take(np.arange(n, 2 * n))
 
 
-def amended(law, *texts: str, noise: float = 0.0) -> Front:
+def amended(law: Any, *texts: str, noise: float = 0.0) -> Front:
     train, held_out = samples_of(law, noise=noise)
     options = SearchOptions.from_params({"model_selection": "accuracy", "random_state": 0})
     names = train.variable_names
@@ -218,24 +221,24 @@ def amended(law, *texts: str, noise: float = 0.0) -> Front:
     return against_least_squares({0: front}, train, held_out, options)[0]
 
 
-def test_a_law_that_was_found_stays_the_pick():
+def test_a_law_that_was_found_stays_the_pick() -> None:
     front = amended(lambda X: np.sin(2 * X[:, 0]) * X[:, 1], "sin(2*x0)*x1", "0.1")
     assert front.best.text == "sin(2*x0)*x1"
     assert (front.engine, front.stop_reason) == ("mine", "budget")
 
 
-def test_least_squares_take_the_place_of_what_is_worse():
+def test_least_squares_take_the_place_of_what_is_worse() -> None:
     front = amended(lambda X: 2 * X[:, 0] - X[:, 1] + X[:, 2] ** 2, "2*x0", "2*x0 - x1")
     assert front.best.r2 == pytest.approx(1, abs=1e-6)
 
 
-def test_where_there_is_nothing_to_find_nothing_is_used():
+def test_where_there_is_nothing_to_find_nothing_is_used() -> None:
     front = amended(lambda X: 0 * X[:, 0], "x0*x1", "x0 + x1*x2 - 3", noise=1.0)
     assert front.best.r2 > -0.01
     assert front.best.complexity <= 12
 
 
-def test_what_is_fitted_to_chance_is_not_the_pick():
+def test_what_is_fitted_to_chance_is_not_the_pick() -> None:
     rng = np.random.default_rng(3)
     line = " + ".join(f"({w})*sin({k}*x0)" for k, w in enumerate(rng.normal(size=8), start=40))
     front = amended(lambda X: X[:, 0], line, noise=0.5)
@@ -248,7 +251,7 @@ def test_what_is_fitted_to_chance_is_not_the_pick():
 
 @pytest.mark.parametrize("outputs", [4, 0])
 @pytest.mark.parametrize("way", ["state", "file"])
-def test_it_is_saved_and_loaded(way, outputs, tmp_path):
+def test_it_is_saved_and_loaded(way: Any, outputs: Any, tmp_path: Path) -> None:
     _, block = distilled(projection=Projection(6, outputs))
     keys = list(SymbolicModel(GatedMLP()).state_dict())
     block.switch_to_symbolic()
@@ -269,7 +272,7 @@ def test_it_is_saved_and_loaded(way, outputs, tmp_path):
         other.report()
 
 
-def test_rows_from_a_file_are_not_taken_for_moments(tmp_path):
+def test_rows_from_a_file_are_not_taken_for_moments(tmp_path: Path) -> None:
     block = SymbolicModel(GatedMLP(), "mlp")
     x = torch.randn(500, WIDTH)
     how = {"projection": Projection(6, 0), "engine": LinearEngine(), "sr_params": QUIET}
@@ -280,7 +283,7 @@ def test_rows_from_a_file_are_not_taken_for_moments(tmp_path):
     assert other.report() == block.report()
 
 
-def test_what_was_found_is_taken_over_from_a_folder(tmp_path):
+def test_what_was_found_is_taken_over_from_a_folder(tmp_path: Path) -> None:
     fronts = []
     for resume, n_searches in ((False, 1), (True, 0)):
         torch.manual_seed(1)
@@ -295,13 +298,13 @@ def test_what_was_found_is_taken_over_from_a_folder(tmp_path):
 # ---- a real search
 
 
-def test_a_quadratic_law_in_one_direction_is_found():
+def test_a_quadratic_law_in_one_direction_is_found() -> None:
     torch.manual_seed(0)
     a, b = torch.randn(WIDTH) / WIDTH**0.5, 3 * torch.randn(WIDTH)
     w = torch.randn(WIDTH, WIDTH) / WIDTH
 
     class Law(nn.Module):
-        def forward(self, x):
+        def forward(self, x: Any) -> Any:
             s = x @ a
             return x @ w + s.unsqueeze(-1) * b + (s * s).unsqueeze(-1) * b
 
@@ -337,12 +340,12 @@ def test_a_quadratic_law_in_one_direction_is_found():
         ({"fit_params": {"variable_names": ["a", "b"]}}, "2 variable names"),
     ],
 )
-def test_mistakes_say_what_to_do(more, message):
+def test_mistakes_say_what_to_do(more: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         distilled(**more)
 
 
-def test_too_few_rows_and_rows_that_are_not_finite():
+def test_too_few_rows_and_rows_that_are_not_finite() -> None:
     block = SymbolicModel(GatedMLP(), "mlp")
     x = torch.randn(400, WIDTH)
     with pytest.raises(InputError, match="only 8 rows"):
@@ -354,6 +357,6 @@ def test_too_few_rows_and_rows_that_are_not_finite():
     assert block.report().n_fitted + block.report().n_judged == 399
 
 
-def test_a_report_needs_a_projection():
+def test_a_report_needs_a_projection() -> None:
     with pytest.raises(NotDistilledError, match="projection="):
         SymbolicModel(GatedMLP(), "mlp").report()

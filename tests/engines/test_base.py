@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from linear_engine import LinearEngine
@@ -27,11 +29,11 @@ class TestContract(EngineContract):
 class Least(Engine):
     name = "least"
 
-    def search(self, samples, options, progress=None):
+    def search(self, samples: Any, options: Any, progress: Any = None) -> Any:
         return []
 
 
-def test_a_name_and_a_search_are_enough():
+def test_a_name_and_a_search_are_enough() -> None:
     engine = Least()
     assert not engine.takes_guesses
     assert not engine.parameters
@@ -41,14 +43,14 @@ def test_a_name_and_a_search_are_enough():
     engine.keep({})
 
 
-def test_without_a_name_or_a_search_there_is_no_engine():
+def test_without_a_name_or_a_search_there_is_no_engine() -> None:
     with pytest.raises(TypeError, match="name"):
         type("Nameless", (Engine,), {"search": Least.search})()
     with pytest.raises(TypeError, match="search"):
         type("Idle", (Engine,), {"name": "idle"})()
 
 
-def test_what_it_does_not_know_it_refuses_by_name():
+def test_what_it_does_not_know_it_refuses_by_name() -> None:
     with pytest.raises(OptionError, match=r"'least' does not know search option 'populations'.*engine=.pysr"):
         Least().check(SearchOptions.from_params({"populations": 3}))
     with pytest.raises(InputError, match=r"\['X_units'\] are not known to engine 'least'"):

@@ -1,6 +1,7 @@
 """SearchOptions: PySR's names, everything checked at once, complexity and search space as PySR has them."""
 
 import logging
+from typing import Any
 
 import pytest
 
@@ -11,11 +12,11 @@ from symtorch.errors import OptionError
 NAMES = ["x0", "x1"]
 
 
-def options(**params):
+def options(**params: Any) -> Any:
     return SearchOptions.from_params(params)
 
 
-def test_defaults_are_those_of_torch_symbolic():
+def test_defaults_are_those_of_torch_symbolic() -> None:
     made = SearchOptions.from_params()
     assert list(made.operators) == ["+", "*", "inv", "sin", "exp"]
     assert made.niterations == 400
@@ -23,7 +24,7 @@ def test_defaults_are_those_of_torch_symbolic():
     assert made.given == DEFAULT_SR_PARAMS
 
 
-def test_default_complexities_leave_with_their_operators():
+def test_default_complexities_leave_with_their_operators() -> None:
     assert options(unary_operators=["sin", "cos"]).complexity_of_operators == {"sin": 3}
     assert options(complexity_of_operators={"sin": 2}).complexity_of_operators == {"sin": 2}
 
@@ -52,18 +53,18 @@ def test_default_complexities_leave_with_their_operators():
         ({"progress": 1}, "progress"),
     ],
 )
-def test_an_impossible_option_is_named(params, what):
+def test_an_impossible_option_is_named(params: Any, what: str) -> None:
     with pytest.raises(OptionError, match=what):
         SearchOptions.from_params(params)
 
 
-def test_what_only_pysr_knows_is_kept_for_it():
+def test_what_only_pysr_knows_is_kept_for_it() -> None:
     made = options(populations=20)
     assert made.extra == {"populations": 20}
     assert made.given["populations"] == 20
 
 
-def test_complexity_is_the_rounded_sum_over_nodes():
+def test_complexity_is_the_rounded_sum_over_nodes() -> None:
     made = options(
         unary_operators=["sin"],
         complexity_of_operators={"sin": 2.5},
@@ -86,19 +87,21 @@ def test_complexity_is_the_rounded_sum_over_nodes():
         ({"unary_operators": ["inv(x) = 2/x"]}, "inv(x0)", "'inv'"),
     ],
 )
-def test_a_tree_outside_the_search_space_is_told_why(params, text, rule):
+def test_a_tree_outside_the_search_space_is_told_why(params: Any, text: str, rule: Any) -> None:
     violation = options(**params).violation(parse(text, NAMES))
     assert violation is not None
     assert rule in violation
 
 
 @pytest.mark.parametrize("text", ["x0*(x0 + x1)", "sin(sin(x0)) + 2.5", "inv(x0)*exp(x1)"])
-def test_a_tree_inside_the_search_space_passes(text):
+def test_a_tree_inside_the_search_space_passes(text: str) -> None:
     nested = {"nested_constraints": {"sin": {"sin": 1}}, "constraints": {"*": (2, -1)}, "maxdepth": 4}
     assert options(**nested).violation(parse(text, NAMES)) is None
 
 
-def test_what_is_said_of_operators_that_are_not_searched_is_left_out_with_a_line_in_the_log(caplog):
+def test_what_is_said_of_operators_that_are_not_searched_is_left_out_with_a_line_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     caplog.set_level(logging.INFO, "symtorch")
     made = options(
         unary_operators=["sin"],
@@ -114,7 +117,7 @@ def test_what_is_said_of_operators_that_are_not_searched_is_left_out_with_a_line
         assert f"{name} is left out" in caplog.text
 
 
-def test_earlier_names_of_pysrs_parameters_are_translated(caplog):
+def test_earlier_names_of_pysrs_parameters_are_translated(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "symtorch")
     made = options(loss="L1DistLoss()", batchSize=32, npop=20, equation_file="runs/hall_of_fame.csv")
     assert made.elementwise_loss == "L1DistLoss()"

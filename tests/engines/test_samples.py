@@ -1,5 +1,7 @@
 """Samples: what is not data for a search is refused, with numbers."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -10,11 +12,11 @@ RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(100, 3)), RNG.normal(size=(100, 2))
 
 
-def test_names_default_to_x0_and_up():
+def test_names_default_to_x0_and_up() -> None:
     assert Samples(X, Y).variable_names == ("x0", "x1", "x2")
 
 
-def test_values_that_are_not_finite_are_counted_and_placed():
+def test_values_that_are_not_finite_are_counted_and_placed() -> None:
     bad = X.copy()
     bad[7, 1], bad[9, 1] = np.nan, np.inf
     with pytest.raises(
@@ -40,12 +42,12 @@ def test_values_that_are_not_finite_are_counted_and_placed():
         ({"weights": np.zeros(100)}, "zero"),
     ],
 )
-def test_bad_samples_are_refused(change, what):
+def test_bad_samples_are_refused(change: Any, what: str) -> None:
     with pytest.raises(InputError, match=what):
         Samples(**({"X": X, "Y": Y} | change))
 
 
-def test_split_holds_out_a_fifth_and_repeats_itself():
+def test_split_holds_out_a_fifth_and_repeats_itself() -> None:
     samples = Samples(X, Y, weights=np.arange(100.0))
     train, held_out = samples.split(seed=3)
     assert (train.n_samples, held_out.n_samples) == (80, 20)
@@ -54,12 +56,12 @@ def test_split_holds_out_a_fifth_and_repeats_itself():
     assert samples.split(seed=4)[0].fingerprint() != train.fingerprint()
 
 
-def test_few_rows_are_all_searched():
+def test_few_rows_are_all_searched() -> None:
     samples = Samples(X[:30], Y[:30])
     assert samples.split() == (samples, None)
 
 
-def test_one_output_alone_takes_its_teacher_along():
+def test_one_output_alone_takes_its_teacher_along() -> None:
     samples = Samples(X, Y, teacher=lambda rows: rows[:, :2] * 2).outputs([1])
     np.testing.assert_array_equal(samples.Y, Y[:, [1]])
     np.testing.assert_array_equal(samples.teacher(X), X[:, [1]] * 2)

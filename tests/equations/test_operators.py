@@ -1,6 +1,7 @@
 """Every row of the operator table means the same in every world."""
 
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import torch
 
 from symtorch.equations.definitions import operator
 from symtorch.equations.operators import ALIASES, OPERATORS
-from symtorch.equations.table import ROWS
+from symtorch.equations.table import ROWS, Row
 from symtorch.errors import OptionError
 
 N = 60
@@ -17,7 +18,7 @@ TABLE = [pytest.param(row, id=row.name) for row in ROWS]
 HERE = {"np": np}
 
 
-def points(row, seed=0, spread=3.0):
+def points(row: Row, seed: int = 0, spread: Any = 3.0) -> Any:
     """(arity, N) arguments in the operator's domain, off the kinks, of both signs where it allows."""
     rng = np.random.default_rng(seed)
     args = rng.uniform(-spread, spread, size=(row.arity, 40 * N))
@@ -30,7 +31,7 @@ def points(row, seed=0, spread=3.0):
     return chosen
 
 
-def by_sympy(row, args, derivative_by=None):
+def by_sympy(row: Row, args: Any, derivative_by: Any = None) -> Any:
     symbols = sympy.symbols("x y z", real=True)[: row.arity]
     expr = OPERATORS[row.name].sympy(*symbols)
     if derivative_by is not None:
@@ -43,7 +44,7 @@ def by_sympy(row, args, derivative_by=None):
 
 
 @pytest.mark.parametrize("row", TABLE)
-def test_torch_numpy_and_sympy_agree(row):
+def test_torch_numpy_and_sympy_agree(row: Row) -> None:
     args = points(row)
     op = OPERATORS[row.name]
     expected = by_sympy(row, args)
@@ -54,7 +55,7 @@ def test_torch_numpy_and_sympy_agree(row):
 
 @pytest.mark.parametrize(("dtype", "digits"), [(torch.float32, 2e-5), (torch.bfloat16, 0.1), (torch.float16, 2e-2)])
 @pytest.mark.parametrize("row", TABLE)
-def test_torch_keeps_the_precision_it_is_given(row, dtype, digits):
+def test_torch_keeps_the_precision_it_is_given(row: Row, dtype: torch.dtype, digits: Any) -> None:
     args = torch.tensor(points(row)).to(dtype)
     op = OPERATORS[row.name]
     result = op.torch(*args)
@@ -67,7 +68,7 @@ def test_torch_keeps_the_precision_it_is_given(row, dtype, digits):
 
 
 @pytest.mark.parametrize("row", TABLE)
-def test_gradients_are_sympys_derivatives(row):
+def test_gradients_are_sympys_derivatives(row: Row) -> None:
     args = points(row)[:, :40]
     op = OPERATORS[row.name]
     tensors = [torch.tensor(arg, requires_grad=True) for arg in args]
@@ -86,14 +87,14 @@ def test_gradients_are_sympys_derivatives(row):
         np.testing.assert_allclose(np.broadcast_to(partial, expected.shape), expected, rtol=1e-9, atol=1e-11)
 
 
-def test_gradient_of_a_power_by_its_exponent():
+def test_gradient_of_a_power_by_its_exponent() -> None:
     x, y = np.array([0.5, 2.0, 3.0]), np.array([1.5, -0.5, 2.0])
     value = OPERATORS["^"].numpy(x, y)
     np.testing.assert_allclose(OPERATORS["^"].partials(value, x, y)[1], x**y * np.log(x), rtol=1e-13)
 
 
 @pytest.mark.parametrize("row", [row for row in TABLE if row.values[0].domain])
-def test_outside_the_domain_no_world_gives_a_number(row):
+def test_outside_the_domain_no_world_gives_a_number(row: Row) -> None:
     rng = np.random.default_rng(1)
     args = np.concatenate([rng.uniform(-3, 3, size=(row.arity, 2000)), np.zeros((row.arity, 1))], axis=1)
     args = np.concatenate([args, np.round(args)], axis=1)
@@ -106,7 +107,7 @@ def test_outside_the_domain_no_world_gives_a_number(row):
 
 
 @pytest.mark.parametrize("row", TABLE)
-def test_numbers_without_dimensions_are_numbers(row):
+def test_numbers_without_dimensions_are_numbers(row: Row) -> None:
     args = points(row)[:, 0]
     op = OPERATORS[row.name]
     value = op.numpy(*map(np.float64, args))
@@ -116,11 +117,11 @@ def test_numbers_without_dimensions_are_numbers(row):
 
 
 @pytest.mark.parametrize("row", TABLE)
-def test_operators_pickle_by_name(row):
+def test_operators_pickle_by_name(row: Row) -> None:
     assert pickle.loads(pickle.dumps(OPERATORS[row.name])) is OPERATORS[row.name]
 
 
-def test_nan_stays_nan_where_a_number_would_hide_it():
+def test_nan_stays_nan_where_a_number_would_hide_it() -> None:
     nan = torch.tensor([float("nan")], dtype=torch.float64)
     for name in ("sign", "heaviside", "abs", "relu", "round", "max", "min"):
         args = (nan, torch.zeros_like(nan))[: OPERATORS[name].arity]
@@ -128,25 +129,25 @@ def test_nan_stays_nan_where_a_number_would_hide_it():
         assert np.isnan(OPERATORS[name].numpy(*(a.numpy() for a in args))).all(), name
 
 
-def test_aliases_lead_to_the_table():
+def test_aliases_lead_to_the_table() -> None:
     assert set(ALIASES.values()) <= set(OPERATORS)
     assert not set(ALIASES) & set(OPERATORS)
 
 
 @pytest.mark.parametrize("spec", ["inv(x) = 1/x", "square(a) = a*a", "greater(a, b) = a > b"])
-def test_a_definition_of_what_the_table_has_is_the_tables(spec):
+def test_a_definition_of_what_the_table_has_is_the_tables(spec: str) -> None:
     assert operator(spec) is OPERATORS[spec.split("(")[0]]
 
 
 @pytest.mark.parametrize("spec", ["log(x) = log(abs(x))", "abs(x) = x", "sqrt(x) = sqrt(abs(x))"])
-def test_a_definition_that_differs_is_the_users_own(spec):
+def test_a_definition_that_differs_is_the_users_own(spec: str) -> None:
     own = operator(spec)
     assert own.body is not None
     assert own != OPERATORS[own.name]
     assert pickle.loads(pickle.dumps(own)) == own
 
 
-def test_a_users_operator_works_in_every_world():
+def test_a_users_operator_works_in_every_world() -> None:
     bump = operator("bump(x, w) = exp(-0.1*(x/w)^2) + max(x, 1)")
     x, w = np.array([0.3, -1.2, 4.0]), np.array([1.0, 2.0, 0.5])
     expected = np.exp(-0.1 * (x / w) ** 2) + np.maximum(x, 1)
@@ -162,7 +163,7 @@ def test_a_users_operator_works_in_every_world():
     np.testing.assert_allclose(by_w, (bump.numpy(x, w + step) - bump.numpy(x, w - step)) / (2 * step), rtol=1e-6)
 
 
-def test_unknown_operators_and_wrong_arities_say_so():
+def test_unknown_operators_and_wrong_arities_say_so() -> None:
     with pytest.raises(OptionError, match="Did you mean 'sqrt'"):
         operator("sqrtt")
     with pytest.raises(OptionError, match="unary"):

@@ -1,5 +1,6 @@
 import contextlib
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 from trees import NAMES, trees
 
 from symtorch.equations.definitions import operator
-from symtorch.equations.expr import Call, Constant, Variable, constants, depth, evaluate, to_text
+from symtorch.equations.expr import Call, Constant, Expr, Variable, constants, depth, evaluate, to_text
 from symtorch.equations.operators import OPERATORS
 from symtorch.equations.parser import MAX_DEPTH, MAX_LENGTH, parse
 from symtorch.errors import ParseError
@@ -15,21 +16,21 @@ from symtorch.errors import ParseError
 
 @given(trees())
 @settings(max_examples=300, deadline=None)
-def test_text_comes_back_as_the_same_tree(expr):
+def test_text_comes_back_as_the_same_tree(expr: Expr) -> None:
     # A negated number is read as a negative number; that is the one thing text can't tell apart.
     assert parse(to_text(expr, NAMES), NAMES) == expr
 
 
 @given(trees())
 @settings(max_examples=100, deadline=None)
-def test_constants_come_back_to_the_last_bit(expr):
+def test_constants_come_back_to_the_last_bit(expr: Expr) -> None:
     back = constants(parse(to_text(expr, NAMES), NAMES))
     assert [c.hex() for c in back] == [c.hex() for c in constants(expr)]
 
 
 @given(st.text(alphabet="x0123456789.+-*/^()<>,_ eE\n'\"[]{}:=!&|~@lambdsincopreifthn", max_size=60))
 @settings(max_examples=500, deadline=None)
-def test_any_text_is_a_tree_or_a_parse_error(text):
+def test_any_text_is_a_tree_or_a_parse_error(text: str) -> None:
     with contextlib.suppress(ParseError):
         assert depth(parse(text, ["x0"])) >= 1
 
@@ -49,30 +50,30 @@ def test_any_text_is_a_tree_or_a_parse_error(text):
     ids=lambda text: repr(text[:20]),
 )  # fmt: skip
 @pytest.mark.timeout(10)
-def test_hostile_text_is_an_error_at_once(text):
+def test_hostile_text_is_an_error_at_once(text: str) -> None:
     with pytest.raises(ParseError) as caught:
         parse(text, ["x0"])
     assert len(str(caught.value)) < 300
 
 
-def test_a_tower_of_powers_is_read_and_never_computed_exactly():
+def test_a_tower_of_powers_is_read_and_never_computed_exactly() -> None:
     expr = parse("9**9**9**9 + x0", ["x0"])
     assert evaluate(expr, [[1.0]])[0] == math.inf
 
 
-def test_a_sum_of_many_terms_is_not_nested():
+def test_a_sum_of_many_terms_is_not_nested() -> None:
     text = " + ".join(f"{i}.5*sin(x0)" for i in range(1000))
     expr = parse(text, ["x0"])
     assert depth(expr) > 1000
     assert to_text(expr, ["x0"]) == text
 
 
-def test_names_win_over_numbers_and_functions():
+def test_names_win_over_numbers_and_functions() -> None:
     assert parse("E + gamma*gamma(gamma)", ["E", "gamma"]).args[0] == Variable(0)
     assert parse("pi", []) == Constant(math.pi)
 
 
-def test_names_may_be_greek():
+def test_names_may_be_greek() -> None:
     micro = "\u00b5"  # Python reads the micro sign as the Greek letter
     assert parse(f"2*{micro}", [micro]) == parse("2*x", ["x"])
 
@@ -94,7 +95,7 @@ def test_names_may_be_greek():
         ("pow(x0, 3) + ln(x1)", "x0^3 + log(x1)"),
     ],
 )
-def test_other_spellings(text, same):
+def test_other_spellings(text: str, same: Any) -> None:
     names = ["x0", "x1"]
     if same is None:  # undefined where no case holds
         assert math.isnan(evaluate(parse(text, names), [[-1.0, 0.0]])[0])
@@ -102,13 +103,13 @@ def test_other_spellings(text, same):
         assert parse(text, names) == parse(same, names)
 
 
-def test_user_operators_are_read():
+def test_user_operators_are_read() -> None:
     bump = operator("bump(x) = exp(-x^2)")
     assert parse("2*bump(x0)", ["x0"], [bump]) == Call(OPERATORS["*"], (Constant(2.0), Call(bump, (Variable(0),))))
     with pytest.raises(ParseError, match="'bump'"):
         parse("2*bump(x0)", ["x0"])
 
 
-def test_only_text_is_read():
+def test_only_text_is_read() -> None:
     with pytest.raises(ParseError, match="int"):
         parse(3, ["x0"])

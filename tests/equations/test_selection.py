@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -225,7 +226,7 @@ LOSSES, COSTS = [1.0, 0.6, 0.01, 0.009], [1, 3, 9, 15]
         ([0.0, 0.4, 0.38, 0.39], 2),  # no worse than chance has it
     ],
 )
-def test_the_law_is_no_equation_that_simpler_ones_beat_on_held_out_rows(r2, pick):
+def test_the_law_is_no_equation_that_simpler_ones_beat_on_held_out_rows(r2: Any, pick: Any) -> None:
     assert heeding(COSTS, LOSSES, scores(COSTS, LOSSES), r2) == pick
 
 
@@ -237,3 +238,9 @@ def test_a_pick_that_loses_more_than_the_law_would_gives_way_to_a_corner_that_do
     assert Front(equations, evidence=known).best.complexity == 16
     assert Front(equations, evidence=replace(known, noise_floor=1e-7)).best.complexity == 9  # none is so good
     assert Front(equations, evidence=replace(known, noise_floor=1e-4)).best.complexity == 9
+
+
+def test_a_simplest_equation_of_unknown_loss_hides_no_corner_and_alone_is_the_pick() -> None:
+    assert bends([1, 3, 7, 9], [np.inf, 0.8, 1e-4, 9e-5])[0][1] == 2
+    assert bends([1], [np.inf]) == []
+    assert select([1], [np.inf], [0.0], "law") == 0

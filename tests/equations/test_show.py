@@ -2,7 +2,9 @@
 
 import pickle
 import re
+from collections.abc import Iterator
 from html.parser import HTMLParser
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -18,24 +20,24 @@ NAMES = ("a", "b")
 LONG = " + ".join(f"{k + 0.123456}*sin({k}*a)" for k in range(1, 60))
 
 
-def equation(text, complexity, loss, r2=None):
+def equation(text: str, complexity: Any, loss: Any, r2: Any = None) -> Any:
     return Equation(parse(text, NAMES), NAMES, complexity, loss, r2=r2)
 
 
 @pytest.fixture
-def front():
+def front() -> Any:
     points = [("a", 1, 1.0), ("a*b", 3, 0.01), ("a*b + sin(a)", 6, 1e-9), ("a*b*1.0001 + sin(a)", 8, 0.0)]
     made = [equation(*point, r2=0.5) for point in points]
     return Front.from_candidates(made, model_selection="best", engine="native", stop_reason="exact", n_samples=1000)
 
 
 @pytest.fixture
-def large_front():
+def large_front() -> Any:
     return Front.from_candidates([equation(LONG, k, 0.9**k) for k in range(1, 200)])
 
 
 @pytest.fixture(autouse=True)
-def no_figure_is_left():
+def no_figure_is_left() -> Iterator[Any]:
     yield
     import matplotlib.pyplot as plt
 
@@ -45,34 +47,35 @@ def no_figure_is_left():
 class Tags(HTMLParser):
     """That tags are closed in the order they were opened in, and the style of each."""
 
-    def __init__(self, text):
+    def __init__(self, text: str) -> None:
         super().__init__()
-        self.open, self.styles = [], {}
+        self.open: list[Any] = []
+        self.styles: dict[str, Any] = {}
         self.feed(text)
         assert not self.open
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag: Any, attrs: Any) -> None:
         self.open.append(tag)
         self.styles.setdefault(tag, []).append(dict(attrs).get("style", ""))
 
-    def handle_endtag(self, tag):
+    def handle_endtag(self, tag: Any) -> None:
         assert self.open.pop() == tag
 
 
-def on_a_screen(text):
+def on_a_screen(text: str) -> Any:
     lines = text.splitlines()
     assert len(lines) <= 25
     assert max(map(len, lines)) <= 180
     return lines
 
 
-def test_an_equation_says_what_it_is_in_a_line():
+def test_an_equation_says_what_it_is_in_a_line() -> None:
     text = repr(equation("2.123456789*a + b", 5, 1.23e-6, r2=0.99998))
     assert text == "<Equation 2.1235*a + b, complexity 5, loss 1.23e-06, held-out R² 0.99998>"
     assert len(on_a_screen(repr(equation(LONG, 300, 1.0)))) == 1
 
 
-def test_a_front_shows_its_table(front, large_front):
+def test_a_front_shows_its_table(front: Any, large_front: Any) -> None:
     assert repr(front) == str(front)
     lines = on_a_screen(repr(large_front))
     assert sum(line.startswith(">") for line in lines) == 1
@@ -82,14 +85,14 @@ def test_a_front_shows_its_table(front, large_front):
 
 
 @pytest.mark.parametrize("pick", [0, 5, 50, 197, 198])
-def test_the_pick_is_among_the_rows_shown(pick):
+def test_the_pick_is_among_the_rows_shown(pick: Any) -> None:
     shown = show.window(199, pick)
     assert len(shown) == show.ROWS
     assert pick in shown
     assert list(show.window(7, pick)) == list(range(7))
 
 
-def test_several_fronts_show_their_picks_and_are_a_dict(front):
+def test_several_fronts_show_their_picks_and_are_a_dict(front: Any) -> None:
     fronts = Fronts({0: front, 3: front})
     assert isinstance(fronts, dict)
     assert fronts == {0: front, 3: front}
@@ -101,7 +104,7 @@ def test_several_fronts_show_their_picks_and_are_a_dict(front):
     assert repr(Fronts()) == "{}"
 
 
-def test_hundreds_of_outputs_are_counted(front, large_front):
+def test_hundreds_of_outputs_are_counted(front: Any, large_front: Any) -> None:
     fronts = Fronts(dict.fromkeys(range(576), large_front))
     summary = repr(fronts)
     assert len(summary) < 1000
@@ -116,7 +119,7 @@ def test_hundreds_of_outputs_are_counted(front, large_front):
     assert show.picks_latex(Fronts(dict.fromkeys(range(576), front)).picks).count("&=") == show.ROWS
 
 
-def test_notebooks_show_a_front_with_its_pick(front):
+def test_notebooks_show_a_front_with_its_pick(front: Any) -> None:
     page = front._repr_html_()
     Tags(page)
     assert page.count("<tr>") == 1 + len(front)
@@ -127,7 +130,7 @@ def test_notebooks_show_a_front_with_its_pick(front):
     assert f"${front.best.latex()}$" in marked
 
 
-def test_formulas_have_the_room_that_other_columns_leave(front):
+def test_formulas_have_the_room_that_other_columns_leave(front: Any) -> None:
     for page in (front._repr_html_(), Fronts({0: front})._repr_html_()):
         styles = Tags(page).styles
         widths = [re.search(r"(?<!-)width:(\d+)%", style) for style in styles["th"]]
@@ -136,13 +139,13 @@ def test_formulas_have_the_room_that_other_columns_leave(front):
         assert "overflow-x:auto" in styles["div"][0]  # and what is wider than the page can be scrolled
 
 
-def test_names_from_outside_are_text_in_html():
+def test_names_from_outside_are_text_in_html() -> None:
     eq = Equation(parse("a + 1", ["a"]), ("a",), 3, 0.1)
     assert "<script>" not in show.picks_html({0: eq}, "<script>")
     assert "&lt;script&gt;" in show.picks_html({0: eq}, "<script>")
 
 
-def test_an_endless_equation_is_cut_text_in_html(large_front):
+def test_an_endless_equation_is_cut_text_in_html(large_front: Any) -> None:
     page = large_front._repr_html_()
     Tags(page)
     assert "<code>" in page
@@ -152,7 +155,7 @@ def test_an_endless_equation_is_cut_text_in_html(large_front):
 # ---- figures
 
 
-def test_a_front_is_drawn_with_its_pick_marked(front):
+def test_a_front_is_drawn_with_its_pick_marked(front: Any) -> None:
     ax = front.plot()
     (line,) = ax.lines
     np.testing.assert_array_equal(line.get_xdata(), front.complexities)
@@ -165,7 +168,7 @@ def test_a_front_is_drawn_with_its_pick_marked(front):
     assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_yscale()) == ("complexity", "loss", "log")
 
 
-def test_a_front_is_drawn_where_it_is_told_to(front):
+def test_a_front_is_drawn_where_it_is_told_to(front: Any) -> None:
     import matplotlib.pyplot as plt
 
     figure, (left, right) = plt.subplots(1, 2)
@@ -177,7 +180,7 @@ def test_a_front_is_drawn_where_it_is_told_to(front):
     plt.close(figure)
 
 
-def test_losses_below_zero_are_drawn_too():
+def test_losses_below_zero_are_drawn_too() -> None:
     ax = Front.from_candidates([equation("a", 1, 0.5), equation("a*b", 3, -2.0)]).plot()
     assert ax.lines[0].get_ydata().tolist() == [0.5, -2.0]
     assert ax.get_yscale() == "linear"
@@ -200,11 +203,11 @@ def test_losses_below_zero_are_drawn_too():
         ([*range(0, 90, 10), *range(100, 200), *range(201, 220, 2)], "0, 10, 20, 30, 40, ... (114 more)"),
     ],
 )
-def test_values_are_listed_briefly(values, text):
+def test_values_are_listed_briefly(values: Any, text: str) -> None:
     assert listed(values) == text
 
 
-def test_no_message_is_longer_than_anybody_reads():
+def test_no_message_is_longer_than_anybody_reads() -> None:
     names = [f"a_rather_long_name_of_an_input_{i}" for i in range(600)]
     with pytest.raises(InputError, match="600 variable names") as raised:
         check_names(names, 599)

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trees import NAMES, trees
 
-from symtorch.equations.expr import evaluate, to_text
+from symtorch.equations.expr import Expr, evaluate, to_text
 from symtorch.equations.operators import OPERATORS
 from symtorch.equations.parser import parse
 from symtorch.equations.sympy_bridge import from_sympy, to_sympy
-from symtorch.equations.table import ROWS
+from symtorch.equations.table import ROWS, Row
 from symtorch.errors import ParseError
 
 X = np.random.default_rng(0).uniform(0.2, 2.5, size=(20, 3))
@@ -21,7 +21,7 @@ TAME = tuple("+ - * / ^ neg inv square cube sqrt abs exp log sin cos tanh max mi
 
 @given(trees(TAME, numbers=st.integers(-8, 8).map(lambda n: n / 2), max_leaves=7))
 @settings(max_examples=80, deadline=None)
-def test_there_and_back_is_the_same_function(expr):
+def test_there_and_back_is_the_same_function(expr: Expr) -> None:
     before = evaluate(expr, X)
     # SymPy simplifies with exact numbers: compare where rounding in between can't matter.
     if not np.isfinite(before).all() or (np.abs(before) > 1e6).any():
@@ -36,7 +36,7 @@ def test_there_and_back_is_the_same_function(expr):
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_every_operator_comes_back(row):
+def test_every_operator_comes_back(row: Row) -> None:
     symbols = (x0, mass, x2)[: row.arity]
     args = (Variable for Variable in X.T[: row.arity])
     expr = from_sympy(OPERATORS[row.name].sympy(*symbols), NAMES)
@@ -65,7 +65,7 @@ def test_every_operator_comes_back(row):
         (sympy.Float("1e-3") * sympy.E, None),
     ],
 )
-def test_sympy_expressions_become_trees(expr, text):
+def test_sympy_expressions_become_trees(expr: Expr, text: str) -> None:
     tree = from_sympy(expr, NAMES)
     if text is not None:
         assert to_text(tree, NAMES) == text
@@ -77,7 +77,7 @@ def test_sympy_expressions_become_trees(expr, text):
     "expr",
     [sympy.I * x0, sympy.zoo, sympy.LambertW(x0), sympy.Symbol("other"), sympy.Heaviside(x0, 1), "x0 + 1", object()],
 )
-def test_what_no_tree_can_hold_is_an_error(expr):
+def test_what_no_tree_can_hold_is_an_error(expr: Expr) -> None:
     with pytest.raises(ParseError):
         from_sympy(expr, NAMES)
 
@@ -94,16 +94,16 @@ def test_what_no_tree_can_hold_is_an_error(expr):
         "greater(9^9^9, 9^9^8)",
     ],
 )
-def test_numbers_beyond_float64_never_reach_exact_arithmetic(text):
+def test_numbers_beyond_float64_never_reach_exact_arithmetic(text: str) -> None:
     value = evaluate(parse(text, NAMES), X)[0]
     shown = to_sympy(parse(f"x0 + {text}", NAMES), NAMES).subs(x0, 1.0)
     assert shown in (sympy.oo, sympy.nan) or math.isclose(float(shown), 1 + value)
 
 
-def test_constants_without_a_real_value_are_nan():
+def test_constants_without_a_real_value_are_nan() -> None:
     assert to_sympy(parse("sqrt(-2)*sin(1)", NAMES), NAMES) is sympy.nan
     assert to_sympy(parse("sin(1) + exp(2)", NAMES), NAMES) == sympy.sin(1) + sympy.exp(2)
 
 
-def test_whole_numbers_are_integers():
+def test_whole_numbers_are_integers() -> None:
     assert to_sympy(parse("2.0*x0 + 0.5", NAMES), NAMES) == 2 * x0 + sympy.Float(0.5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ def equation(complexity: int, loss: float, r2: float | None = None, text: str = 
     return Equation(parse(text, NAMES), NAMES, complexity, loss, r2=r2)
 
 
-def front(*rows: tuple[int, float, float | None], **evidence) -> Front:
+def front(*rows: tuple[int, float, float | None], **evidence: Any) -> Front:
     """A front of (complexity, loss, unexplained share on held-out rows)."""
     equations = [equation(c, loss, None if left is None else 1.0 - left) for c, loss, left in rows]
     return Front.from_candidates(equations, engine="native", stop_reason="converged", evidence=Evidence(**evidence))
@@ -26,7 +27,7 @@ NOISY_LAW = ((1, 1.0, 1.0), (3, 0.6, 0.62), (9, 1e-2, 1.01e-2), (17, 9.7e-3, 1.0
 STEADY = tuple((c, 10.0 ** (-c / 8), 10.0 ** (-c / 8)) for c in range(1, 31, 2))
 
 
-def test_a_bend_beyond_which_nothing_gets_better_is_a_law():
+def test_a_bend_beyond_which_nothing_gets_better_is_a_law() -> None:
     found = front(*NOISY_LAW, n_held_out=200)
     assert found.verdict == "law"
     assert found.best.complexity == 9
@@ -34,24 +35,24 @@ def test_a_bend_beyond_which_nothing_gets_better_is_a_law():
     assert found.verdict.confirmed is None
 
 
-def test_a_front_that_falls_steadily_holds_approximations():
+def test_a_front_that_falls_steadily_holds_approximations() -> None:
     assert front(*STEADY, n_held_out=200).verdict == "approximation"
 
 
-def test_a_sharp_bend_is_no_law_where_longer_equations_do_better_on_held_out_rows():
+def test_a_sharp_bend_is_no_law_where_longer_equations_do_better_on_held_out_rows() -> None:
     better = (*NOISY_LAW[:3], (17, 7e-3, 5e-3))
     verdict = front(*better, n_held_out=200).verdict
     assert verdict == "approximation"
     assert str(verdict) == "approximation: it leaves 0.01, others down to 0.005"
 
 
-def test_a_pick_that_is_the_longest_shows_no_bend():
+def test_a_pick_that_is_the_longest_shows_no_bend() -> None:
     verdict = front(*NOISY_LAW[:3], n_held_out=200).verdict
     assert verdict.sharpness > 4
     assert str(verdict) == "approximation: it leaves 0.01, and no longer equation is there to compare"
 
 
-def test_what_explains_no_more_than_chance_is_nothing():
+def test_what_explains_no_more_than_chance_is_nothing() -> None:
     noise = ((1, 1.0, 1.001), (7, 0.98, 0.97), (15, 0.95, 1.04))
     assert front(*noise, n_held_out=200).verdict == "none"
     few = ((1, 1.0, 1.001), (7, 0.6, 0.55))
@@ -59,13 +60,13 @@ def test_what_explains_no_more_than_chance_is_nothing():
     assert front(*few, n_held_out=1000).verdict == "approximation"
 
 
-def test_an_exact_equation_is_a_law_whatever_else_is_known():
+def test_an_exact_equation_is_a_law_whatever_else_is_known() -> None:
     exact = ((1, 1.0, 1.0), (9, 1e-30, 0.0))
     assert front(*exact).verdict == "law"
     assert front(*exact, confirmed=False, noise_floor=1e-31).verdict == "law"
 
 
-def test_what_leaves_more_than_the_block_errs_is_an_approximation_and_says_so():
+def test_what_leaves_more_than_the_block_errs_is_an_approximation_and_says_so() -> None:
     approximate = tuple((c, 0.7 * loss, 0.7 * left) for c, loss, left in NOISY_LAW)
     verdict = front(*approximate, noise_floor=3e-5, confirmed=False, n_held_out=200).verdict
     assert str(verdict) == "approximation: the block itself is good to 3e-05, this equation leaves 0.007"
@@ -74,14 +75,14 @@ def test_what_leaves_more_than_the_block_errs_is_an_approximation_and_says_so():
     assert str(exact_block) == "approximation: the block itself is exact, this equation leaves 0.007"
 
 
-def test_structure_confirmed_by_asking_makes_a_law_of_what_is_as_good_as_the_block():
+def test_structure_confirmed_by_asking_makes_a_law_of_what_is_as_good_as_the_block() -> None:
     # A network's errors are fitted a little by longer equations, and the bend is not sharp.
     network = ((1, 1.0, 1.0), (9, 1e-2, 1e-2), (15, 1e-4, 1e-4), (29, 4e-5, 4e-5))
     assert front(*network, noise_floor=8e-5, confirmed=True, n_held_out=200).verdict == "law"
     assert front(*network, noise_floor=8e-5, confirmed=False, n_held_out=200).verdict == "approximation"
 
 
-def test_without_held_out_rows_losses_and_the_variance_tell():
+def test_without_held_out_rows_losses_and_the_variance_tell() -> None:
     rows = ((1, 4.0, None), (9, 1e-2, None))
     assert front(*rows, variance=4.0).verdict.unexplained == pytest.approx(2.5e-3)
     assert front(*rows).verdict.unexplained == pytest.approx(2.5e-3)  # the simplest stands for the mean
@@ -91,14 +92,14 @@ def test_without_held_out_rows_losses_and_the_variance_tell():
     assert "not known" in str(lone.verdict)
 
 
-def test_an_equation_that_is_undefined_on_held_out_rows_is_nothing():
+def test_an_equation_that_is_undefined_on_held_out_rows_is_nothing() -> None:
     only = [equation(1, 1.0, 0.2), equation(9, 1e-3)]
     verdict = judge(only, 1, Evidence())
     assert verdict == "none"
     assert "undefined" in str(verdict)
 
 
-def test_a_verdict_compares_with_words_and_with_verdicts():
+def test_a_verdict_compares_with_words_and_with_verdicts() -> None:
     verdict = Verdict("law", "exact within rounding", 0.0)
     assert verdict == "law"
     assert verdict != "none"
@@ -108,14 +109,14 @@ def test_a_verdict_compares_with_words_and_with_verdicts():
     assert len({verdict, replace(verdict)}) == 1
 
 
-def test_a_block_that_is_no_function_of_its_rows_is_named_in_the_verdict():
+def test_a_block_that_is_no_function_of_its_rows_is_named_in_the_verdict() -> None:
     assert str(front(*NOISY_LAW, trouble="random").verdict).endswith(
         "the block gives the same rows other answers each time"
     )
     assert "rows beside it" in str(front(*NOISY_LAW, trouble="company").verdict)
 
 
-def test_the_front_shows_its_verdict_and_the_rows_asked():
+def test_the_front_shows_its_verdict_and_the_rows_asked() -> None:
     found = front(*NOISY_LAW, rows_asked=1234, n_held_out=200)
     assert str(found).endswith(f"stopped: converged; {found.verdict}")
     assert "1,234 asked" in str(found)
@@ -123,14 +124,14 @@ def test_the_front_shows_its_verdict_and_the_rows_asked():
     assert found.rows_asked == 1234
 
 
-def test_evidence_of_a_search_that_went_on_keeps_what_the_first_knew():
+def test_evidence_of_a_search_that_went_on_keeps_what_the_first_knew() -> None:
     first = Evidence(noise_floor=1e-5, confirmed=True, rows_asked=100, variance=2.0, n_held_out=20)
     after = Evidence(confirmed=False, rows_asked=11).and_before(first)
     assert after == Evidence(noise_floor=1e-5, confirmed=True, rows_asked=111)
     assert Evidence().and_before(Evidence()) == Evidence()
 
 
-def test_shares_of_rows_are_whole_and_add_up():
+def test_shares_of_rows_are_whole_and_add_up() -> None:
     assert shares(10, 3) == [4, 3, 3]
     assert shares(2, 5) == [1, 1, 0, 0, 0]
     assert shares(7, 0) == []

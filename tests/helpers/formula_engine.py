@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from symtorch.engines import Engine, Progress
 from symtorch.equations import Equation, Front, parse
 
@@ -12,14 +14,16 @@ class FormulaEngine(Engine):
     name = "formula"
     takes_guesses = True
 
-    def __init__(self, *formulas: str, operators=(), stop_reason: str = "converged", before_report=None):
+    def __init__(
+        self, *formulas: str, operators: Any = (), stop_reason: str = "converged", before_report: Any = None
+    ) -> None:
         self.formulas = formulas
         self.operators = operators
         self.stop_reason = stop_reason
         self.before_report = before_report or (lambda stage: None)
-        self.searches = []
+        self.searches: list[Any] = []
 
-    def search(self, samples, options, progress=None):
+    def search(self, samples: Any, options: Any, progress: Any = None) -> Any:
         self.searches.append((samples, options))
         for stage in range(1, len(self.formulas) + 1):
             self.before_report(stage)
@@ -29,10 +33,10 @@ class FormulaEngine(Engine):
                 progress(Progress("formula", stage, len(self.formulas), losses, lambda f=fronts: f))
         return self._fronts(samples, len(self.formulas), self.stop_reason)
 
-    def _fronts(self, samples, n_formulas, stop_reason):
+    def _fronts(self, samples: Any, n_formulas: int, stop_reason: str) -> Any:
         return [self._front(samples, k, n_formulas, stop_reason) for k in range(samples.n_outputs)]
 
-    def _front(self, samples, k, n_formulas, stop_reason):
+    def _front(self, samples: Any, k: Any, n_formulas: int, stop_reason: str) -> Any:
         names = samples.variable_names
         equations = []
         for i, text in enumerate(self.formulas[:n_formulas]):

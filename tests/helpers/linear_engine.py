@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from symtorch.engines import Engine, Progress
@@ -19,16 +21,16 @@ class LinearEngine(Engine):
 
     name = "linear"
 
-    def __init__(self, complexities=(1, 5)):
+    def __init__(self, complexities: Any = (1, 5)) -> None:
         self.complexities = complexities
-        self.searches = []
+        self.searches: list[Any] = []
 
-    def check(self, options):
+    def check(self, options: Any) -> None:
         super().check(options)
         if options.elementwise_loss not in (None, "L2DistLoss()"):
             raise OptionError("engine 'linear' fits least squares; elementwise_loss can't be another.")
 
-    def search(self, samples, options, progress=None):
+    def search(self, samples: Any, options: Any, progress: Any = None) -> Any:
         self.check(options)
         self.searches.append(samples)
         fronts = [self._front(samples, options, k, "converged") for k in range(samples.n_outputs)]
@@ -39,7 +41,7 @@ class LinearEngine(Engine):
             return [self._front(samples, options, k, "interrupted") for k in range(samples.n_outputs)]
         return fronts
 
-    def _front(self, samples, options, k, stop_reason):
+    def _front(self, samples: Any, options: Any, k: Any, stop_reason: str) -> Any:
         y, names = samples.Y[:, k], samples.variable_names
         w = np.ones(len(y)) if samples.weights is None else samples.weights
         A = np.column_stack([np.ones(len(y)), samples.X])

@@ -1,5 +1,7 @@
 """Random trees for the property tests."""
 
+from typing import Any
+
 from hypothesis import strategies as st
 
 from symtorch.equations.expr import Call, Constant, Expr, Variable
@@ -8,7 +10,9 @@ from symtorch.equations.operators import OPERATORS
 NAMES = ["x0", "mass", "x2"]
 
 
-def trees(operators=tuple(OPERATORS), n_inputs: int = 3, max_leaves: int = 12, numbers=None) -> st.SearchStrategy[Expr]:
+def trees(
+    operators: Any = tuple(OPERATORS), n_inputs: int = 3, max_leaves: int = 12, numbers: Any = None
+) -> st.SearchStrategy[Expr]:
     """Trees over these operators, with constants of every size unless ``numbers`` says which."""
     if numbers is None:
         numbers = st.floats(allow_nan=False, allow_infinity=False, width=64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from symtorch.state.node import Node
 
 
 @pytest.mark.parametrize("shape", [(5,), (0,), (3, 4), (0, 4), (4, 0)])
-def test_they_come_back_exactly(shape):
+def test_they_come_back_exactly(shape: tuple[int, ...]) -> None:
     array = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     found = read_array(Node(json.loads(json.dumps(write_array(array))), "a"), len(shape))
     assert found.dtype == np.float32
@@ -33,7 +34,7 @@ def test_they_come_back_exactly(shape):
         ({"float32": base64.b64encode(np.array([1, 2, 3, np.nan], "<f4").tobytes()).decode()}, "finite values"),
     ],
 )
-def test_what_is_none_is_refused(change, message):
+def test_what_is_none_is_refused(change: Any, message: str) -> None:
     written = write_array(np.ones((2, 2), np.float32)) | change
     with pytest.raises(StateError, match=message):
         read_array(Node(written, "a"), 2)

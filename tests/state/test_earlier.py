@@ -4,6 +4,7 @@ import io
 import pickletools
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ def load(name: str, version: str) -> tuple[SymbolicModel, dict[str, np.ndarray]]
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_functions_trained_constants_and_data_come_back(version):
+def test_functions_trained_constants_and_data_come_back(version: Any) -> None:
     """Written by fixtures/write_model.py with the version in the name, as the next one."""
     block, values = load("plain", version)
     assert block.use_symbolic
@@ -39,7 +40,7 @@ def test_functions_trained_constants_and_data_come_back(version):
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_pruned_module_behind_local_equations_comes_back(version):
+def test_a_pruned_module_behind_local_equations_comes_back(version: Any) -> None:
     block, values = load("network", version)
     x = torch.from_numpy(values["x"]).float()
     assert (block.use_symbolic, block.training, block.symtorch_block.training) == (True, False, False)
@@ -54,7 +55,7 @@ def test_a_pruned_module_behind_local_equations_comes_back(version):
 
 @pytest.mark.parametrize("name", ["plain", "network"])
 @pytest.mark.parametrize("version", VERSIONS)
-def test_it_is_the_same_once_saved_anew(name, version, tmp_path):
+def test_it_is_the_same_once_saved_anew(name: str, version: Any, tmp_path: Path) -> None:
     block, _ = load(name, version)
     block.save(tmp_path / "again", data=True)
     again = SymbolicModel.load(tmp_path / "again", trusted=True)
@@ -72,7 +73,7 @@ def names_of_ours(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("name", ["plain", "network"])
-def test_a_file_of_now_names_no_class_of_ours_but_the_public_one(name, tmp_path):
+def test_a_file_of_now_names_no_class_of_ours_but_the_public_one(name: str, tmp_path: Path) -> None:
     block, _ = load(name, VERSIONS[0])
     SymbolicModel(nn.Sequential(block), "outer").save(tmp_path / "m", data=True)
     assert names_of_ours(tmp_path / "m") == {"symtorch.model SymbolicModel"}

@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +30,7 @@ def plain_block() -> SymbolicModel:
     return block
 
 
-def test_functions_travel_with_the_model_into_another_process(tmp_path):
+def test_functions_travel_with_the_model_into_another_process(tmp_path: Path) -> None:
     block = plain_block()
     path = tmp_path / "model.symtorch"
     block.save(path)
@@ -49,7 +51,7 @@ np.save({str(tmp_path / "out.npy")!r}, np.stack([symbolic, block(X)]))
     assert sorted(os.listdir(tmp_path)) == ["model.symtorch", "out.npy"]
 
 
-def test_a_module_comes_back_whole_and_its_data_where_asked(tmp_path):
+def test_a_module_comes_back_whole_and_its_data_where_asked(tmp_path: Path) -> None:
     X = torch.randn(60, 2)
     block = SymbolicModel(nn.Linear(2, 1), "linear")
     engine = LinearEngine()
@@ -69,14 +71,14 @@ def test_a_module_comes_back_whole_and_its_data_where_asked(tmp_path):
     assert again == block.fronts
 
 
-def test_nothing_is_loaded_that_is_not_trusted(tmp_path):
+def test_nothing_is_loaded_that_is_not_trusted(tmp_path: Path) -> None:
     plain_block().save(tmp_path / "m")
     with pytest.raises(StateError, match=r"runs code that is in it.*trusted=True.*state_dict"):
         SymbolicModel.load(tmp_path / "m")
 
 
 @pytest.mark.parametrize("at", [-1, -100, 400, 1000])
-def test_damage_is_noticed(tmp_path, at):
+def test_damage_is_noticed(tmp_path: Path, at: Any) -> None:
     path = tmp_path / "m"
     plain_block().save(path)
     data = bytearray(path.read_bytes())
@@ -89,7 +91,7 @@ def test_damage_is_noticed(tmp_path, at):
         SymbolicModel.load(path, trusted=True)
 
 
-def test_other_files_are_named_as_such(tmp_path):
+def test_other_files_are_named_as_such(tmp_path: Path) -> None:
     path = tmp_path / "m"
     for content in (b"", b"PK\x03\x04 a zip", b"symtorch"):
         path.write_bytes(content)
@@ -107,7 +109,7 @@ def test_other_files_are_named_as_such(tmp_path):
         SymbolicModel.load(tmp_path / "none", trusted=True)
 
 
-def test_a_class_that_is_not_there_is_named(tmp_path):
+def test_a_class_that_is_not_there_is_named(tmp_path: Path) -> None:
     script = f"""
 import sys
 sys.path.insert(0, {str(tmp_path)!r})
@@ -122,11 +124,11 @@ symtorch.SymbolicModel(there.Block(), "b").save({str(tmp_path / "m")!r})
         SymbolicModel.load(tmp_path / "m", trusted=True)
 
 
-def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "file"
     write_atomically(path, b"old")
 
-    def fail(*args):
+    def fail(*args: Any) -> None:
         raise OSError("disk full")
 
     monkeypatch.setattr(os, "replace", fail)
@@ -136,7 +138,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["file"]
 
 
-def test_a_model_that_cannot_be_saved_leaves_the_old_file(tmp_path):
+def test_a_model_that_cannot_be_saved_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "m"
     plain_block().save(path)
     before = path.read_bytes()
@@ -147,7 +149,7 @@ def test_a_model_that_cannot_be_saved_leaves_the_old_file(tmp_path):
     assert path.read_bytes() == before
 
 
-def test_whole_models_are_saved_by_torch_too(tmp_path):
+def test_whole_models_are_saved_by_torch_too(tmp_path: Path) -> None:
     net = nn.Sequential(nn.Linear(3, 3), SymbolicModel(nn.Linear(3, 1), "b"))
     x = torch.randn(50, 3)
     net[1].distill(x, parent_model=net, engine=FormulaEngine("0.5", "x0 + x1"), variable_transforms=["x0", "x1^2"])

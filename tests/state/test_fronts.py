@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from typing import Any
 
 import pytest
 
@@ -35,14 +36,14 @@ def read(document: dict) -> Front:
         Evidence(trouble="random", rows_asked=8),
     ],
 )
-def test_evidence_comes_back_and_with_it_the_verdict(evidence):
+def test_evidence_comes_back_and_with_it_the_verdict(evidence: Any) -> None:
     first = front(evidence)
     again = read(write_front(first))
     assert again == first
     assert again.verdict == first.verdict
 
 
-def test_states_that_know_of_no_evidence_are_read():
+def test_states_that_know_of_no_evidence_are_read() -> None:
     document = write_front(front(Evidence()))
     assert "evidence" not in document
     assert read(document).evidence == Evidence()
@@ -52,7 +53,7 @@ def test_states_that_know_of_no_evidence_are_read():
     "wrong",
     [{"noise_floor": "low"}, {"confirmed": 1}, {"rows_asked": -1}, {"trouble": "x" * 1000}, {"n_held_out": 0.5}, [1]],
 )
-def test_evidence_that_is_none_is_refused(wrong):
+def test_evidence_that_is_none_is_refused(wrong: Any) -> None:
     with pytest.raises(StateError, match="evidence"):
         read(write_front(front(Evidence())) | {"evidence": wrong})
 
@@ -62,26 +63,26 @@ def test_evidence_that_is_none_is_refused(wrong):
 NAMES = ("x0", "x1")
 
 
-def with_errors(errors):
+def with_errors(errors: Any) -> Any:
     return Front((Equation(parse("1.9*x0^2 - 0.3*x1", NAMES), NAMES, 9, 0.1, standard_errors=errors),))
 
 
-def written(errors):
+def written(errors: Any) -> Any:
     """As it comes from a file."""
     return json.loads(json.dumps(write_front(with_errors(errors)), allow_nan=False))
 
 
 @pytest.mark.parametrize("errors", [None, (0.1, None, 0.2), (math.inf, None, math.nan)])
-def test_standard_errors_come_back(errors):
+def test_standard_errors_come_back(errors: Any) -> None:
     assert read_front(Node(written(errors), "front"), NAMES) == with_errors(errors)
 
 
-def test_a_front_without_errors_is_written_as_before():
+def test_a_front_without_errors_is_written_as_before() -> None:
     assert "standard_errors" not in written(None)["equations"][0]
 
 
 @pytest.mark.parametrize("errors", [[0.1], [0.1, None, -0.2], [0.1, None, "much"], [0.1, None, True], "0.1"])
-def test_errors_that_are_none_are_refused(errors):
+def test_errors_that_are_none_are_refused(errors: Any) -> None:
     document = written((0.1, None, 0.2))
     document["equations"][0]["standard_errors"] = errors
     with pytest.raises(StateError, match=r"standard_errors"):

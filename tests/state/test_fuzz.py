@@ -100,7 +100,7 @@ def load(data: bytes) -> bool:
 
 @FUZZ
 @given(st.lists(st.tuples(st.sampled_from(PLACES), VALUES), min_size=1, max_size=3))
-def test_documents_with_other_values(changes):
+def test_documents_with_other_values(changes: Any) -> None:
     document = copy.deepcopy(DOCUMENT)
     for way, value in changes:
         place = document
@@ -115,7 +115,7 @@ def test_documents_with_other_values(changes):
 
 @FUZZ
 @given(st.integers(0, 10_000), st.binary(max_size=8), st.integers(0, 8))
-def test_documents_with_other_bytes(at, new, cut):
+def test_documents_with_other_bytes(at: Any, new: Any, cut: Any) -> None:
     data = json.dumps(DOCUMENT).encode()
     at %= len(data)
     load(data[:at] + new + data[at + cut :])
@@ -123,13 +123,13 @@ def test_documents_with_other_bytes(at, new, cut):
 
 @FUZZ
 @given(st.text(alphabet="x01ab+-*/^()., eE<>=[]'\"_sinmaxpow", max_size=60))
-def test_equations_of_random_text(text):
+def test_equations_of_random_text(text: str) -> None:
     document = copy.deepcopy(DOCUMENT)
     document["global"]["fronts"][0][1]["equations"][1]["text"] = text
     load(json.dumps(document).encode())
 
 
-def test_the_document_itself_loads():
+def test_the_document_itself_loads() -> None:
     assert load(json.dumps(DOCUMENT).encode())
 
 
@@ -212,7 +212,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("data", HOSTILE.values(), ids=HOSTILE.keys())
-def test_a_hostile_state_is_refused_within_a_hundred_megabytes(data):
+def test_a_hostile_state_is_refused_within_a_hundred_megabytes(data: Any) -> None:
     tracemalloc.start()
     try:
         assert not load(data)
@@ -224,12 +224,12 @@ def test_a_hostile_state_is_refused_within_a_hundred_megabytes(data):
 
 @pytest.mark.parametrize("levels", [60, 300, 700, 900, 980, 100_000])
 @pytest.mark.parametrize("place", ["uses", "global__options", "global__interface__constants", "global__fronts"])
-def test_nesting_is_refused_however_deep_and_wherever_it_is(levels, place):
+def test_nesting_is_refused_however_deep_and_wherever_it_is(levels: Any, place: Any) -> None:
     deep = b"[" * levels + b"]" * levels
     assert not load(changed(**{place: "@"}).replace(b'"@"', deep))
 
 
-def test_nested_options_are_kept_in_brief():
+def test_nested_options_are_kept_in_brief() -> None:
     deep: Any = 1
     for _ in range(40):
         deep = [deep]
@@ -263,17 +263,17 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("members", DAMAGED.values(), ids=DAMAGED.keys())
-def test_an_interface_that_can_not_be_called_is_refused(members):
+def test_an_interface_that_can_not_be_called_is_refused(members: Any) -> None:
     assert not load(changed(**members))
 
 
 @pytest.mark.parametrize("body", ["1e308*1e308*a0", "a0/0", "log(0 - 1) + a0", "0/0"])
-def test_bodies_without_a_finite_value_run(body):
+def test_bodies_without_a_finite_value_run(body: Any) -> None:
     assert load(operators(1, body, "f0(a)"))
 
 
 @pytest.mark.parametrize("name", ["_inductor", "_dynamo", "export", "torch.float32", "__class__", "Tensor"])
-def test_looking_up_a_type_or_a_class_imports_nothing(name):
+def test_looking_up_a_type_or_a_class_imports_nothing(name: str) -> None:
     result = DOCUMENT["global"]["interface"]["result"]
     before = set(sys.modules)
     assert not load(changed(global__interface__result={**result, "dtype": {"dtype": name}}))
@@ -287,7 +287,7 @@ Two = namedtuple("Two", "a b")
 
 
 @pytest.mark.parametrize("n_parts", [1, 2, 3])
-def test_a_named_tuple_that_has_other_parts_by_now_is_a_tuple(n_parts, monkeypatch):
+def test_a_named_tuple_that_has_other_parts_by_now_is_a_tuple(n_parts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     parts = {"kind": "tuple", "keys": list(range(n_parts)), "index": 0, "cls": "collections_of_a_test:Two"}
     monkeypatch.setitem(sys.modules, "collections_of_a_test", SimpleNamespace(Two=Two))
     data = changed(global__interface__result={**DOCUMENT["global"]["interface"]["result"], **parts}, pruning=None)
@@ -297,7 +297,7 @@ def test_a_named_tuple_that_has_other_parts_by_now_is_a_tuple(n_parts, monkeypat
     assert type(block(X)) is (Two if n_parts == 2 else tuple)
 
 
-def test_a_wide_block_costs_no_name_for_every_input():
+def test_a_wide_block_costs_no_name_for_every_input() -> None:
     tracemalloc.start()
     try:
         assert load(changed(global__interface__arguments__0__width=1 << 22))

@@ -5,6 +5,7 @@ import io
 import json
 from collections import namedtuple
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ def network(n_outputs: int = 2) -> nn.Module:
     return nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, n_outputs))
 
 
-def distilled(engine=None, **more) -> SymbolicModel:
+def distilled(engine: Any = None, **more: Any) -> SymbolicModel:
     torch.manual_seed(1)
     block = SymbolicModel(network(), "mlp")
     block.distill(X, engine=engine or FormulaEngine(*FORMULAS), **more)
@@ -92,7 +93,7 @@ WAYS = [by_torch, by_safetensors, by_data_parallel, without_strict, by_assignmen
 
 @pytest.mark.parametrize("travel", WAYS)
 @pytest.mark.parametrize("symbolic", [True, False])
-def test_a_fresh_model_becomes_the_saved_one(travel, symbolic, tmp_path):
+def test_a_fresh_model_becomes_the_saved_one(travel: Any, symbolic: Any, tmp_path: Path) -> None:
     block = distilled()
     if symbolic:
         block.switch_to_symbolic([4, 10])
@@ -111,7 +112,7 @@ def test_a_fresh_model_becomes_the_saved_one(travel, symbolic, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning")
-def test_a_distributed_checkpoint_fills_a_fresh_model(tmp_path):
+def test_a_distributed_checkpoint_fills_a_fresh_model(tmp_path: Path) -> None:
     block, other = distilled(), fresh()
     block.switch_to_symbolic(7)
     by_distributed_checkpoint(block, other, tmp_path)
@@ -120,7 +121,7 @@ def test_a_distributed_checkpoint_fills_a_fresh_model(tmp_path):
 
 @pytest.mark.parametrize("complexity", [1, 4, 7, 10])
 @pytest.mark.parametrize("slime", [False, True])
-def test_every_complexity_comes_back_bit_equal(complexity, slime, tmp_path):
+def test_every_complexity_comes_back_bit_equal(complexity: Any, slime: Any, tmp_path: Path) -> None:
     params = {"slime_params": {"x": X[0].numpy()}} if slime else {}
     block = distilled(SLIME=slime, **params)
     block.switch_to_symbolic(complexity, SLIME=slime)
@@ -131,7 +132,7 @@ def test_every_complexity_comes_back_bit_equal(complexity, slime, tmp_path):
     assert other.slime_fronts == block.slime_fronts
 
 
-def test_keys_and_types_are_the_same_before_and_after():
+def test_keys_and_types_are_the_same_before_and_after() -> None:
     block = fresh()
     before = {key: value.dtype for key, value in block.state_dict().items()}
     block.distill(X, engine=LinearEngine())
@@ -143,7 +144,7 @@ def test_keys_and_types_are_the_same_before_and_after():
     assert after["_extra_state"].device.type == "cpu"
 
 
-def test_an_undistilled_state_makes_a_distilled_model_undistilled():
+def test_an_undistilled_state_makes_a_distilled_model_undistilled() -> None:
     block = distilled()
     block.switch_to_symbolic()
     block.load_state_dict(fresh().state_dict())
@@ -153,7 +154,7 @@ def test_an_undistilled_state_makes_a_distilled_model_undistilled():
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
-def test_another_precision_gets_the_same_equations(dtype, tmp_path):
+def test_another_precision_gets_the_same_equations(dtype: torch.dtype, tmp_path: Path) -> None:
     block, other = distilled(), fresh().to(dtype)
     block.switch_to_symbolic(10)
     by_torch(block, other, tmp_path)
@@ -162,7 +163,7 @@ def test_another_precision_gets_the_same_equations(dtype, tmp_path):
     assert torch.equal(other(X.double()), block(X.double()))
 
 
-def test_a_model_that_was_made_on_the_meta_device_is_filled():
+def test_a_model_that_was_made_on_the_meta_device_is_filled() -> None:
     block = distilled()
     block.setup_pruning(2, 1, 10)
     block.switch_to_symbolic(7)
@@ -176,14 +177,14 @@ def test_a_model_that_was_made_on_the_meta_device_is_filled():
 
 
 @pytest.mark.cuda
-def test_another_device_gets_the_same_equations(tmp_path):
+def test_another_device_gets_the_same_equations(tmp_path: Path) -> None:
     block, other = distilled(), fresh().cuda()
     block.switch_to_symbolic(10)
     by_torch(block, other, tmp_path)
     torch.testing.assert_close(other(X.cuda()).cpu(), block(X))
 
 
-def test_several_blocks_in_a_model_travel_together(tmp_path):
+def test_several_blocks_in_a_model_travel_together(tmp_path: Path) -> None:
     def model() -> nn.Module:
         net = nn.ModuleDict({"a": nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3)), "b": nn.Linear(3, 1)})
         symtorch.wrap(net, "a.1")
@@ -203,7 +204,7 @@ def test_several_blocks_in_a_model_travel_together(tmp_path):
     assert len(target["a"][1].fronts[0]) == 2
 
 
-def test_a_block_in_two_places_is_saved_by_safetensors_rules(tmp_path):
+def test_a_block_in_two_places_is_saved_by_safetensors_rules(tmp_path: Path) -> None:
     def model() -> nn.Module:
         block = SymbolicModel(nn.Linear(3, 3), "shared")
         return nn.Sequential(block, nn.Tanh(), block)
@@ -215,7 +216,7 @@ def test_a_block_in_two_places_is_saved_by_safetensors_rules(tmp_path):
     assert torch.equal(target(X), source(X))
 
 
-def test_copies_and_whole_models_work_too():
+def test_copies_and_whole_models_work_too() -> None:
     block = distilled()
     block.switch_to_symbolic(7)
     buffer = io.BytesIO()
@@ -232,7 +233,7 @@ def test_copies_and_whole_models_work_too():
 # ---- what is in it
 
 
-def test_trained_constants_come_back_in_full(tmp_path):
+def test_trained_constants_come_back_in_full(tmp_path: Path) -> None:
     block, other = distilled(), fresh()
     block.switch_to_symbolic(7)
     constants = block.surrogate.function.constants
@@ -246,7 +247,7 @@ def test_trained_constants_come_back_in_full(tmp_path):
     assert document(other) == document(block)
 
 
-def test_formulas_as_variables_travel_and_functions_are_missed_by_name(tmp_path):
+def test_formulas_as_variables_travel_and_functions_are_missed_by_name(tmp_path: Path) -> None:
     formulas = {"dx": "x0 - x2", "r": "sqrt(x0^2 + x1^2) + 0.01"}
     block = distilled(LinearEngine(), variable_transforms=formulas)
     block.switch_to_symbolic(5)
@@ -269,7 +270,7 @@ def test_formulas_as_variables_travel_and_functions_are_missed_by_name(tmp_path)
     assert torch.equal(known(X), block(X))
 
 
-def test_an_equation_is_shown_in_the_blocks_own_inputs_also_after_loading(tmp_path):
+def test_an_equation_is_shown_in_the_blocks_own_inputs_also_after_loading(tmp_path: Path) -> None:
     formulas = {"dx": "x0 - x2", "r": "sqrt(x0^2 + x1^2) + 0.01"}
     block, other = distilled(FormulaEngine("0.5", "dx/r"), variable_transforms=formulas), fresh()
     by_torch(block, other, tmp_path)
@@ -287,7 +288,7 @@ def test_an_equation_is_shown_in_the_blocks_own_inputs_also_after_loading(tmp_pa
     assert plain.equation(0, expand=True) == plain.equation(0)
 
 
-def test_operators_of_ones_own_travel_by_their_formula(tmp_path):
+def test_operators_of_ones_own_travel_by_their_formula(tmp_path: Path) -> None:
     bump = operator("bump(x, y) = exp(-x^2/(1 + y^2))")
     block = distilled(FormulaEngine("0.5", "bump(x0, x1 + 2) + bump(x1, 1)", operators=[bump]))
     block.switch_to_symbolic(4)
@@ -301,13 +302,13 @@ Point = namedtuple("Point", "value extra")
 
 
 @pytest.mark.parametrize("kind", ["named", "tuple", "list", "dict"])
-def test_results_keep_their_structure(kind, tmp_path):
+def test_results_keep_their_structure(kind: Any, tmp_path: Path) -> None:
     class Block(nn.Module):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             self.inner = nn.Linear(3, 2)
 
-        def forward(self, x, scale=1.0, *, flag=None):
+        def forward(self, x: Any, scale: Any = 1.0, *, flag: Any = None) -> Any:
             y = self.inner(x) * scale
             return {"named": Point(y, None), "tuple": (y, None), "list": [y, None], "dict": {"value": y}}[kind]
 
@@ -322,7 +323,7 @@ def test_results_keep_their_structure(kind, tmp_path):
 
 
 @pytest.mark.parametrize("in_place", [True, False])
-def test_the_switch_comes_back_with_guard_and_compile(in_place, tmp_path):
+def test_the_switch_comes_back_with_guard_and_compile(in_place: Any, tmp_path: Path) -> None:
     source, target = distilled(FormulaEngine("log(x0)")), fresh()
     source.switch_to_symbolic(compile=False, guard="block")
     if not in_place:
@@ -334,7 +335,9 @@ def test_the_switch_comes_back_with_guard_and_compile(in_place, tmp_path):
     assert torch.equal(target.get_extra_state(), source.get_extra_state())
 
 
-def test_compiled_equations_run_eagerly_where_there_is_no_compiler(monkeypatch, caplog):
+def test_compiled_equations_run_eagerly_where_there_is_no_compiler(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     source, target = distilled(), fresh()
     source.switch_to_symbolic()
     state = as_state(source, json.dumps(document(source) | {"switch": {"compile": True, "guard": "none"}}))
@@ -345,14 +348,14 @@ def test_compiled_equations_run_eagerly_where_there_is_no_compiler(monkeypatch, 
     assert torch.allclose(target(X), source(X))
 
 
-def test_what_was_seen_is_known_after_loading(tmp_path):
+def test_what_was_seen_is_known_after_loading(tmp_path: Path) -> None:
     source, target = distilled(FormulaEngine("100*x0")), fresh()
     by_torch(source, target, tmp_path)
     assert target.fidelity(2 * X)[0].n_outside == source.fidelity(2 * X)[0].n_outside > 0
     assert target.fidelity(2 * X)[0].n_extrapolated == source.fidelity(2 * X)[0].n_extrapolated > 0
 
 
-def test_a_state_without_switch_and_ranges_has_the_defaults():
+def test_a_state_without_switch_and_ranges_has_the_defaults() -> None:
     source, target = distilled(), fresh()
     source.switch_to_symbolic()
     old = document(source)
@@ -363,7 +366,7 @@ def test_a_state_without_switch_and_ranges_has_the_defaults():
     assert target.fidelity(X)[0].n_outside is target.fidelity(X)[0].n_extrapolated is None
 
 
-def test_pruning_goes_on_where_it_was(tmp_path):
+def test_pruning_goes_on_where_it_was(tmp_path: Path) -> None:
     block, other = fresh(), fresh()
     block.setup_pruning(2, 1, 10, end_step_frac=0.1)
     block.prune(5, X)
@@ -379,7 +382,7 @@ def test_pruning_goes_on_where_it_was(tmp_path):
     assert torch.equal(other(X), block(X))
 
 
-def test_the_record_says_what_was_done_with_what():
+def test_the_record_says_what_was_done_with_what() -> None:
     block = distilled(sr_params={"random_state": 3, "extra_sympy_mappings": {"inv": lambda x: 1 / x}})
     found = document(block)
     assert found["versions"]["symtorch"] == symtorch.__version__
@@ -390,7 +393,7 @@ def test_the_record_says_what_was_done_with_what():
     assert front["equations"][0]["r2"] == block.fronts[0][0].r2
 
 
-def test_the_name_comes_back_with_a_state():
+def test_the_name_comes_back_with_a_state() -> None:
     saved = SymbolicModel(network(), "saved")
     block = SymbolicModel(network(), "other")
     block.load_state_dict(saved.state_dict())
@@ -399,7 +402,7 @@ def test_the_name_comes_back_with_a_state():
         block.equation(0)
 
 
-def test_a_name_made_from_an_id_is_nobody_elses():
+def test_a_name_made_from_an_id_is_nobody_elses() -> None:
     named = SymbolicModel(network(), "mine")
     named.load_state_dict(SymbolicModel(network()).state_dict())
     assert named.block_name == "mine"
@@ -411,7 +414,7 @@ FIXTURES = Path(__file__).with_name("fixtures")
 
 
 @pytest.mark.parametrize("path", sorted(FIXTURES.glob("state_*.pt")), ids=lambda path: path.stem)
-def test_states_of_earlier_versions_are_read(path):
+def test_states_of_earlier_versions_are_read(path: Path) -> None:
     """Written by tests/fixtures/write_state.py with the version in the name."""
     saved = torch.load(path, weights_only=True)
     block = SymbolicModel(network())
@@ -422,7 +425,9 @@ def test_states_of_earlier_versions_are_read(path):
 
 
 @pytest.mark.parametrize("equations", [False, True])
-def test_states_of_torch_symbolic_1_give_weights_and_pruning_and_run_nothing(equations, caplog):
+def test_states_of_torch_symbolic_1_give_weights_and_pruning_and_run_nothing(
+    equations: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     """In the form that 1.0.1 writes; a bomb stands where it has its pickles."""
     torch.manual_seed(3)
     source = network()
@@ -539,7 +544,7 @@ CHANGES = [
 
 
 @pytest.mark.parametrize(("path", "value", "message"), CHANGES)
-def test_a_changed_state_is_refused_by_name_and_changes_nothing(path, value, message):
+def test_a_changed_state_is_refused_by_name_and_changes_nothing(path: Path, value: Any, message: str) -> None:
     block = distilled()
     block.switch_to_symbolic(4)
     before, y = copy.deepcopy(block.state_dict()), block(X)
@@ -566,7 +571,7 @@ def test_a_changed_state_is_refused_by_name_and_changes_nothing(path, value, mes
         (b" " * (17 << 20), "bytes, more than"),
     ],
 )
-def test_what_is_no_document_is_refused(text, message):
+def test_what_is_no_document_is_refused(text: str, message: str) -> None:
     block = fresh()
     with pytest.raises(StateError, match=message):
         block.load_state_dict(as_state(block, text))
@@ -574,12 +579,12 @@ def test_what_is_no_document_is_refused(text, message):
 
 
 @pytest.mark.parametrize("state", [None, b"{}", {"a": 1}, torch.zeros(3), torch.zeros(2, 2, dtype=torch.uint8)])
-def test_what_is_no_uint8_tensor_is_refused(state):
+def test_what_is_no_uint8_tensor_is_refused(state: Any) -> None:
     with pytest.raises(StateError, match="expected a uint8 tensor"):
         fresh().load_state_dict(fresh().state_dict() | {"_extra_state": state})
 
 
-def test_truncated_at_any_byte_it_is_refused():
+def test_truncated_at_any_byte_it_is_refused() -> None:
     block = distilled()
     data = bytes(block.state_dict()["_extra_state"].numpy())
     for end in range(0, len(data), 97):
@@ -587,7 +592,7 @@ def test_truncated_at_any_byte_it_is_refused():
             block.load_state_dict(as_state(block, data[:end]))
 
 
-def test_a_class_is_looked_up_but_never_imported_or_run():
+def test_a_class_is_looked_up_but_never_imported_or_run() -> None:
     block = distilled()
     for name in ("os:system", "subprocess:Popen", "collections:OrderedDict", "antigravity:x", "builtins:dict"):
         found = document(block)

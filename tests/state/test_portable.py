@@ -1,6 +1,7 @@
 """What save writes: the block, the document, and whatever else the object has, wherever it stands."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,12 +27,12 @@ class Noted(SymbolicModel):
 X = torch.randn(60, 2, generator=torch.Generator().manual_seed(0))
 
 
-def saved_and_loaded(block: SymbolicModel, tmp_path, cls: type[SymbolicModel] = SymbolicModel) -> SymbolicModel:
+def saved_and_loaded(block: SymbolicModel, tmp_path: Path, cls: type[SymbolicModel] = SymbolicModel) -> SymbolicModel:
     block.save(tmp_path / "m")
     return cls.load(tmp_path / "m", trusted=True)
 
 
-def test_a_subclass_keeps_its_attributes_modules_and_mode(tmp_path):
+def test_a_subclass_keeps_its_attributes_modules_and_mode(tmp_path: Path) -> None:
     block = Noted(2)
     block.eval()
     block.distill(X, engine=LinearEngine())
@@ -46,7 +47,7 @@ def test_a_subclass_keeps_its_attributes_modules_and_mode(tmp_path):
     assert torch.equal(other(X), block(X))
 
 
-def test_hooks_and_gradients_wanted_come_back(tmp_path):
+def test_hooks_and_gradients_wanted_come_back(tmp_path: Path) -> None:
     block = SymbolicModel(nn.Linear(2, 1).requires_grad_(False), "b")
     block.register_forward_hook(double)
     block.distill(X, engine=LinearEngine())
@@ -61,7 +62,7 @@ def double(module: nn.Module, args: tuple[torch.Tensor, ...], output: torch.Tens
     return 2 * output
 
 
-def test_wrapped_blocks_within_the_block_come_back_too(tmp_path):
+def test_wrapped_blocks_within_the_block_come_back_too(tmp_path: Path) -> None:
     inner = SymbolicModel(nn.Linear(2, 2), "inner")
     inner.distill(X, engine=LinearEngine(), variable_transforms={"a": "x0", "b": lambda x: x[:, 1] + 1})
     inner.switch_to_symbolic()
@@ -74,7 +75,9 @@ def test_wrapped_blocks_within_the_block_come_back_too(tmp_path):
     assert other.symtorch_block[0].fronts == inner.fronts
 
 
-def test_a_document_that_a_state_dict_refuses_goes_into_a_file(tmp_path, monkeypatch, caplog):
+def test_a_document_that_a_state_dict_refuses_goes_into_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     block = SymbolicModel(nn.Linear(2, 1), "large")
     block.distill(X, engine=LinearEngine())
     monkeypatch.setattr(budget, "MAX_BYTES", 100)
@@ -85,7 +88,7 @@ def test_a_document_that_a_state_dict_refuses_goes_into_a_file(tmp_path, monkeyp
         other.load_state_dict(block.state_dict())
 
 
-def test_a_name_made_from_an_id_is_the_files(tmp_path):
+def test_a_name_made_from_an_id_is_the_files(tmp_path: Path) -> None:
     block = SymbolicModel(nn.Linear(2, 1))
     assert saved_and_loaded(block, tmp_path).block_name == block.block_name
     named = saved_and_loaded(SymbolicModel(np.sin, "sine"), tmp_path)
@@ -94,7 +97,7 @@ def test_a_name_made_from_an_id_is_the_files(tmp_path):
         named.switch_to_symbolic()
 
 
-def test_copies_and_pickles_of_now_are_whole(tmp_path):
+def test_copies_and_pickles_of_now_are_whole(tmp_path: Path) -> None:
     block = Noted(2)
     block.distill(X, engine=LinearEngine())
     block.switch_to_symbolic()

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from symtorch.equations.expr import constants
 from symtorch.surrogate.constants import fit_constants
 
 
-def wrapped(*formulas, n_inputs=2, n_outputs=1, transforms=None, switched=True):
+def wrapped(*formulas: Any, n_inputs: int = 2, n_outputs: Any = 1, transforms: Any = None, switched: Any = True) -> Any:
     model = SymbolicModel(nn.Linear(n_inputs, n_outputs), "law")
     model.distill(torch.randn(60, n_inputs), engine=FormulaEngine(*formulas), variable_transforms=transforms)
     if switched:
@@ -22,7 +23,7 @@ def wrapped(*formulas, n_inputs=2, n_outputs=1, transforms=None, switched=True):
     return model
 
 
-def residual_loss(model, points):
+def residual_loss(model: Any, points: Any) -> Any:
     """The heat equation u_t = 0.2 u_xx, with u(x, 0) = sin(pi x) and u(0, t) = u(1, t) = 0."""
     points = points.clone().requires_grad_()
     u = model(points)
@@ -34,14 +35,14 @@ def residual_loss(model, points):
     return (u_t - 0.2 * u_xx).square().mean() + start.square().mean() + sum(end.square().mean() for end in ends)
 
 
-def test_a_pinns_equation_reaches_the_exact_constants_on_the_residual():
+def test_a_pinns_equation_reaches_the_exact_constants_on_the_residual() -> None:
     model = wrapped("1.03*sin(3.144*x0)*exp((-1.981)*x1)")
     loss = model.fit_constants(None, torch.rand(200, 2, dtype=torch.float64), residual_loss)
     assert loss < 1e-12
     np.testing.assert_allclose(constants(model.equation(0).expr), [1.0, math.pi, -0.2 * math.pi**2], atol=1e-4)
 
 
-def test_shown_exported_and_saved_equations_carry_the_trained_constants():
+def test_shown_exported_and_saved_equations_carry_the_trained_constants() -> None:
     model = wrapped("2*x0 + 3*x1")
     x = torch.randn(50, 2)
     loss = model.fit_constants(None, (x, 5 * x[:, :1] - x[:, 1:]), lambda m, b: (m(b[0]) - b[1]).square().mean())
@@ -59,7 +60,7 @@ def test_shown_exported_and_saved_equations_carry_the_trained_constants():
     torch.testing.assert_close(again(x), model(x))
 
 
-def test_an_optimizer_of_ones_own_trains_them_too():
+def test_an_optimizer_of_ones_own_trains_them_too() -> None:
     model = wrapped("2*x0 + 3*x1")
     optimizer = torch.optim.SGD(model.trainable_constants(), lr=0.1)
     x = torch.randn(50, 2)
@@ -71,7 +72,7 @@ def test_an_optimizer_of_ones_own_trains_them_too():
     assert not model.trainable_constants(False)[0].requires_grad
 
 
-def test_nothing_else_in_the_model_changes():
+def test_nothing_else_in_the_model_changes() -> None:
     law = wrapped("2*x0 + 3*x1 + 1")
     net = nn.Sequential(nn.Linear(3, 2), nn.Dropout(0.5).eval(), law, nn.Linear(1, 1).requires_grad_(False)).train()
     net[1].eval()
@@ -89,11 +90,11 @@ def test_nothing_else_in_the_model_changes():
     assert [m.training for m in net] == [True, False, True, True]
 
 
-def test_a_failing_loss_leaves_the_constants_as_they_were():
+def test_a_failing_loss_leaves_the_constants_as_they_were() -> None:
     model = wrapped("2*x0 + 3*x1")
     calls = []
 
-    def loss(m, x):
+    def loss(m: Any, x: Any) -> Any:
         calls.append(1)
         if len(calls) == 3:
             raise RuntimeError("out of memory")
@@ -105,7 +106,7 @@ def test_a_failing_loss_leaves_the_constants_as_they_were():
 
 
 @pytest.mark.parametrize("guard", ["none", "raise"])
-def test_steps_into_the_undefined_are_taken_back(guard):
+def test_steps_into_the_undefined_are_taken_back(guard: Any) -> None:
     model = wrapped("log(0.5*x0 + 1.0)")
     model.switch_to_symbolic(guard=guard)
     x = torch.rand(50, 2)
@@ -115,7 +116,7 @@ def test_steps_into_the_undefined_are_taken_back(guard):
     assert all(math.isfinite(c) for c in constants(model.equation(0).expr))
 
 
-def test_constants_that_training_has_lost_are_not_saved(caplog):
+def test_constants_that_training_has_lost_are_not_saved(caplog: pytest.LogCaptureFixture) -> None:
     model = wrapped("2*x0 + 3*x1")
     with torch.no_grad():
         model.trainable_constants()[0].fill_(math.nan)
@@ -125,7 +126,7 @@ def test_constants_that_training_has_lost_are_not_saved(caplog):
     assert constants(again.equation(0).expr) == constants(model.equation(0).expr) == [2, 3]
 
 
-def test_constants_learn_nothing_from_rows_of_the_block():
+def test_constants_learn_nothing_from_rows_of_the_block() -> None:
     model = wrapped("log(2*x0) + 3*x1")
     model.switch_to_symbolic(guard="block")
     x = torch.randn(200, 2, dtype=torch.float64)
@@ -135,7 +136,7 @@ def test_constants_learn_nothing_from_rows_of_the_block():
     np.testing.assert_allclose(constants(model.equation(0).expr), [5, -1], atol=1e-5)
 
 
-def test_constants_of_transforms_are_the_users():
+def test_constants_of_transforms_are_the_users() -> None:
     model = wrapped("2*u + 1.5", transforms={"u": "0.25*x0 + x1"})
     x = torch.randn(50, 2)
     target = 6 * (0.25 * x[:, :1] + x[:, 1:]) - 1
@@ -145,7 +146,7 @@ def test_constants_of_transforms_are_the_users():
     torch.testing.assert_close(model(x), target, atol=1e-3, rtol=1e-3)
 
 
-def test_copies_are_trained_apart():
+def test_copies_are_trained_apart() -> None:
     model = wrapped("2*x0 + 3*x1")
     other = copy.deepcopy(model)
     with torch.no_grad():
@@ -154,7 +155,7 @@ def test_copies_are_trained_apart():
     assert constants(other.equation(0).expr) == [4, 6]
 
 
-def test_mistakes_say_what_to_do():
+def test_mistakes_say_what_to_do() -> None:
     x = torch.randn(20, 2)
     with pytest.raises(NotDistilledError, match="switch_to_symbolic"):
         wrapped("2*x0", switched=False).trainable_constants()

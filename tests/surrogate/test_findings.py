@@ -31,7 +31,7 @@ def found(*formulas: str, interface: Interface = HERE, before: Findings | None =
     return (before or Findings("'f'")).with_fronts(dict(enumerate(fronts)), interface, data, {"seed": 1})
 
 
-def test_they_are_frozen_and_new_ones_leave_the_old_as_they_were():
+def test_they_are_frozen_and_new_ones_leave_the_old_as_they_were() -> None:
     first = found("1", "x0")
     with pytest.raises(FrozenInstanceError):
         first.complexities = {}
@@ -47,7 +47,7 @@ def test_they_are_frozen_and_new_ones_leave_the_old_as_they_were():
     assert {i: str(eq) for i, eq in own.chosen.items()} == {0: "1", 1: "3*x1"}
 
 
-def test_fronts_over_other_variables_go():
+def test_fronts_over_other_variables_go() -> None:
     other = Interface(LAYOUT, 2, ("a", "b"))
     first = found("x0", scale=5.0)
     assert first.can_stand_beside(HERE)
@@ -59,7 +59,7 @@ def test_fronts_over_other_variables_go():
     assert wider.domain == first.domain  # of both
 
 
-def test_constants_take_the_place_of_those_of_their_complexity():
+def test_constants_take_the_place_of_those_of_their_complexity() -> None:
     first = found("1", "2*x0").choosing(None)
     assert first.with_constants_of(first.chosen) is first
     new = Equation(parse("5*x0", NAMES), NAMES, 4, 0.1)
@@ -69,7 +69,7 @@ def test_constants_take_the_place_of_those_of_their_complexity():
     assert trained.fronts[1] is first.fronts[1]
 
 
-def test_what_is_missing_is_named():
+def test_what_is_missing_is_named() -> None:
     with pytest.raises(NotDistilledError, match="'f' has no equations yet; call distill"):
         Findings("'f'").require()
     first = found("1")
@@ -83,7 +83,7 @@ def test_what_is_missing_is_named():
     assert one.choosing(None, active=[0]).complexities == {0: 1}
 
 
-def test_rows_beyond_what_was_seen():
+def test_rows_beyond_what_was_seen() -> None:
     first = found("x0")
     rows = np.array([[0.0, 9.0], [9.0, 0.0], [0.0, 0.0]])
     assert first.beyond([parse("x0", NAMES)], rows) == 1

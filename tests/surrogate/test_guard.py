@@ -1,5 +1,7 @@
 """Rows on which an equation is undefined: passed on, refused, or answered by the block."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -13,17 +15,17 @@ from symtorch.errors import UndefinedError
 class Block(nn.Module):
     """One output, in whatever structure is asked for."""
 
-    def __init__(self, wrap):
+    def __init__(self, wrap: Any) -> None:
         super().__init__()
         self.wrap = wrap
         self.calls = 0
 
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         self.calls += 1
         return self.wrap(x.sum(-1, keepdim=True) + 100)
 
 
-def wrapped(formula="log(x0) + x1", wrap=lambda y: y, output_index=None, **switch):
+def wrapped(formula: str = "log(x0) + x1", wrap: Any = lambda y: y, output_index: Any = None, **switch: Any) -> Any:
     model = SymbolicModel(Block(wrap), "law")
     model.distill(torch.randn(60, 2), engine=FormulaEngine(formula), output_index=output_index)
     model.switch_to_symbolic(**switch)
@@ -33,12 +35,12 @@ def wrapped(formula="log(x0) + x1", wrap=lambda y: y, output_index=None, **switc
 X = torch.tensor([[1.0, 2.0], [-1.0, 2.0], [0.0, 3.0], [4.0, 5.0]])
 
 
-def test_none_passes_on_what_the_equation_says():
+def test_none_passes_on_what_the_equation_says() -> None:
     y = wrapped()(X)
     assert torch.isfinite(y[:, 0]).tolist() == [True, False, False, True]
 
 
-def test_raise_names_output_rows_and_equation():
+def test_raise_names_output_rows_and_equation() -> None:
     model = wrapped(guard="raise")
     with pytest.raises(
         UndefinedError, match=r"output 0 of 'law' is undefined on 2 of 4 rows \(1, 2\).*log\(x0\) \+ x1"
@@ -57,20 +59,20 @@ def test_raise_names_output_rows_and_equation():
     ],
     ids=["tensor", "tuple", "dict", "scalar"],
 )
-def test_block_answers_for_undefined_rows(wrap, take, output_index):
+def test_block_answers_for_undefined_rows(wrap: Any, take: Any, output_index: Any) -> None:
     model = wrapped(wrap=wrap, output_index=output_index, guard="block")
     expected = torch.tensor([[2.0], [101.0], [103.0], [float(np.log(4.0)) + 5.0]])
     torch.testing.assert_close(take(model(X)), expected)
     torch.testing.assert_close(take(model(X.reshape(2, 2, 2))).reshape(4, 1), expected)
 
 
-def test_block_keeps_arrays_arrays():
+def test_block_keeps_arrays_arrays() -> None:
     y = wrapped(guard="block")(X.numpy())
     assert isinstance(y, np.ndarray)
     assert np.isfinite(y).all()
 
 
-def test_the_guard_traces_whole():
+def test_the_guard_traces_whole() -> None:
     model = wrapped(guard="block")
     torch._dynamo.reset()
     torch.testing.assert_close(torch.compile(model, backend="eager", fullgraph=True)(X), model(X))
@@ -79,7 +81,7 @@ def test_the_guard_traces_whole():
 # ---- gradients
 
 
-def apart(model, x):
+def apart(model: Any, x: Any) -> Any:
     """What the guard promises: each row by itself, the equation where it is defined, else the block."""
     y = model.surrogate.rows(x)
     good = torch.isfinite(y).all(-1)
@@ -89,7 +91,7 @@ def apart(model, x):
 
 @pytest.mark.parametrize("rows", [[0, 1, 2, 3], [3, 0], [1, 2], []], ids=["some", "all", "none", "empty"])
 @pytest.mark.parametrize("formula", ["log(2*x0) + 1.5*x1", "1.5*x1/sqrt(x0) + exp(200*x1*x0)", "0.5*x0^2.3"])
-def test_gradients_through_bad_rows_are_the_blocks(formula, rows):
+def test_gradients_through_bad_rows_are_the_blocks(formula: str, rows: Any) -> None:
     model = wrapped(formula, guard="block")
     constants = model.trainable_constants()
     x = X[rows].double().requires_grad_()
@@ -102,7 +104,7 @@ def test_gradients_through_bad_rows_are_the_blocks(formula, rows):
         torch.testing.assert_close(one, other)
 
 
-def test_gradients_of_gradients_through_bad_rows():
+def test_gradients_of_gradients_through_bad_rows() -> None:
     model = wrapped("0.5*log(x0) + 1.5*x1*x0", guard="block")
     model.trainable_constants()
     x = X[[0, 1, 3]].double().requires_grad_()  # away from the jump at x0 = 0
@@ -112,7 +114,7 @@ def test_gradients_of_gradients_through_bad_rows():
     torch.testing.assert_close(by_rows, torch.autograd.grad(model(x).sum(), x)[0])
 
 
-def test_a_variable_made_by_a_function_has_gradients_too():
+def test_a_variable_made_by_a_function_has_gradients_too() -> None:
     model = SymbolicModel(Block(lambda y: y), "law")
     transforms = {"u": lambda x: torch.log(x[:, 0]), "v": lambda x: x[:, 1]}
     model.distill(torch.rand(60, 2) + 1, engine=FormulaEngine("u + v"), variable_transforms=transforms)
@@ -123,7 +125,7 @@ def test_a_variable_made_by_a_function_has_gradients_too():
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch's own use of it
-def test_the_guard_traces_whole_with_gradients():
+def test_the_guard_traces_whole_with_gradients() -> None:
     model = wrapped("log(2*x0) + 1.5*x1", guard="block")
     model.trainable_constants()
     x, z = X.clone().requires_grad_(), X.clone().requires_grad_()
@@ -135,7 +137,7 @@ def test_the_guard_traces_whole_with_gradients():
 
 @pytest.mark.cuda
 @pytest.mark.parametrize("trained", [False, True])
-def test_the_guard_does_not_wait_for_the_device(trained):
+def test_the_guard_does_not_wait_for_the_device(trained: Any) -> None:
     model = wrapped("log(2*x0) + 1.5*x1", guard="block").cuda()
     model.trainable_constants(trained)
     x = X.cuda()
@@ -149,7 +151,7 @@ def test_the_guard_does_not_wait_for_the_device(trained):
     torch.testing.assert_close(y.cpu(), want)
 
 
-def test_switching_again_changes_the_guard():
+def test_switching_again_changes_the_guard() -> None:
     model = wrapped(guard="block")
     model.switch_to_symbolic()
     assert not torch.isfinite(model(X)).all()
@@ -160,7 +162,7 @@ def test_switching_again_changes_the_guard():
         model.switch_to_symbolic(guard="strict")
 
 
-def test_distilling_again_keeps_guard_and_compile():
+def test_distilling_again_keeps_guard_and_compile() -> None:
     model = wrapped(guard="block", compile=False)
     model.distill(torch.randn(60, 2), engine=FormulaEngine("log(x1)"))
     assert model.use_symbolic
@@ -168,7 +170,7 @@ def test_distilling_again_keeps_guard_and_compile():
     assert model.surrogate.function.compiled is False
 
 
-def test_compile_is_passed_on():
+def test_compile_is_passed_on() -> None:
     model = wrapped(compile=False)
     assert model.surrogate.function.compiled is False
     with pytest.raises(InputError, match="'fast'"):
@@ -176,7 +178,7 @@ def test_compile_is_passed_on():
     assert model.surrogate.function.compiled is False
 
 
-def test_a_switch_that_fails_changes_nothing():
+def test_a_switch_that_fails_changes_nothing() -> None:
     model = SymbolicModel(Block(lambda y: y), "law")
     model.distill(torch.rand(60, 2), engine=FormulaEngine("x0", "x0 + x1"))
     model.switch_to_symbolic(1, guard="block")
@@ -187,7 +189,7 @@ def test_a_switch_that_fails_changes_nothing():
     assert torch.equal(model.get_extra_state(), before)
 
 
-def test_fidelity_counts_undefined_and_unseen_rows_per_output():
+def test_fidelity_counts_undefined_and_unseen_rows_per_output() -> None:
     model = SymbolicModel(nn.Linear(2, 2), "law")
     data = torch.cat([torch.rand(60, 2), torch.zeros(1, 2), torch.ones(1, 2)])
     model.distill(data, engine=FormulaEngine("log(x0) + 9"))
@@ -207,13 +209,13 @@ def test_fidelity_counts_undefined_and_unseen_rows_per_output():
     assert model.fidelity(X)[0].n_extrapolated == 1  # what one of the two distillations has seen
 
 
-def test_fidelity_counts_new_inputs_also_through_transforms():
+def test_fidelity_counts_new_inputs_also_through_transforms() -> None:
     model = SymbolicModel(nn.Linear(2, 1), "law")
     model.distill(torch.rand(60, 2), engine=FormulaEngine("u"), variable_transforms={"u": "x0 - x1", "v": "x0"})
     assert model.fidelity(torch.tensor([[5.0, 5.0], [5.0, 0.0], [0.5, 0.3]]))[0].n_extrapolated == 1
 
 
-def test_fidelity_of_a_perfect_equation_is_one():
+def test_fidelity_of_a_perfect_equation_is_one() -> None:
     block = nn.Linear(2, 1)
     with torch.no_grad():
         block.weight.copy_(torch.tensor([[2.0, -1.0]]))

@@ -27,7 +27,7 @@ def train(model: SymbolicModel, by: float = 0.5) -> InPlace:
     return model.surrogate
 
 
-def test_equations_are_those_chosen_with_their_constants_of_now():
+def test_equations_are_those_chosen_with_their_constants_of_now() -> None:
     model = switched()
     in_place = model.surrogate
     assert in_place.equations() == in_place.chosen
@@ -39,7 +39,7 @@ def test_equations_are_those_chosen_with_their_constants_of_now():
     assert in_place.equations()[0].source == ""  # its words were of other constants
 
 
-def test_reading_writes_nothing():
+def test_reading_writes_nothing() -> None:
     model = switched()
     train(model)
     before = model.get_extra_state()
@@ -56,7 +56,7 @@ def test_reading_writes_nothing():
     assert str(model.equation(1)) == "2*x0 + 3*x1"  # nothing of the trained constants was kept
 
 
-def test_what_changes_the_findings_keeps_the_trained_constants():
+def test_what_changes_the_findings_keeps_the_trained_constants() -> None:
     model = switched("1", "2*x0", "2*x0 + 3*x1")
     train(model)
     model.switch_to_symbolic(4)
@@ -68,7 +68,7 @@ def test_what_changes_the_findings_keeps_the_trained_constants():
     assert str(model.surrogate.equations()[0]) == "2.5*x0"
 
 
-def test_equations_that_were_not_chosen_from_the_present_findings_wait_no_more():
+def test_equations_that_were_not_chosen_from_the_present_findings_wait_no_more() -> None:
     model = switched()
     model.switch_to_block()
     assert model.surrogate is not None
@@ -81,7 +81,7 @@ def test_equations_that_were_not_chosen_from_the_present_findings_wait_no_more()
     assert str(model.equation(1)) == "9*x0"
 
 
-def test_copies_and_casts_keep_what_they_say():
+def test_copies_and_casts_keep_what_they_say() -> None:
     model = switched(guard="block")
     train(model)
     twin = copy.deepcopy(model).to(torch.bfloat16)
@@ -92,7 +92,7 @@ def test_copies_and_casts_keep_what_they_say():
     assert model.use_symbolic
 
 
-def test_a_guard_and_a_way_to_run_are_checked_before_anything_changes():
+def test_a_guard_and_a_way_to_run_are_checked_before_anything_changes() -> None:
     model = switched()
     found = model.surrogate
     for bad in ({"guard": "strict"}, {"compile": "fast"}, {"complexity": 99}):
@@ -101,7 +101,7 @@ def test_a_guard_and_a_way_to_run_are_checked_before_anything_changes():
         assert model.surrogate is found
 
 
-def test_constants_of_variables_stay_the_users_after_loading_too():
+def test_constants_of_variables_stay_the_users_after_loading_too() -> None:
     def make() -> SymbolicModel:
         return SymbolicModel(nn.Linear(2, 1), "law")
 
@@ -122,7 +122,7 @@ def test_constants_of_variables_stay_the_users_after_loading_too():
     assert 0.25 in fitted(other, 6 * u - 1)
 
 
-def test_what_was_said_of_an_equation_is_not_said_of_it_with_other_constants():
+def test_what_was_said_of_an_equation_is_not_said_of_it_with_other_constants() -> None:
     model = switched("1", "2*x0", "2*x0 + 3*x1")
     before = model.equation(0)
     assert math.isfinite(before.loss)

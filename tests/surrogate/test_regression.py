@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from sklearn.cross_decomposition import PLSRegression
@@ -20,7 +22,7 @@ def regression(x: np.ndarray, y: np.ndarray) -> Regression:
 
 
 @pytest.mark.parametrize("rank", [1, 2, 3, 9])
-def test_no_map_of_the_rank_fits_better(rank):
+def test_no_map_of_the_rank_fits_better(rank: Any) -> None:
     best = regression(X, Y).reduced_rank
     x, y = X - X.mean(axis=0), Y - Y.mean(axis=0)
     full = np.linalg.lstsq(x, y, rcond=None)[0]
@@ -31,7 +33,7 @@ def test_no_map_of_the_rank_fits_better(rank):
     np.testing.assert_allclose(best.residual(regression(X, Y).moments, rank), np.cov(residual.T, bias=True), atol=1e-3)
 
 
-def test_coordinates_have_unit_variance():
+def test_coordinates_have_unit_variance() -> None:
     for_x = regression(X, Y)
     for reduce in (for_x.reduced_rank.reduce, for_x.principal_inputs(5), for_x.partial_least_squares(5)):
         np.testing.assert_allclose((X @ reduce).std(axis=0), 1.0, rtol=1e-6)
@@ -39,7 +41,7 @@ def test_coordinates_have_unit_variance():
 
 
 @pytest.mark.parametrize("n", [1, 3, 6])
-def test_partial_least_squares_spans_what_scikit_learns_does(n):
+def test_partial_least_squares_spans_what_scikit_learns_does(n: Any) -> None:
     # SIMPLS and NIPALS agree exactly on one output, and on the first component of several.
     y = Y[:, :1]
     theirs = PLSRegression(n, scale=False, tol=1e-12, max_iter=10_000).fit(X, y).predict(X)
@@ -49,7 +51,7 @@ def test_partial_least_squares_spans_what_scikit_learns_does(n):
     np.testing.assert_allclose(np.corrcoef(z.T) if n > 1 else 1.0, np.eye(n) if n > 1 else 1.0, atol=1e-6)
 
 
-def test_partial_least_squares_of_several_outputs_takes_the_largest_covariance_first():
+def test_partial_least_squares_of_several_outputs_takes_the_largest_covariance_first() -> None:
     x, y = X - X.mean(axis=0), Y - Y.mean(axis=0)
     weights = regression(X, Y).partial_least_squares(4)
     leading = np.linalg.svd(x.T @ y)[0][:, 0]
@@ -57,19 +59,19 @@ def test_partial_least_squares_of_several_outputs_takes_the_largest_covariance_f
     np.testing.assert_allclose(np.corrcoef((x @ weights).T), np.eye(4), atol=1e-6)
 
 
-def test_principal_inputs_are_those_of_the_singular_value_decomposition():
+def test_principal_inputs_are_those_of_the_singular_value_decomposition() -> None:
     directions = regression(X, Y).principal_inputs(3)
     expected = np.linalg.svd(X - X.mean(axis=0), full_matrices=False)[2][:3].T
     cosines = np.einsum("ij,ij->j", directions, expected) / np.linalg.norm(directions, axis=0)
     np.testing.assert_allclose(np.abs(cosines), 1.0, atol=1e-8)
 
 
-def test_principal_directions_are_as_long_as_what_lies_along_them():
+def test_principal_directions_are_as_long_as_what_lies_along_them() -> None:
     lift = principal(np.diag([4.0, 9.0, 1e-12]), 3, negligible=1e-9)
     np.testing.assert_allclose(np.abs(lift), [[0, 3, 0], [2, 0, 0]])
 
 
-def test_it_shrinks_where_there_are_hardly_more_rows_than_inputs():
+def test_it_shrinks_where_there_are_hardly_more_rows_than_inputs() -> None:
     rng = np.random.default_rng(1)
     x, new = rng.normal(size=(60, 40)), rng.normal(size=(2000, 40))
     w = rng.normal(size=(40, 5)) / 6
@@ -81,25 +83,25 @@ def test_it_shrinks_where_there_are_hardly_more_rows_than_inputs():
     assert error < 0.7 * (((new - x.mean(axis=0)) @ plain + y.mean(axis=0) - truth) ** 2).mean()
 
 
-def test_it_does_not_where_there_are_many():
+def test_it_does_not_where_there_are_many() -> None:
     assert regression(X, Y).shrinkage < 1e-3
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1e6])
-def test_units_of_an_input_do_not_matter(scale):
+def test_units_of_an_input_do_not_matter(scale: Any) -> None:
     units = np.where(np.arange(12) % 3, 1.0, scale)
     ours = regression(X * units, Y).reduced_rank.predict(X * units)
     np.testing.assert_allclose(ours, regression(X, Y).reduced_rank.predict(X), atol=1e-3 * Y.std())
 
 
-def test_inputs_that_do_not_vary_or_come_twice_do_no_harm():
+def test_inputs_that_do_not_vary_or_come_twice_do_no_harm() -> None:
     x = np.column_stack([X, X[:, 0], np.full(len(X), 7.0)])
     best = regression(x, Y).reduced_rank
     np.testing.assert_allclose(best.predict(x), regression(X, Y).reduced_rank.predict(X), atol=1e-2 * Y.std())
     assert np.isfinite(best.reduce).all()
 
 
-def test_outputs_that_do_not_vary_have_no_linear_part():
+def test_outputs_that_do_not_vary_have_no_linear_part() -> None:
     best = regression(X, np.ones((4000, 2))).reduced_rank
     assert best.rank == 0
     np.testing.assert_allclose(best.predict(X[:3]), 1.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from torch import nn
@@ -20,19 +22,19 @@ NONLINEAR = X @ W + 5 * np.outer(Z**2 - 1, V)
 FIT, NEW = slice(0, 2000), slice(2000, None)
 
 
-def both(y):
+def both(y: Any) -> Any:
     x = X[FIT]
     regression = Regression(Halves(Moments.of(x[::2], y[FIT][::2]), Moments.of(x[1::2], y[FIT][1::2])))
     return regression, Projection(2, 1).fit(regression)
 
 
-def reported(y, law: str, block=None):
+def reported(y: Any, law: str, block: Any = None) -> Any:
     regression, encoding = both(y)
     laws = {0: parse(law, ["z0", "z1"])}
     return report("mlp", block, regression.reduced_rank, encoding, laws, 2000, (X[NEW], y[NEW]), True)
 
 
-def test_r2_is_the_share_of_the_outputs_variance():
+def test_r2_is_the_share_of_the_outputs_variance() -> None:
     found = reported(NONLINEAR, "0")
     y = NONLINEAR[NEW]
     total = ((y - y.mean(axis=0)) ** 2).sum()
@@ -42,7 +44,7 @@ def test_r2_is_the_share_of_the_outputs_variance():
     assert found.projection.r2 == pytest.approx(1 - ((y - best.predict(X[NEW], 2)) ** 2).sum() / total, abs=1e-5)
 
 
-def test_equations_that_explain_something_win():
+def test_equations_that_explain_something_win() -> None:
     _, encoding = both(NONLINEAR)
     t = encoding.targets(NONLINEAR[FIT], X[FIT])[:, 0]
     z = encoding.encode(X[FIT])
@@ -54,7 +56,7 @@ def test_equations_that_explain_something_win():
     assert found.gain == pytest.approx(found.projection.r2 - found.rival.r2)
 
 
-def test_equations_that_explain_nothing_lose():
+def test_equations_that_explain_nothing_lose() -> None:
     found = reported(X @ W + 0.1 * RNG.normal(size=(4000, 8)), "z0 - z1")
     assert found.verdict == "linear"
     assert "Projection(outputs=0)" in found.advice
@@ -62,7 +64,7 @@ def test_equations_that_explain_nothing_lose():
     assert same.rival.macs <= same.projection.macs
 
 
-def test_what_is_the_same_is_called_equal():
+def test_what_is_the_same_is_called_equal() -> None:
     regression, _ = both(NONLINEAR)
     encoding = Projection(outputs=0).fit(regression, 2)
     found = report("mlp", None, regression.reduced_rank, encoding, {}, 2000, (X[NEW], NONLINEAR[NEW]), False)
@@ -71,7 +73,7 @@ def test_what_is_the_same_is_called_equal():
     assert "rows, which are fitted to" in str(found)
 
 
-def test_costs_are_counted():
+def test_costs_are_counted() -> None:
     regression, encoding = both(NONLINEAR)
     best = regression.reduced_rank
     assert linear_cost(best, 2) == (36, 44)
@@ -82,7 +84,7 @@ def test_costs_are_counted():
     assert [equal_rank(best, macs) for macs in (0, 1, 17, 18, 36, 79, 80, 1000)] == [0, 1, 1, 1, 2, 4, 8, 8]
 
 
-def test_the_blocks_own_cost_is_that_of_its_linear_layers():
+def test_the_blocks_own_cost_is_that_of_its_linear_layers() -> None:
     block = nn.Sequential(nn.Linear(10, 30), nn.GELU(), nn.Linear(30, 8))
     own = reported(NONLINEAR, "0", block).block
     assert own is not None

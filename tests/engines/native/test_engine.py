@@ -298,7 +298,7 @@ def test_a_teacher_is_not_blamed_for_inputs_that_were_held(caplog: pytest.LogCap
     assert "doesn't answer as" not in caplog.text
 
 
-def test_what_least_squares_finds_is_told_before_the_search_begins():
+def test_what_least_squares_finds_is_told_before_the_search_begins() -> None:
     reports: list[tuple[str, list[int]]] = []
 
     def stop(progress: Progress) -> None:

@@ -92,7 +92,7 @@ class Locked:
             return laws(X)
 
 
-def search(f: Any = laws, teacher: Any = None, progress: Any = None, X: np.ndarray | None = None, **params: Any):
+def search(f: Any = laws, teacher: Any = None, progress: Any = None, X: np.ndarray | None = None, **params: Any) -> Any:
     X = inputs() if X is None else X
     options = SearchOptions.from_params({**PARAMS, **params})
     return NativeEngine().search(Samples(X, f(X), teacher=teacher), options, progress)

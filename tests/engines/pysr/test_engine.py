@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,7 +49,7 @@ def law_samples() -> Samples:
 
 
 @pytest.fixture
-def resolved(tmp_path, monkeypatch) -> Path:
+def resolved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A Julia project as juliapkg leaves it, with this environment's packages in its record."""
     project, depot = tmp_path / "julia_env", tmp_path / "depot"
     (project / "pyjuliapkg" / "install" / "bin").mkdir(parents=True)
@@ -81,7 +82,7 @@ def change_meta(project: Path, **changes: object) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-def test_a_resolved_project_is_ready_and_julia_is_not_started(resolved):
+def test_a_resolved_project_is_ready_and_julia_is_not_started(resolved: Any) -> None:
     assert readiness.check().reason.startswith("PySR ")
     assert is_ready()
     assert resolve("auto").name == "pysr"
@@ -103,7 +104,7 @@ def test_a_resolved_project_is_ready_and_julia_is_not_started(resolved):
         (lambda p: (p.parent / "depot" / "packages" / "SymbolicRegression").rmdir(), "in no depot"),
     ],
 )
-def test_what_is_missing_is_named(resolved, spoil, reason, monkeypatch):
+def test_what_is_missing_is_named(resolved: Any, spoil: Any, reason: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(resolved))
     spoil(resolved)
     found = readiness.check()
@@ -114,7 +115,9 @@ def test_what_is_missing_is_named(resolved, spoil, reason, monkeypatch):
     assert (status.available, status.reason) == (False, found.reason)
 
 
-def test_a_package_that_changed_its_julia_needs_is_noticed(resolved, tmp_path, monkeypatch):
+def test_a_package_that_changed_its_julia_needs_is_noticed(
+    resolved: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     extra = tmp_path / "site" / "another"
     extra.mkdir(parents=True)
     (extra / "juliapkg.json").write_text("{}")
@@ -128,7 +131,9 @@ def test_a_package_that_changed_its_julia_needs_is_noticed(resolved, tmp_path, m
     assert "has changed" in readiness.check().reason
 
 
-def test_a_julia_of_the_users_own_is_ready_if_it_has_the_package(resolved, monkeypatch):
+def test_a_julia_of_the_users_own_is_ready_if_it_has_the_package(
+    resolved: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PYTHON_JULIACALL_EXE", str(resolved / "pyjuliapkg" / "install" / "bin" / "julia"))
     monkeypatch.setenv("PYTHON_JULIACALL_PROJECT", str(resolved))
     assert is_ready()
@@ -136,7 +141,7 @@ def test_a_julia_of_the_users_own_is_ready_if_it_has_the_package(resolved, monke
     assert "no-julia" in readiness.check().reason
 
 
-def test_without_pysr_auto_is_native_and_pysr_says_what_to_install(monkeypatch):
+def test_without_pysr_auto_is_native_and_pysr_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readiness, "package_folder", lambda name: None)
     monkeypatch.setattr("symtorch.engines.pysr.signature.package_folder", lambda name: None)
     assert not readiness.check().installed
@@ -155,7 +160,7 @@ def signature(version: str) -> Signature:
 
 
 @pytest.mark.parametrize("version", [*VERSIONS, "installed"])
-def test_every_parameter_of_every_supported_version_is_known(version):
+def test_every_parameter_of_every_supported_version_is_known(version: Any) -> None:
     found = installed() if version == "installed" else signature(version)
     own = {f.name for f in fields(SearchOptions)} - {"extra", "given"}
     assert set(found.init) <= own | PARAMETERS
@@ -163,26 +168,26 @@ def test_every_parameter_of_every_supported_version_is_known(version):
 
 
 @pytest.mark.parametrize("version", [*VERSIONS, "installed"])
-def test_what_we_set_ourselves_every_supported_version_has(version):
+def test_what_we_set_ourselves_every_supported_version_has(version: Any) -> None:
     found = installed() if version == "installed" else signature(version)
     options = SearchOptions.from_params({"timeout_in_seconds": 5})
     (request,) = requests(merged(options, {}), {"X_units": ["m"]}, 1, ["id"], Path("folder"))
     found.check(request.params, request.fit_params)
 
 
-def test_a_parameter_that_only_later_versions_have_is_refused_by_name():
+def test_a_parameter_that_only_later_versions_have_is_refused_by_name() -> None:
     with pytest.raises(OptionError, match=r"'guesses'.* does not know"):
         signature("1.5.0").check({"guesses": ["x0"]}, {})
     signature("1.5.0").check({"npop": 10, "multithreading": True}, {"category": [1]})
 
 
-def test_a_package_that_is_no_pysr_is_named(tmp_path):
+def test_a_package_that_is_no_pysr_is_named(tmp_path: Path) -> None:
     (tmp_path / "sr.py").write_text("class Other: pass")
     with pytest.raises(EngineError, match=r"1\.5 to 2\.7"):
         read(tmp_path)
 
 
-def test_what_is_symtorchs_own_is_not_sent_to_pysr():
+def test_what_is_symtorchs_own_is_not_sent_to_pysr() -> None:
     assert "model_selection" not in merged(SearchOptions.from_params({"model_selection": "law"}), {})
     assert merged(SearchOptions.from_params({"model_selection": "score"}), {})["model_selection"] == "score"
     by_arity = {1: ["sin"], 2: ["+"], 3: ["fma"]}
@@ -190,7 +195,7 @@ def test_what_is_symtorchs_own_is_not_sent_to_pysr():
     assert not {"binary_operators", "unary_operators", "complexity_of_operators"} & set(params)
 
 
-def test_guesses_and_units_go_to_their_outputs():
+def test_guesses_and_units_go_to_their_outputs() -> None:
     params = {"guesses": [["x0"], ["x1", "x1^2"]]}
     first, second = requests(params, {"y_units": ["m", "s"]}, 2, ["a", "b"], Path("folder"))
     assert (first.params["guesses"], second.params["guesses"]) == (["x0"], ["x1", "x1^2"])
@@ -201,7 +206,7 @@ def test_guesses_and_units_go_to_their_outputs():
         requests({}, {"y_units": ["m", "s"]}, 3, ["a", "b", "c"], Path("folder"))
 
 
-def test_julia_code_as_an_operator_means_what_its_sympy_mapping_says():
+def test_julia_code_as_an_operator_means_what_its_sympy_mapping_says() -> None:
     sympy = pytest.importorskip("sympy")
     params = {
         "unary_operators": ["ramp(x) = x > 0 ? x : zero(x)", "sin"],
@@ -215,7 +220,7 @@ def test_julia_code_as_an_operator_means_what_its_sympy_mapping_says():
         custom_operators(params | {"extra_sympy_mappings": None})
 
 
-def test_every_operator_that_pysr_can_show_is_known():
+def test_every_operator_that_pysr_can_show_is_known() -> None:
     """Its table of SymPy functions, read from its source."""
     source = ast.parse((readiness.package_folder("pysr") / "export_sympy.py").read_text())
     (table,) = (node.value for node in source.body if getattr(_target(node), "id", "") == "sympy_mappings")
@@ -229,13 +234,13 @@ def test_every_operator_that_pysr_can_show_is_known():
         assert evaluate(parse_equation(text, ["x0", "x1", "x2"], [own]), X).shape == (5,)
 
 
-def _target(node):
+def _target(node: Any) -> Any:
     return node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
 
 
-def test_a_regressor_object_is_an_engine():
+def test_a_regressor_object_is_an_engine() -> None:
     class PySRRegressor:
-        def get_params(self, deep):
+        def get_params(self, deep: Any) -> Any:
             return {"niterations": 3}
 
     assert resolve(PySRRegressor()).params == {"niterations": 3}
@@ -244,7 +249,7 @@ def test_a_regressor_object_is_an_engine():
 # ---- results
 
 
-def test_a_hall_of_fame_becomes_rows(tmp_path):
+def test_a_hall_of_fame_becomes_rows(tmp_path: Path) -> None:
     rows = read_hall_of_fame(RUN)
     assert rows[0] == Row(1, 22.644789, "3.5031724")
     assert [row.complexity for row in rows] == [1, 2, 6, 8, 10, 12, 14]
@@ -252,7 +257,7 @@ def test_a_hall_of_fame_becomes_rows(tmp_path):
 
 
 @pytest.mark.parametrize("cut", [5, 30, 60, 100, 200, 380])
-def test_a_half_written_file_loses_at_most_the_line_that_was_cut(tmp_path, cut):
+def test_a_half_written_file_loses_at_most_the_line_that_was_cut(tmp_path: Path, cut: Any) -> None:
     whole = (RUN / "hall_of_fame.csv").read_text()
     (tmp_path / "hall_of_fame.csv").write_text(whole[:cut])
     rows = read_hall_of_fame(tmp_path)
@@ -262,7 +267,7 @@ def test_a_half_written_file_loses_at_most_the_line_that_was_cut(tmp_path, cut):
     assert read_hall_of_fame(tmp_path) == read_hall_of_fame(RUN)
 
 
-def test_rubbish_is_no_hall_of_fame(tmp_path):
+def test_rubbish_is_no_hall_of_fame(tmp_path: Path) -> None:
     (tmp_path / "hall_of_fame.csv").write_bytes(b'Complexity,Loss,Equation\n\xff\xfe,1,"x"\n3,abc,"x"\n1,NaN,"x0"\n')
     (row,) = read_hall_of_fame(tmp_path)
     assert math.isnan(row.loss)
@@ -283,7 +288,7 @@ def test_rubbish_is_no_hall_of_fame(tmp_path):
         ("Inf * x0", "inf*x0"),
     ],
 )
-def test_julias_spelling_is_read(text, expected):
+def test_julias_spelling_is_read(text: str, expected: Any) -> None:
     assert to_text(parse_equation(text, ["x0", "x1"], []), ["x0", "x1"]) == expected
 
 
@@ -308,7 +313,7 @@ TEMPLATE = {
         ("f(a)", "h = #1", None),
     ],
 )
-def test_templates_are_put_together_or_refused(combine, text, expected):
+def test_templates_are_put_together_or_refused(combine: Any, text: str, expected: Any) -> None:
     def make() -> str:
         expr = parse_equation(text, ["x0", "x1"], [], TEMPLATE | {"combine": combine})
         return to_text(expr, ["x0", "x1"])
@@ -320,7 +325,7 @@ def test_templates_are_put_together_or_refused(combine, text, expected):
         assert make() == expected
 
 
-def test_template_parameters_take_their_values():
+def test_template_parameters_take_their_values() -> None:
     template = TEMPLATE | {"combine": "p[1] * f(a) + p[2] * q[1]", "parameters": {"p": 2, "q": 1}}
     expr = parse_equation("f = #1; p = [0.5, -2.0]; q = [1.0e-3]", ["x0", "x1"], [], template)
     assert to_text(expr, ["x0", "x1"]) == "0.5*x0 + (-2*0.001)"
@@ -330,7 +335,7 @@ def test_template_parameters_take_their_values():
         parse_equation("x0 * p1", ["x0"], [], {"kind": "ParametricExpressionSpec"})
 
 
-def test_an_equation_that_cannot_be_read_is_logged_and_the_others_stay(caplog):
+def test_an_equation_that_cannot_be_read_is_logged_and_the_others_stay(caplog: pytest.LogCaptureFixture) -> None:
     (request,) = requests(LAW, {}, 1, ["run"], Path("folder"))
     run = Run(request, rows=[Row(1, 2.0, "x0"), Row(2, 1.0, "mystery(x0)")], reason="budget")
     (front,) = Judge(law_samples(), SearchOptions.from_params(LAW)).fronts([run], 1.0, keep=False)
@@ -338,7 +343,7 @@ def test_an_equation_that_cannot_be_read_is_logged_and_the_others_stay(caplog):
     assert "mystery" in caplog.text
 
 
-def test_losses_in_the_file_are_those_of_our_trees():
+def test_losses_in_the_file_are_those_of_our_trees() -> None:
     data = law_samples()
     for row in read_hall_of_fame(RUN):
         expr = parse_equation(row.text, data.variable_names, [operator("inv(x) = 1/x")])
@@ -370,7 +375,7 @@ print(json.dumps({
 """
 
 
-def test_our_front_says_what_pysrs_own_code_says_of_the_same_file():
+def test_our_front_says_what_pysrs_own_code_says_of_the_same_file() -> None:
     theirs = json.loads(with_stubbed_julia(READ_RUN, RUN, True))
     options = SearchOptions.from_params(LAW | {"model_selection": "best"})
     (request,) = requests(merged(options, {}), {}, 1, ["run"], Path("folder"))
@@ -391,7 +396,9 @@ def test_our_front_says_what_pysrs_own_code_says_of_the_same_file():
         assert float(ours) == pytest.approx(float(sympy.sympify(text).subs(at)), rel=1e-9)
 
 
-def test_pysrs_own_code_takes_our_parameters_and_reads_our_run_folder(tmp_path, monkeypatch):
+def test_pysrs_own_code_takes_our_parameters_and_reads_our_run_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The whole way through the installed pysr, in a worker, with only Julia itself replaced."""
     monkeypatch.syspath_prepend(HERE / "fake_juliacall")
     monkeypatch.setenv("FAKE_HALL_OF_FAME", str(RUN / "hall_of_fame.csv"))
@@ -414,20 +421,20 @@ def test_pysrs_own_code_takes_our_parameters_and_reads_our_run_folder(tmp_path, 
     assert again["equation"] == [eq.source for eq in front]
 
 
-def test_exit_codes_are_told_in_words():
+def test_exit_codes_are_told_in_words() -> None:
     assert describe_exit(1) == "ended with exit code 1"
     assert describe_exit(-11) == "was killed by SIGSEGV"
     assert "out of memory" in describe_exit(-9)
 
 
-def test_fit_parameters_of_pysr_are_refused_where_another_engine_runs():
+def test_fit_parameters_of_pysr_are_refused_where_another_engine_runs() -> None:
     from symtorch.distillation.plan import Plan
 
     with pytest.raises(InputError, match=r"X_units.*engine='pysr'"):
         Plan.make(fit_params={"X_units": ["m"]}, engine="native")
 
 
-def test_a_loss_in_python_is_for_the_native_engine():
+def test_a_loss_in_python_is_for_the_native_engine() -> None:
     options = SearchOptions.from_params({"elementwise_loss": lambda prediction, target: (prediction - target) ** 4})
     with pytest.raises(OptionError, match=r"elementwise_loss.*engine='native'"):
         PySREngine().check(options)

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -45,7 +46,7 @@ class TestContract(EngineContract):
         super().test_search_space_is_law(params)
 
 
-def test_laws_are_found_and_the_run_folder_is_pysrs_own(tmp_path):
+def test_laws_are_found_and_the_run_folder_is_pysrs_own(tmp_path: Path) -> None:
     data = samples(2)
     fronts = PySREngine(save_path=tmp_path, max_workers=2).search(data, SearchOptions.from_params(SMALL))
     for i, front in enumerate(fronts):
@@ -53,13 +54,13 @@ def test_laws_are_found_and_the_run_folder_is_pysrs_own(tmp_path):
         assert os.path.isfile(os.path.join(front.folder, "checkpoint.pkl"))
 
 
-def test_same_seed_same_front():
+def test_same_seed_same_front() -> None:
     options = SearchOptions.from_params(SMALL)
     first, second = (PySREngine().search(samples(), options)[0] for _ in range(2))
     assert [eq.source for eq in first] == [eq.source for eq in second]
 
 
-def test_time_limit_and_interrupt_keep_the_front():
+def test_time_limit_and_interrupt_keep_the_front() -> None:
     endless = SMALL | {"niterations": 1_000_000}
     (front,) = PySREngine().search(samples(), SearchOptions.from_params(endless | {"timeout_in_seconds": 5}))
     assert front.stop_reason == "timeout"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -126,7 +127,7 @@ def distilled(**more: Any) -> tuple[SymbolicModel, LinearEngine]:
 # ---- an encoding of one's own
 
 
-def test_the_search_sees_encoded_rows_targets_and_a_teacher_of_them():
+def test_the_search_sees_encoded_rows_targets_and_a_teacher_of_them() -> None:
     block, engine = distilled()
     (samples,) = engine.searches
     assert samples.variable_names == ("u", "v")
@@ -136,14 +137,14 @@ def test_the_search_sees_encoded_rows_targets_and_a_teacher_of_them():
 
 
 @pytest.mark.parametrize("shape", [(2,), (7, 2), (3, 4, 2), (0, 2)])
-def test_in_the_blocks_place_it_answers_as_the_block(shape):
+def test_in_the_blocks_place_it_answers_as_the_block(shape: tuple[int, ...]) -> None:
     block, _ = distilled()
     x = torch.randn(shape, dtype=torch.float64)
     block.switch_to_symbolic(guard="block")
     torch.testing.assert_close(block(x), block.symtorch_block(x))
 
 
-def test_gradients_and_one_output_run_through_it():
+def test_gradients_and_one_output_run_through_it() -> None:
     block, _ = distilled()
     block.switch_to_symbolic()
     x = X[:5].clone().requires_grad_()
@@ -157,14 +158,14 @@ def test_gradients_and_one_output_run_through_it():
     assert all(report.n_outside > 20 for report in block.fidelity(3 * X))
 
 
-def test_export_and_expand_are_over_the_blocks_own_inputs():
+def test_export_and_expand_are_over_the_blocks_own_inputs() -> None:
     block, _ = distilled()
     np.testing.assert_allclose(block.export("numpy")(X.numpy()), block.symtorch_block(X))
     np.testing.assert_allclose(100 * block.equation(1, expand=True).predict(X.numpy()), block.symtorch_block(X)[:, 1])
 
 
 @pytest.mark.parametrize("way", ["state", "file"])
-def test_it_is_saved_and_loaded(way, tmp_path):
+def test_it_is_saved_and_loaded(way: Any, tmp_path: Path) -> None:
     block, _ = distilled()
     block.switch_to_symbolic()
     block.trainable_constants()[0].data.add_(0.125)
@@ -179,7 +180,7 @@ def test_it_is_saved_and_loaded(way, tmp_path):
     assert torch.equal(other.get_extra_state(), block.get_extra_state())
 
 
-def test_a_kind_that_is_not_known_is_refused(monkeypatch):
+def test_a_kind_that_is_not_known_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     block, _ = distilled()
     state = block.state_dict()
     monkeypatch.delitem(READERS, Rotated.kind)
@@ -187,7 +188,7 @@ def test_a_kind_that_is_not_known_is_refused(monkeypatch):
         SymbolicModel(Turned()).load_state_dict(state)
 
 
-def test_it_may_be_fitted_to_the_data():
+def test_it_may_be_fitted_to_the_data() -> None:
     seen = []
 
     def fit(x: np.ndarray, y: np.ndarray) -> Encoding:
@@ -203,7 +204,7 @@ def test_it_may_be_fitted_to_the_data():
     torch.testing.assert_close(block(X), block.symtorch_block(X))
 
 
-def test_equations_over_another_encoding_do_not_stand_beside():
+def test_equations_over_another_encoding_do_not_stand_beside() -> None:
     block, engine = distilled()
     block.switch_to_symbolic()
     block.distill(X, engine=engine, encoding=Rotated(np.pi / 6, 100.0), output_dim=0)
@@ -213,7 +214,7 @@ def test_equations_over_another_encoding_do_not_stand_beside():
     assert not block.use_symbolic
 
 
-def test_mistakes_say_what_to_do():
+def test_mistakes_say_what_to_do() -> None:
     with pytest.raises(InputError, match="encoding is a str"):
         distilled(encoding="pca")
     with pytest.raises(InputError, match="leave one out"):
@@ -236,7 +237,7 @@ def mixed() -> SymbolicModel:
     return block
 
 
-def test_more_outputs_than_laws():
+def test_more_outputs_than_laws() -> None:
     block = mixed()
     assert (block.n_outputs, list(block.fronts)) == (3, [0, 1])
     block.switch_to_symbolic()
@@ -259,7 +260,7 @@ def test_more_outputs_than_laws():
     assert torch.equal(other(X), block(X))
 
 
-def test_only_the_laws_of_the_outputs_that_pruning_has_kept_are_needed():
+def test_only_the_laws_of_the_outputs_that_pruning_has_kept_are_needed() -> None:
     block = SymbolicModel(ThreeOfTwo(), "mixed")
     block.setup_pruning(3, 1, 10, end_step_frac=0.0)
     block.prune(0, X, importance=lambda y: torch.tensor([0.0, 0.0, 1.0]))
@@ -273,14 +274,14 @@ def test_only_the_laws_of_the_outputs_that_pruning_has_kept_are_needed():
 # ---- those that there are
 
 
-def test_formulas_of_used_variables_can_be_written_out_whatever_the_others_are():
+def test_formulas_of_used_variables_can_be_written_out_whatever_the_others_are() -> None:
     transforms = Transforms.make({"r": "x0^2", "f": lambda x: x[:, 0]}, n_inputs=2)
     assert transforms.expand(parse("2*r", transforms.names)) == parse("2*x0^2", ["x0", "x1"])
     assert transforms.expand(parse("2*f", transforms.names)) is None
     assert list(transforms.functions) == ["f"]
 
 
-def test_equal_parameters_make_equal_encodings():
+def test_equal_parameters_make_equal_encodings() -> None:
     assert Identity() == Identity()
     assert Transforms.make(["x0 + x1"], 2) == Transforms.make(["x0 + x1"], 2)
     assert Transforms.make(["x0 + x1"], 2) != Transforms.make(["x0 - x1"], 2)

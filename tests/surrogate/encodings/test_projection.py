@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -29,14 +31,14 @@ WAYS = [("rrr", None), ("rrr", 2), ("rrr", 6), ("rrr", 0), ("pca", None), ("pca"
 
 
 @pytest.mark.parametrize(("kind", "skip"), WAYS)
-def test_with_true_targets_it_gives_back_what_lies_in_the_span_of_the_lift(kind, skip):
+def test_with_true_targets_it_gives_back_what_lies_in_the_span_of_the_lift(kind: Any, skip: Any) -> None:
     encoding = fitted(outputs=7, kind=kind, skip=skip)  # all directions of the outputs
     back = encoding.decode(encoding.targets(Y, X), X)
     np.testing.assert_allclose(back, Y, atol=2e-3 * Y.std())
 
 
 @pytest.mark.parametrize(("kind", "skip"), WAYS)
-def test_without_equations_it_is_the_linear_map_of_the_rank(kind, skip):
+def test_without_equations_it_is_the_linear_map_of_the_rank(kind: Any, skip: Any) -> None:
     encoding = fitted(kind=kind, skip=skip)
     rank = 4 if skip is None else skip
     answer = encoding.decode(np.zeros((len(X), 3)), X)
@@ -44,7 +46,7 @@ def test_without_equations_it_is_the_linear_map_of_the_rank(kind, skip):
 
 
 @pytest.mark.parametrize(("kind", "skip"), WAYS)
-def test_variables_and_targets_have_unit_variance_and_the_mean_zero(kind, skip):
+def test_variables_and_targets_have_unit_variance_and_the_mean_zero(kind: Any, skip: Any) -> None:
     encoding = fitted(kind=kind, skip=skip)
     z, t = encoding.encode(X), encoding.targets(Y, X)
     assert z.shape == (3000, 4)
@@ -55,7 +57,7 @@ def test_variables_and_targets_have_unit_variance_and_the_mean_zero(kind, skip):
     np.testing.assert_allclose(np.corrcoef(t.T), np.eye(3), atol=1e-2)
 
 
-def test_what_the_linear_part_explains_is_no_target():
+def test_what_the_linear_part_explains_is_no_target() -> None:
     encoding = fitted(kind="rrr", skip=None)
     z, t = encoding.encode(X), encoding.targets(Y, X)
     np.testing.assert_allclose(z.T @ t / len(z), 0, atol=1e-3)
@@ -63,7 +65,7 @@ def test_what_the_linear_part_explains_is_no_target():
 
 @pytest.mark.parametrize(("kind", "skip"), WAYS)
 @pytest.mark.parametrize("shape", [(), (5,), (2, 5), (0,)])
-def test_tensors_give_what_arrays_do(kind, skip, shape):
+def test_tensors_give_what_arrays_do(kind: Any, skip: Any, shape: tuple[int, ...]) -> None:
     encoding = fitted(kind=kind, skip=skip)
     x = torch.randn(*shape, 10, dtype=torch.float64)
     y = torch.randn(*shape, 3, dtype=torch.float64)
@@ -75,7 +77,7 @@ def test_tensors_give_what_arrays_do(kind, skip, shape):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
-def test_it_answers_in_the_type_of_its_inputs(dtype):
+def test_it_answers_in_the_type_of_its_inputs(dtype: torch.dtype) -> None:
     encoding = fitted()
     x = torch.from_numpy(X[:50]).to(dtype)
     answer = encoding.decode(torch.zeros(50, 3, dtype=dtype), x)
@@ -85,7 +87,7 @@ def test_it_answers_in_the_type_of_its_inputs(dtype):
     np.testing.assert_allclose(answer.double(), exact, atol=tolerance * Y.std())
 
 
-def test_the_teacher_is_asked_at_inputs_of_the_given_coordinates():
+def test_the_teacher_is_asked_at_inputs_of_the_given_coordinates() -> None:
     encoding, asked = fitted(), []
 
     def block(x: np.ndarray) -> np.ndarray:
@@ -105,14 +107,14 @@ def test_the_teacher_is_asked_at_inputs_of_the_given_coordinates():
     assert encoding.teacher(lambda: None) is None
 
 
-def test_a_mean_has_no_coordinates():
+def test_a_mean_has_no_coordinates() -> None:
     encoding = fitted(kind="mean")
     assert (encoding.n_variables, encoding.n_searched(7)) == (0, 0)
     np.testing.assert_allclose(encoding.decode(np.zeros((3, 0)), X[:3]), np.tile(Y.mean(axis=0), (3, 1)), rtol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["rrr", "pca", "pls"])
-def test_with_nothing_to_search_for_it_is_no_more_than_the_linear_map(kind):
+def test_with_nothing_to_search_for_it_is_no_more_than_the_linear_map(kind: Any) -> None:
     encoding = fitted(outputs=0, kind=kind, skip=3)
     assert encoding.reduce.shape == (10, 3)
     assert encoding.n_variables == 0
@@ -120,14 +122,14 @@ def test_with_nothing_to_search_for_it_is_no_more_than_the_linear_map(kind):
     np.testing.assert_allclose(answer, REGRESSION.reduced_rank.predict(X, 3), atol=1e-4 * Y.std())
 
 
-def test_a_block_that_is_linear_leaves_nothing_to_search_for():
+def test_a_block_that_is_linear_leaves_nothing_to_search_for() -> None:
     x = X.astype(np.float32).astype(np.float64)
     y = LINEAR
     regression = Regression(Halves(Moments.of(x[::2], y[::2]), Moments.of(x[1::2], y[1::2])))
     assert Projection(6, 6).fit(regression).n_searched(7) == 0
 
 
-def test_there_are_no_more_coordinates_than_there_can_be():
+def test_there_are_no_more_coordinates_than_there_can_be() -> None:
     encoding = fitted(inputs=100, outputs=100)
     assert encoding.n_variables <= 10
     assert encoding.n_searched(7) <= 7
@@ -144,7 +146,7 @@ def there_and_back(written: dict, n_variables: int = 4, n_inputs: int = 10, n_ou
 
 
 @pytest.mark.parametrize(("kind", "skip"), WAYS)
-def test_it_is_written_and_read_exactly(kind, skip):
+def test_it_is_written_and_read_exactly(kind: Any, skip: Any) -> None:
     encoding = fitted(kind=kind, skip=skip)
     written = write_encoding(encoding)
     assert written is not None
@@ -163,7 +165,7 @@ def test_it_is_written_and_read_exactly(kind, skip):
         ({"linear": "reduce"}, r"linear\.shape"),
     ],
 )
-def test_what_does_not_fit_together_is_refused(change, message):
+def test_what_does_not_fit_together_is_refused(change: Any, message: str) -> None:
     written = write_encoding(fitted())
     assert written is not None
     changed = written | {key: written.get(value, value) for key, value in change.items()}
@@ -171,7 +173,7 @@ def test_what_does_not_fit_together_is_refused(change, message):
         there_and_back(changed)
 
 
-def test_another_width_is_refused():
+def test_another_width_is_refused() -> None:
     written = write_encoding(fitted())
     assert written is not None
     for sizes in ({"n_variables": 3}, {"n_inputs": 11}, {"n_outputs": 8}):
@@ -192,12 +194,12 @@ def test_another_width_is_refused():
         ({"outputs": 2.0}, "outputs of the projection is 2.0"),
     ],
 )
-def test_mistakes_say_what_to_do(arguments, message):
+def test_mistakes_say_what_to_do(arguments: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         Projection(**arguments)
 
 
-def test_equations_are_not_written_out():
+def test_equations_are_not_written_out() -> None:
     encoding = fitted()
     assert encoding.expand(parse("z0", ["z0"])) is None
     with pytest.raises(InputError, match="not written out"):

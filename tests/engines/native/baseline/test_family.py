@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -58,7 +60,7 @@ def _check(found: list[Written], X: np.ndarray, y: np.ndarray, options: SearchOp
         (lambda X: (X[:, 0] + 0.3 * X[:, 2] - 0.4) ** 2, "square(x0 + 0.3*x2 - 0.4)"),
     ],
 )
-def test_exact_laws_come_out_exactly(law, expected: str) -> None:
+def test_exact_laws_come_out_exactly(law: Any, expected: str) -> None:
     X = np.random.default_rng(0).uniform(0.5, 2.0, (600, 3))
     found = baselines(X, law(X)[:, None], _options())[0]
     assert _text(found[-1], 3) == expected

@@ -1,5 +1,7 @@
 """Losses as notebooks write them for PySR: one-line Julia functions."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -22,7 +24,7 @@ R = np.array([-3.0, -0.5, 0.0, 1e-3, 2.0])
         "f(x::Float64, y::Float64) = abs(x - y)^2",
     ],
 )
-def test_squared_errors_are_recognised(text):
+def test_squared_errors_are_recognised(text: str) -> None:
     assert parse_loss(text) is SQUARED
 
 
@@ -35,7 +37,7 @@ def test_squared_errors_are_recognised(text):
         ("loss(x, y) = log(cosh(x - y))", "LogCoshLoss()"),
     ],
 )
-def test_a_formula_is_the_loss_of_that_name(text, named):
+def test_a_formula_is_the_loss_of_that_name(text: str, named: Any) -> None:
     formula, known = parse_loss(text), parse_loss(named)
     np.testing.assert_allclose(formula.value(R), known.value(R), atol=1e-12)
     away = R[np.abs(R) > 0.1]
@@ -53,7 +55,7 @@ def test_a_formula_is_the_loss_of_that_name(text, named):
         ("loss(x, y) = if x > y 1 else 0 end", "can't be read"),
     ],
 )
-def test_what_is_beyond_says_so(text, why):
+def test_what_is_beyond_says_so(text: str, why: Any) -> None:
     with pytest.raises(OptionError, match=why):
         parse_loss(text)
 
@@ -83,19 +85,19 @@ def test_unknown_loss_names_the_engine_that_knows_it() -> None:
 # ---- functions of torch tensors
 
 
-def huber(prediction, target):
+def huber(prediction: Any, target: Any) -> Any:
     r = (prediction - target).abs()
     return torch.where(r <= 0.3, 0.5 * r * r, 0.3 * (r - 0.15))
 
 
-def asymmetric(prediction, target):
+def asymmetric(prediction: Any, target: Any) -> Any:
     """Too much costs four times what too little does."""
     r = prediction - target
     return torch.where(r > 0, 4.0 * r * r, r * r)
 
 
 @pytest.mark.parametrize("function", [huber, torch.nn.HuberLoss(reduction="none", delta=0.3)])
-def test_a_function_gives_what_the_loss_of_that_name_gives(function):
+def test_a_function_gives_what_the_loss_of_that_name_gives(function: Any) -> None:
     own, named = parse_loss(function), parse_loss("HuberLoss(0.3)")
     np.testing.assert_allclose(own.value(R), named.value(R), rtol=1e-12)
     np.testing.assert_allclose(own.weight(R), named.weight(R), rtol=1e-6)
@@ -106,7 +108,7 @@ def test_a_function_gives_what_the_loss_of_that_name_gives(function):
     np.testing.assert_allclose(constants(tree), constants(same), rtol=1e-5)
 
 
-def test_an_asymmetric_loss_is_minimised():
+def test_an_asymmetric_loss_is_minimised() -> None:
     X = points(400)
     y = np.random.default_rng(0).normal(size=400)
     tree, _ = fit(read("0.1"), Rows.of(X, y), parse_loss(asymmetric), steps=100)
@@ -115,7 +117,7 @@ def test_an_asymmetric_loss_is_minimised():
     assert 4.0 * too_much.sum() == pytest.approx(too_little.sum(), rel=1e-3)
 
 
-def test_squared_errors_are_recognised_in_a_function_and_weights_stay_finite_at_kinks():
+def test_squared_errors_are_recognised_in_a_function_and_weights_stay_finite_at_kinks() -> None:
     assert parse_loss(lambda p, t: (p - t) ** 2) is SQUARED
     weight = parse_loss(lambda p, t: (p - t).abs()).weight(np.array([-1.0, 0.0, 1e-300]))
     assert weight[0] == 0.5
@@ -139,6 +141,6 @@ def test_squared_errors_are_recognised_in_a_function_and_weights_stay_finite_at_
         (lambda p: p, "raises TypeError"),
     ],
 )
-def test_a_function_that_is_no_loss_says_why(function, why):
+def test_a_function_that_is_no_loss_says_why(function: Any, why: Any) -> None:
     with pytest.raises(OptionError, match=why):
         parse_loss(function)

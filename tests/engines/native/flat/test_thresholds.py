@@ -1,5 +1,7 @@
 """Thresholds of expressions are moved to the best place for them as they are."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -28,7 +30,7 @@ Y = np.where(X[:, 0] > 0.3, np.sin(X[:, 1]), X[:, 1] ** 2)
     ],
 )
 @pytest.mark.parametrize("loss", [SQUARED, parse_loss("HuberLoss(0.1)")])
-def test_a_wrong_threshold_is_put_right(text: str, loss) -> None:
+def test_a_wrong_threshold_is_put_right(text: str, loss: Any) -> None:
     rows = Rows.of(X, Y)
     (better,) = with_better_thresholds(normal.normalise(parse(text, NAMES)), rows, loss)
     assert loss_of(better, rows, loss) < 1e-28

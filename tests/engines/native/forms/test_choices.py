@@ -1,5 +1,7 @@
 """Steps and kinks must mean the same in whichever operators they are written."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -31,7 +33,7 @@ def choices(*names: str, given: str = "+ - *") -> Choices:
     )
 
 
-def form(text: str):
+def form(text: str) -> Any:
     return normal.normalise(parse(text, NAMES))
 
 

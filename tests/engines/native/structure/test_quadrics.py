@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from structures import OPTIONS, box, evidence_of, law_error, problem_of, wobble
@@ -12,7 +14,7 @@ from symtorch.equations.expr import evaluate
 from symtorch.equations.parser import parse
 
 
-def teacher(text: str):
+def teacher(text: str) -> Any:
     expr = parse(text, ["x0", "x1"])
     return lambda X: evaluate(expr, X)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from structures import OPTIONS, box, evidence_of, law_error, wobble
@@ -16,7 +18,7 @@ from symtorch.equations.parser import parse
 WORDS = Vocabulary(OPTIONS)
 
 
-def teacher(text: str, d: int):
+def teacher(text: str, d: int) -> Any:
     expr = parse(text, [f"x{i}" for i in range(d)])
     return lambda X: evaluate(expr, X)
 
