@@ -340,11 +340,12 @@ def test_progress_says_which_outputs_are_done() -> None:
     events: list[Progress] = []
     with in_two():
         search(teacher=laws, progress=events.append)
-    assert [event.done for event in events] == [1, 2]
+    assert [event.done for event in events] == [0, 1, 2]
+    assert [event.stage for event in events[:1]] == ["least squares"]
     assert events[-1].total == 2
     assert events[-1].finished == (0, 1, 3)
-    assert len(events[0].finished) in (1, 2)
-    assert len(events[0].fronts()) == 4
+    assert len(events[1].finished) in (1, 2)
+    assert len(events[1].fronts()) == 4
 
 
 def test_an_interrupt_from_progress_keeps_what_is_done() -> None:

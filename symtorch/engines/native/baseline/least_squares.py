@@ -13,7 +13,7 @@ from symtorch.engines.native.baseline.writing import Written
 from symtorch.engines.native.fitting.losses import Loss
 from symtorch.engines.options import SearchOptions
 from symtorch.engines.samples import Samples
-from symtorch.equations.expr import Variable, substitute
+from symtorch.equations.expr import Constant, Variable, substitute
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,18 @@ def least_squares(
             equations[k] = [replace(w, tree=substitute(w.tree, inputs)) for w in written] if chosen else written
     left_over = np.ones(samples.n_outputs)
     for k, written in enumerate(equations):
-        if len(written) > 1 and written[0].loss > 0.0:
-            left_over[k] = written[-1].loss / written[0].loss
+        whole = _constant_loss(written, samples.Y[:, k], samples.weights, loss)
+        if whole > 0.0:
+            left_over[k] = written[-1].loss / whole
     exact = np.flatnonzero(left_over < tuning().solved).tolist()
     solved = frozenset(k for k in exact if equations[k][-1].complexity > options.maxsize)
     return Baseline(equations, left_over, solved)
+
+
+def _constant_loss(written: Sequence[Written], y: np.ndarray, weights: np.ndarray | None, loss: Loss) -> float:
+    """Loss of the constant, which is not among the equations where a single input explains all; 0 for none of them."""
+    if not written:
+        return 0.0
+    if isinstance(written[0].tree, Constant):
+        return written[0].loss
+    return loss.mean(float(np.average(y, weights=weights)) - y, weights)
