@@ -15,7 +15,7 @@ from symtorch.engines.native.flat.search import Budget, FlatSearch
 from symtorch.engines.native.flat.watch import Watch
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.hardware import device
-from symtorch.engines.native.structure.asking import ask_teacher, evidence_of, law_found, reachable
+from symtorch.engines.native.structure.asking import ask_teacher, evidence_of, law_found
 from symtorch.engines.native.structure.decompose import Laws
 from symtorch.engines.native.task import Found, Task, TaskTuning, TeacherView
 from symtorch.engines.native.tuning import current
@@ -79,10 +79,8 @@ class Runner:
             for position, exprs in enumerate(self.task.guesses):
                 self._search.offer(position, exprs)
             laws = self._laws()
-            if laws is not None:
-                self._search.expect(reachable(laws))
-                if not self._search.watch.out_of_time():
-                    self._search.sketch()
+            if laws is not None and not self._search.watch.out_of_time():
+                self._search.sketch()
         except KeyboardInterrupt:
             self._interrupted = True
         else:

@@ -9,7 +9,7 @@ search for structure calls it for the pieces that it has found. :mod:`.schedule`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -92,10 +92,6 @@ class FlatSearch:
     def sketch(self) -> None:
         """The first, cheap stages for every output, solved or not: simple approximations."""
         self._bench.sketch()
-
-    def expect(self, reachable: Mapping[int, float]) -> None:
-        """Say to what loss, as 1 - R², the laws of outputs are known to come; above it rounds go on without gain."""
-        self._bench.expect(reachable)
 
     def run(self, enough: Enough | None = None) -> list[Archive]:
         """Search until every output is done, the budget is spent or time is up; one archive per output.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -87,7 +87,6 @@ class Workbench:
         self._heights: dict[int, float] = {}
         self._still: dict[int, int] = {}
         self._closed: set[int] = set()
-        self._reachable: dict[int, float] = {}
         self._banks: dict[bool, Bank] = {}
         self.archives = []
         for y in self.Y.T:
@@ -112,12 +111,8 @@ class Workbench:
         return (
             archive.best <= max(EXACT, self.budget.goal / archive.scale)
             or k in self._closed
-            or (self._still.get(k, 0) >= self.budget.patience and archive.best <= self._reachable.get(k, np.inf))
+            or self._still.get(k, 0) >= self.budget.patience
         )
-
-    def expect(self, reachable: Mapping[int, float]) -> None:
-        """Say to what loss the law of an output is known to come: above it, patience ends no search."""
-        self._reachable.update(reachable)
 
     @property
     def open(self) -> list[int]:

@@ -93,15 +93,6 @@ def _ask(
     return laws
 
 
-def reachable(found: Sequence[Laws | None]) -> dict[int, float]:
-    """{output: loss that its law comes to}, where the steps have seen how far a teacher that errs is from its law."""
-    return {
-        output: explained(laws.error, laws.floor, late=True)
-        for output, laws in enumerate(found)
-        if laws is not None and laws.error > 0 and not is_formula(laws.floor)
-    }
-
-
 def law_found(found: Sequence[Laws | None]) -> Enough:
     """When the flat search may leave an output as it is, by what asking has brought for each.
 

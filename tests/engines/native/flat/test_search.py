@@ -94,16 +94,3 @@ def test_an_output_whose_front_does_not_move_is_given_up() -> None:
         assert search.stop_reason == "converged"
         n_stages[patience] = len(stages)
     assert n_stages[1] < n_stages[3] < 60
-
-
-def test_patience_ends_no_search_above_the_loss_that_is_known_to_be_reachable() -> None:
-    X = points(200)
-    Y = np.random.default_rng(0).normal(size=(200, 1))
-    budget = Budget(rounds=6, patience=1)
-    given_up = FlatSearch(X, Y, Vocabulary(WIDE), budget, seed=0)
-    given_up.run()
-    assert given_up.stop_reason == "converged"
-    knowing = FlatSearch(X, Y, Vocabulary(WIDE), budget, seed=0)
-    knowing.expect({0: 1e-3})
-    knowing.run()
-    assert knowing.stop_reason == "budget"
