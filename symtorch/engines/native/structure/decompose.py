@@ -174,7 +174,8 @@ class _Decomposition:
         """Put what solves the problem into ``found``, which is a front whenever a question may fail."""
         if self.stopped():
             return
-        if problem.scale <= max(1e-28 * float(np.nanmean(problem.y**2)), problem.blur**2, 1e-290):
+        level = max(1e-28 * float(np.nanmean(problem.y**2)), problem.blur**2, 1e-290)
+        if problem.n_inputs == 0 or problem.scale <= level:  # what is left of a piece without inputs is its error
             found[:] = [Solution(Constant(float(np.nanmean(problem.y))), 1.0, 0.0)]
             return
         findings = find_steps(problem, hint, self.seed, self.finders)
