@@ -12,7 +12,7 @@ has no rendering and is never proposed.
 >>> words = Vocabulary(SearchOptions.from_params({}))
 >>> tree = words.render(normalise(parse("3*x^2/y - sin(x)", ["x", "y"])))
 >>> to_text(tree, ["x", "y"])
-'3*(x*x)*inv(y) + (-1*sin(x))'
+'3*x*x*inv(y) + (-1*sin(x))'
 """
 
 from __future__ import annotations
