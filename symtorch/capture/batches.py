@@ -49,11 +49,18 @@ def arguments_of(batch: Any) -> tuple[Sequence[Any], Mapping[str, Any]]:
     return (batch,), {}
 
 
+_ONE: tuple[int, frozenset[str]] = (1, frozenset())
+"""One positional argument."""
+
+
 def calling() -> Callable[[Any, Any], None]:
     """``call(model, batch)`` for the batches of a stream; what it is given is looked at where it is new."""
     seen: set[tuple[int, frozenset[str]]] = set()
 
     def call(model: Any, batch: Any) -> None:
+        if type(batch) is torch.Tensor and _ONE in seen:
+            model(batch)
+            return
         args, kwargs = arguments_of(batch)
         given = (len(args), frozenset(kwargs))
         if given not in seen:
@@ -90,6 +97,8 @@ def placing(module: nn.Module) -> Callable[[Any], Any]:
     dtype = next((t.dtype for t in tensors if t.is_floating_point()), torch.get_default_dtype())
 
     def place(value: Any) -> Any:
+        if type(value) is torch.Tensor and (device is None or value.device == device):  # most batches
+            return value
         if is_data(value) and not isinstance(value, torch.Tensor):
             value = as_tensor(value, "the data")
             value = value.to(dtype) if value.is_floating_point() else value

@@ -21,6 +21,7 @@ from torch import nn
 
 from symtorch.capture.batches import arguments_of, as_given, call_either
 from symtorch.capture.calls import Call, Key, Layout, find_output, is_simple, read_call, read_output, take
+from symtorch.capture.chunks import Chunk, chunk_of, on_device, on_host
 from symtorch.capture.moments import HalvesSums
 from symtorch.capture.padding import Mask
 from symtorch.capture.reservoir import Reservoir, Store, last_of_each
@@ -88,20 +89,27 @@ class _Pending:
         return self.call.leading.numel()
 
 
-@dataclass
-class _Chunk:
-    """Rows on their way to the stores; those of a device are on their way to the host.
+@dataclass(slots=True, eq=False)
+class _Picked:
+    """A call of a known form that has begun, some rows of which go where others were.
+
+    It says less than :class:`_Pending`, which takes longer to fill in than such a call may take.
 
     Attributes:
-        slots, numbers: of each row; (n,).
-        tensors: the rows, (n, width) each, of all arguments (or none, where they are in the stores) and the output.
-        arrived: waits until they have come from their device; None where they are here.
+        form: what it was recognised by.
+        leading: leading dimensions of its rows.
+        slots: where the rows go that are kept.
+        numbers: of these rows among all.
+        positions: of these rows in the flattened leading dimensions; None where there are none.
+        X: copies of the rows of each argument.
     """
 
+    form: _Form
+    leading: torch.Size
     slots: np.ndarray
     numbers: np.ndarray
-    tensors: list[torch.Tensor]
-    arrived: Callable[[], None] | None
+    positions: torch.Tensor | None
+    X: list[torch.Tensor]
 
 
 class Recorder:
@@ -133,7 +141,7 @@ class Recorder:
         self._Y = Store(max_rows)
         self._numbers = np.empty(0, dtype=np.int64)  # of the row in each slot, once they are not in order
         self._in_place: list[_Pending] = []  # calls under way whose X is in the stores
-        self._chunks: list[_Chunk] = []
+        self._chunks: list[Chunk] = []
         self._n_old = self._n_waiting = 0
         self._way: Callable[[Any], Any] = as_given  # what is done to arguments before a plain function takes them
         self._lock = threading.RLock()  # DataParallel calls its replicas from threads
@@ -173,11 +181,13 @@ class Recorder:
             output = function(*args, **kwargs)
         self.finish(self.begin(args, kwargs), output)
 
-    def begin(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> _Pending:
+    def begin(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> _Pending | _Picked:
         """Take note of a call's inputs, before the block may overwrite them."""
         key, tensors, leading = self._glance(args, kwargs)
         form = None if key is None else self._forms.get(key)
         if form is not None:
+            if form.outputs and self.reservoir.is_full and self.mask is None and self._sums is None:
+                return self._pick(form, tensors, leading)
             pending = _Pending(Call(form.layout, tensors, leading), form)
         else:
             try:
@@ -192,17 +202,12 @@ class Recorder:
         self._draw(pending)
         return pending
 
-    def finish(self, pending: _Pending, output: Any) -> None:
+    def finish(self, pending: _Pending | _Picked, output: Any) -> None:
         """Take the output of a call that :meth:`begin` took note of."""
-        form, leading = pending.form, pending.leading
-        kind = None if form is None else self._output_type(output, leading)
-        if form is not None and kind in form.outputs:
-            Y = output.detach()
-            Y = Y.unsqueeze(-1) if Y.dim() == len(leading) else Y
-        else:
-            Y = self._read(pending, output)
-            if form is not None and kind is not None:
-                form.outputs.add(kind)
+        if isinstance(pending, _Picked):
+            self._keep_picked(pending, output)
+            return
+        Y = self._outputs(pending, output)
         if pending.counted is not None:
             Y = take(Y, pending.counted)
         with self._lock:
@@ -213,7 +218,7 @@ class Recorder:
     def end_batch(self) -> None:
         """Store what came before this batch, if it is much; what came in it may still be on its way."""
         if self._n_waiting >= _ROWS_AT_ONCE:
-            self._flush(self._n_old)
+            self._flush(self._n_old if self._chunks[-1].arrived is not None else len(self._chunks))
         self._n_old = len(self._chunks)
 
     def result(self, n_batches: int, drop_nonfinite: bool) -> Captured:
@@ -251,10 +256,15 @@ class Recorder:
 
         Where all tensors have the same leading dimensions, nothing else in them decides on how they are read.
         """
+        chosen = self.arguments
+        if chosen is None and not kwargs and len(args) == 1 and type(args[0]) is torch.Tensor:  # most calls
+            value = args[0]
+            shape = value.shape
+            if len(shape) > 1:
+                return (len(shape), shape[-1], value.dtype, value.device), (value.detach(),), shape[:-1]
         key: list[Hashable] = []
         tensors: list[torch.Tensor] = []
         leading = torch.Size()
-        chosen = self.arguments
         given: list[tuple[Key, Any]] = [*enumerate(args), *kwargs.items()] if kwargs else list(enumerate(args))
         for name, value in given:
             if isinstance(value, torch.Tensor):
@@ -272,6 +282,20 @@ class Recorder:
             else:
                 return None, (), leading
         return (tuple(key) if leading else None), tuple(tensors), leading
+
+    def _outputs(self, pending: _Pending | _Picked, output: Any) -> torch.Tensor:
+        """The outputs (*leading, n_outputs) of a call."""
+        form, leading = pending.form, pending.leading
+        kind = None if form is None else self._output_type(output, leading)
+        if form is not None and kind in form.outputs:
+            Y: torch.Tensor = output.detach()
+            return Y.unsqueeze(-1) if Y.dim() == len(leading) else Y
+        if isinstance(pending, _Picked):
+            pending = _Pending(Call(pending.form.layout, (), leading), form, drawn=True, leading=leading)
+        Y = self._read(pending, output)
+        if form is not None and kind is not None:
+            form.outputs.add(kind)
+        return Y
 
     def _output_type(self, output: Any, leading: torch.Size) -> Hashable:
         """What decides on how an output is read; None where that takes a closer look."""
@@ -340,19 +364,46 @@ class Recorder:
         with self._lock:
             pending.drawn, pending.first = True, self.reservoir.n_seen
             if self.reservoir.fill(pending.n_rows):
-                if form is not None and form.outputs and _on_host(call.tensors):
+                if form is not None and form.outputs and on_host(call.tensors):
                     for store, tensor in zip(self._X, call.tensors, strict=True):
                         store.fill(pending.first, call.leading, tensor)
                     self._in_place.append(pending)
                     return
             else:
-                for other in self._in_place:  # its slots may be given to this call's rows before it has ended
-                    other.X = [store.copy(other.first, other.n_rows) for store in self._X]
-                self._in_place.clear()
+                self._make_way()
                 kept, pending.slots = self.reservoir.draw(pending.n_rows)
                 pending.kept = pending.first + kept
-                pending.positions = _on_device(torch.from_numpy(kept), call.tensors)
+                pending.positions = on_device(torch.from_numpy(kept), call.tensors)
         pending.X = call.rows(pending.positions) if pending.slots is None or len(pending.slots) else []
+
+    def _make_way(self) -> None:
+        """Copy what calls under way have in the stores: their slots may be given to other rows before they end."""
+        for other in self._in_place:
+            other.X = [store.copy(other.first, other.n_rows) for store in self._X]
+        self._in_place.clear()
+
+    def _pick(self, form: _Form, tensors: Sequence[torch.Tensor], leading: torch.Size) -> _Picked:
+        """What :meth:`_draw` does for a call all rows of which count, when there are no free slots."""
+        with self._lock:
+            if self._in_place:
+                self._make_way()
+            first = self.reservoir.n_seen
+            kept, slots = self.reservoir.draw(leading.numel())
+        if not len(kept):
+            return _Picked(form, leading, slots, kept, None, [])
+        positions = on_device(torch.from_numpy(kept), tensors)
+        numbers = first + kept
+        return _Picked(form, leading, slots, numbers, positions, [_rows(t, positions) for t in tensors])
+
+    def _keep_picked(self, picked: _Picked, output: Any) -> None:
+        """Have the rows stored that :meth:`_pick` has picked."""
+        Y = self._outputs(picked, output)
+        if picked.positions is None:
+            return
+        chunk = chunk_of(picked.slots, picked.numbers, [*picked.X, _rows(Y, picked.positions)])
+        with self._lock:
+            self._chunks.append(chunk)
+            self._n_waiting += len(chunk.slots)
 
     def _keep(self, pending: _Pending, Y: torch.Tensor) -> None:
         """Store the rows of a call, or have them stored when they are many and have come from their device."""
@@ -363,15 +414,13 @@ class Recorder:
             return
         X = pending.X or []
         if slots is None or numbers is None:  # all rows
-            if not self._chunks and not len(self._numbers) and _on_host([Y, *X]):
+            if not self._chunks and not len(self._numbers) and on_host([Y, *X]):
                 for store, rows in zip(self._X, X, strict=False):
                     store.fill(pending.first, rows.shape[:1], rows)
                 self._Y.fill(pending.first, pending.call.leading, Y)
                 return
             slots = numbers = np.arange(pending.first, pending.first + pending.n_rows)
-        tensors = [*X, take(Y, pending.positions)]
-        arrived = None if _on_host(tensors) else _arrival(tensors)
-        self._chunks.append(_Chunk(slots, numbers, tensors if arrived is None else [*map(_to_host, tensors)], arrived))
+        self._chunks.append(chunk_of(slots, numbers, [*X, take(Y, pending.positions)]))
         self._n_waiting += len(slots)
 
     def _flush(self, n_chunks: int) -> None:
@@ -381,7 +430,7 @@ class Recorder:
             for _, alike in itertools.groupby(chunks, lambda chunk: [tensor.dtype for tensor in chunk.tensors]):
                 self._store(list(alike))
 
-    def _store(self, chunks: Sequence[_Chunk]) -> None:
+    def _store(self, chunks: Sequence[Chunk]) -> None:
         """Store chunks of the same types, the later ones over the earlier."""
         for chunk in chunks:
             if chunk.arrived is not None:
@@ -393,7 +442,7 @@ class Recorder:
         n_slots = min(self.reservoir.n_seen, self.reservoir.capacity)
         parts = list(zip(*(chunk.tensors for chunk in chunks), strict=True))
         for store, part in zip([*self._X, self._Y][-len(parts) :], parts, strict=True):
-            rows = torch.cat(part)
+            rows = torch.cat(part) if len(part) > 1 else part[0]
             store.put(places, rows if last is None else rows[torch.from_numpy(last)], n_slots)
         if not len(self._numbers) and not np.array_equal(slots, numbers):
             self._numbers = np.arange(self.reservoir.capacity)
@@ -401,33 +450,7 @@ class Recorder:
             self._numbers[slots] = numbers
 
 
-def _on_device(positions: torch.Tensor, tensors: Sequence[torch.Tensor]) -> torch.Tensor:
-    """The positions where the tensors are, without waiting for them to get there."""
-    device = next((t.device for t in tensors if t.device.type == "cuda"), None)
-    return positions if device is None else positions.pin_memory().to(device, non_blocking=True)
-
-
-def _on_host(tensors: Sequence[torch.Tensor]) -> bool:
-    return all(tensor.is_cpu for tensor in tensors)
-
-
-def _to_host(tensor: torch.Tensor) -> torch.Tensor:
-    """The tensor on the host; from a CUDA device without waiting for it (see _arrival)."""
-    if tensor.device.type != "cuda":
-        return tensor.cpu()
-    pinned = torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu", pin_memory=True)
-    return pinned.copy_(tensor, non_blocking=True)
-
-
-def _arrival(tensors: Sequence[torch.Tensor]) -> Callable[[], None]:
-    """A function that waits until the copies to the host begun so far are there."""
-    events = []
-    for device in {t.device for t in tensors if t.device.type == "cuda"}:
-        with torch.cuda.device(device):
-            events.append(torch.cuda.current_stream().record_event())
-
-    def wait() -> None:
-        for event in events:
-            event.synchronize()
-
-    return wait
+def _rows(tensor: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    """As :func:`take`; at once where the tensor is a matrix and the positions are beside it."""
+    here = tensor.dim() == 2 and tensor.is_cpu and positions.is_cpu
+    return tensor.index_select(0, positions) if here else take(tensor, positions)

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 import numpy as np
 import torch
 
 _FIRST_ROWS = 10_000
 _ROWS_AT_ONCE = 1024
 _ROWS_AHEAD = 16_384
+_FEW = 128
 
 
 def last_of_each(slots: np.ndarray) -> np.ndarray | None:
     """Positions of the last row for each slot, rising, where several rows are for one slot; else None."""
-    if len(set(slots.tolist())) == len(slots):
+    if len(slots) <= 1 or (len(slots) <= _FEW and len(set(slots.tolist())) == len(slots)):
         return None
-    _, last = np.unique(slots[::-1], return_index=True)
-    return np.sort(len(slots) - 1 - last)
+    order = np.arange(len(slots))
+    writer = np.empty(int(slots.max(initial=-1)) + 1, dtype=np.int64)
+    writer[slots] = order  # the last of equal indices is what stays
+    last = writer[slots] == order
+    return None if last.all() else np.flatnonzero(last)
+
+
+def room(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+    """An empty tensor on the host. NumPy asks for large pages, which are some five times faster to write first."""
+    try:
+        kind = torch.empty(0, dtype=dtype, device="cpu").numpy().dtype
+    except TypeError:  # a type that NumPy does not have
+        return torch.empty(shape, dtype=dtype, device="cpu")
+    return torch.from_numpy(np.empty(shape, dtype=kind))
 
 
 class Reservoir:
@@ -32,6 +47,13 @@ class Reservoir:
         self._words = np.empty(0, dtype="<u4")
         self._end = 0  # rows up to this number are drawn: numbers of those that are kept, and their slots
         self._kept = self._slots = np.empty(0, dtype=np.int64)
+        self._numbers: list[int] = []  # those in _kept
+        self._next = 0  # position in these of the first that was not asked for yet
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is no free slot; once there is none, there never is one."""
+        return self.n_seen >= self.capacity
 
     def fill(self, n: int) -> bool:
         """Whether the next n rows fill free slots, all of them in their order; if so they have been seen."""
@@ -44,7 +66,7 @@ class Reservoir:
         """Positions among the next n rows to keep, rising, and the slot that each of them goes to."""
         first = self.n_seen
         self.n_seen += n
-        n_free = min(max(self.capacity - first, 0), n)
+        n_free = 0 if first >= self.capacity else min(self.capacity - first, n)
         kept, slots = self._drawn(first + n_free, first + n)
         if n_free:
             kept = np.concatenate([np.arange(first, first + n_free), kept])
@@ -53,20 +75,19 @@ class Reservoir:
         return (kept - first, slots) if last is None else (kept[last] - first, slots[last])
 
     def _drawn(self, first: int, end: int) -> tuple[np.ndarray, np.ndarray]:
-        """Which rows from number ``first`` up to ``end`` draw a slot that there is, and that slot.
+        """Which rows from number ``first``, where the last ones ended, up to ``end`` draw a slot that there is.
 
-        Drawn for many rows ahead, which costs hardly more than for a few.
+        Returns those rows and their slots. Drawn for many rows ahead, which costs hardly more than for a few.
         """
-        if end > max(first, self._end):
+        if end > self._end and end > first:
             start = max(first, self._end)
             n = max(end - start, _ROWS_AHEAD)
             kept, slots = self._late(start, n)
-            old = int(np.searchsorted(self._kept, first))
-            self._kept = np.concatenate([self._kept[old:], start + kept])
-            self._slots = np.concatenate([self._slots[old:], slots])
-            self._end = start + n
-        low, high = self._kept.searchsorted((first, end))
-        return self._kept[low:high], self._slots[low:high]
+            self._kept = np.concatenate([self._kept[self._next :], start + kept])
+            self._slots = np.concatenate([self._slots[self._next :], slots])
+            self._numbers, self._next, self._end = self._kept.tolist(), 0, start + n
+        low, self._next = self._next, bisect_left(self._numbers, end, self._next)
+        return self._kept[low : self._next], self._slots[low : self._next]
 
     def _late(self, first: int, n: int) -> tuple[np.ndarray, np.ndarray]:
         """Which of the n rows from number ``first`` on draw a slot that there is, and that slot.
@@ -139,7 +160,7 @@ class Store:
 
     def read(self, slots: np.ndarray) -> np.ndarray:
         """Rows (n, width) at these slots (n,), float64."""
-        found = torch.empty(len(slots), self.width, dtype=torch.float64, device="cpu")
+        found = room((len(slots), self.width), torch.float64)
         order = torch.from_numpy(slots)
         for start in range(0, len(slots), _ROWS_AT_ONCE):  # what lies between takes no memory of its size
             part = slice(start, start + _ROWS_AT_ONCE)
@@ -154,6 +175,6 @@ class Store:
         dtype = like.dtype if n_old == 0 or like.dtype == old.dtype else torch.float64  # which holds both
         size = n_old if n_old >= n else min(max(n, 2 * n_old, _FIRST_ROWS), self._capacity)
         if (size, dtype) != (n_old, old.dtype):
-            self._rows = torch.empty(size, like.shape[-1], dtype=dtype, device="cpu")
+            self._rows = room((size, like.shape[-1]), dtype)
             if n_old:
                 self._rows[:n_old] = old

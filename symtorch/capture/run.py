@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -117,8 +117,13 @@ def capture(
             mask = mask_of(batch, rows)
             for recorder in recorders.values():
                 recorder.mask = mask
-            with _explained(batch, runner, model is not None):
+            try:
                 passes.run(functools.partial(run, runner, batch), batch)
+            except (InputError, MemoryError):
+                raise
+            except Exception as error:
+                _explain(error, batch, runner, model is not None)
+                raise
             n_batches += 1
             for recorder in recorders.values():
                 recorder.end_batch()
@@ -154,28 +159,21 @@ def _can_be_hooked(block: Block) -> bool:
     return not isinstance(block, torch.jit.ScriptModule)
 
 
-@contextlib.contextmanager
-def _explained(batch: Any, runner: Block, is_parent: bool) -> Iterator[None]:
-    """Errors of the user's own model, with a note on what it was called with and what may be meant."""
-    try:
-        yield
-    except (InputError, MemoryError):
-        raise
-    except Exception as error:
-        named = batch if isinstance(batch, Mapping) else {}
-        values = list(batch) if isinstance(batch, (tuple, list)) else [] if named else [batch]
-        given = ", ".join([*map(describe, values), *(f"{k}={describe(v)}" for k, v in named.items())])
-        what = "the parent model" if is_parent else "the block itself"
-        error.add_note(f"symtorch was calling {what} with ({given[:300]}) when this was raised.")
-        if is_parent:
-            error.add_note("With parent_model, the data is what that model is called with, not the block's own inputs.")
-        elif isinstance(runner, nn.Module):
-            error.add_note(
-                "Data for the model that the block is part of goes with that model: distill(data, parent_model=model)."
-            )
-        if any(_are_ids(value) for value in (*values, *named.values())):
-            error.add_note("Token ids of one sequence have no batch dimension; give them one: ids[None].")
-        raise
+def _explain(error: Exception, batch: Any, runner: Block, is_parent: bool) -> None:
+    """Note in an error of the user's own model what it was called with and what may be meant."""
+    named = batch if isinstance(batch, Mapping) else {}
+    values = list(batch) if isinstance(batch, (tuple, list)) else [] if named else [batch]
+    given = ", ".join([*map(describe, values), *(f"{k}={describe(v)}" for k, v in named.items())])
+    what = "the parent model" if is_parent else "the block itself"
+    error.add_note(f"symtorch was calling {what} with ({given[:300]}) when this was raised.")
+    if is_parent:
+        error.add_note("With parent_model, the data is what that model is called with, not the block's own inputs.")
+    elif isinstance(runner, nn.Module):
+        error.add_note(
+            "Data for the model that the block is part of goes with that model: distill(data, parent_model=model)."
+        )
+    if any(_are_ids(value) for value in (*values, *named.values())):
+        error.add_note("Token ids of one sequence have no batch dimension; give them one: ids[None].")
 
 
 def _are_ids(value: Any) -> bool:

@@ -309,6 +309,35 @@ def test_the_cap_holds_the_seed_decides_and_rows_keep_their_order() -> None:
         first.rows_of(np.ones(10))
 
 
+class Changing(nn.Module):
+    """Twice its input, which it overwrites; every fiftieth time of another type."""
+
+    def __init__(self, scalar: bool) -> None:
+        super().__init__()
+        self.scalar, self.n_calls = scalar, 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.n_calls += 1
+        y = 2 * (x[..., 0] if self.scalar else x)
+        x.zero_()
+        return y if self.n_calls % 50 else y.double()
+
+
+@pytest.mark.parametrize("leading", [(), (7,), (2, 3)])
+@pytest.mark.parametrize("scalar", [False, True])
+@pytest.mark.parametrize("contiguous", [False, True])
+def test_rows_kept_late_in_a_stream_are_those_that_came(leading: Any, scalar: bool, contiguous: bool) -> None:
+    """Calls of a known form go another way once all slots are taken than before that."""
+    x = torch.randn(2_000, *leading, 3)
+    rows = x.reshape(-1, 3).double().numpy()
+    parts = [part.clone() if contiguous else part.transpose(0, -1).clone().transpose(0, -1) for part in x.split(11)]
+    captured = one(Changing(scalar), parts, max_rows=40)
+    assert captured.n_seen == len(rows)
+    assert (captured.rows > len(rows) // 10).sum() > 20
+    np.testing.assert_array_equal(captured.X, rows[captured.rows])
+    np.testing.assert_array_equal(captured.Y, 2 * rows[captured.rows][:, : 1 if scalar else 3])
+
+
 def test_a_view_is_never_made_contiguous() -> None:
     block = Parent(nn.Identity(), lambda block, x: x)
     x = torch.randn(1, 1, 3).expand(2**10, 2**10, 3)
