@@ -262,7 +262,7 @@ def distill(
     fronts = with_evidence({i: fronts[i] for i in wanted}, train, held_out, plan.options)
     found = Fronts({i: judged(fronts[i], held_out, i) for i in wanted})
     if plan.options.squared_error:
-        found = Fronts({i: with_errors(front, train, i) for i, front in found.items()})
+        found = with_errors(found, train)
     engine.keep(found)
     _warn_of_cut(found)
     return found

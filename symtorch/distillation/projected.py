@@ -169,7 +169,7 @@ def distill_projected(
     found = distill(replace(plan, held_out=0.0), samples, engine, progress, active, held_out)
     fronts = Fronts(against_least_squares(found, samples, held_out, plan.options))
     if plan.options.squared_error:  # the picks may be others now
-        fronts = Fronts({i: with_errors(front, samples, i) for i, front in fronts.items()})
+        fronts = with_errors(fronts, samples)
     engine.keep(fronts)
     return fronts
 

@@ -209,7 +209,20 @@ class SearchOptions:
 
     def complexity(self, expr: Expr) -> int:
         """Complexity of a tree as PySR counts it: what its nodes add, rounded once."""
-        return round(sum(self.complexity_of(node) for node in walk(expr)))
+        constant, variable, operators = (
+            self.complexity_of_constants,
+            self.complexity_of_variables,
+            self.complexity_of_operators,
+        )
+        if isinstance(variable, tuple):
+            return round(sum(self.complexity_of(node) for node in walk(expr)))
+        total: float = 0
+        for node in walk(expr):  # a line through many inputs has hundreds of nodes
+            if isinstance(node, Call):
+                total += operators.get(node.op.name, 1)
+            else:
+                total += constant if isinstance(node, Constant) else variable
+        return round(total)
 
     def complexity_of(self, node: Expr) -> float:
         """What this one node adds to the complexity."""

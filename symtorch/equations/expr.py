@@ -181,7 +181,8 @@ def walk(expr: Expr) -> Iterator[Expr]:
     while stack:
         node = stack.pop()
         yield node
-        stack.extend(reversed(node.children))
+        if isinstance(node, Call):
+            stack.extend(node.args[::-1])
 
 
 def fold(expr: Expr, rule: Callable[[Expr, list[T]], T]) -> T:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from symtorch.equations.expr import Call, Constant, Expr, Variable, constants, fold
+from symtorch.equations.lines import line_of
 from symtorch.errors import InputError
 
 _ROUNDING = float(np.finfo(np.float64).eps)
@@ -78,8 +79,16 @@ def is_exact(value: float) -> bool:
     >>> [is_exact(value) for value in (-1.0, 2 / 3, math.pi / 2, 1.974)]
     [True, True, True, False]
     """
-    ratios = [abs(value) / unit * d for unit in _NUMBERS for d in _DENOMINATORS]
-    return any(ratio <= _LARGEST and abs(ratio - round(ratio)) <= 2 * _ROUNDING * ratio for ratio in ratios)
+    return bool(_are_exact([value])[0])
+
+
+def _are_exact(values: Sequence[float]) -> np.ndarray:
+    """:func:`is_exact` of many, as booleans."""
+    with np.errstate(all="ignore"):
+        units = np.outer(1.0 / np.array(_NUMBERS), np.array(_DENOMINATORS)).ravel()
+        ratios = np.abs(np.asarray(values, dtype=np.float64))[:, None] * units
+        found = (ratios <= _LARGEST) & (np.abs(ratios - np.round(ratios)) <= 2 * _ROUNDING * ratios)
+    return found.any(axis=1)
 
 
 def standard_errors(
@@ -106,49 +115,105 @@ def standard_errors(
     Raises:
         InputError: X, y and the weights are not of equally many rows.
     """
-    X, y = np.asarray(X, dtype=np.float64), np.asarray(y, dtype=np.float64)
-    w = None if weights is None else np.asarray(weights, dtype=np.float64)
-    if X.ndim != 2 or y.shape != X.shape[:1] or (w is not None and w.shape != y.shape):
-        shapes = f"X {X.shape}, y {y.shape}" + ("" if w is None else f" and weights {w.shape}")
-        raise InputError(f"{shapes} do not fit together; expected (n, n_inputs), (n,) and weights (n,).")
-    values = constants(expr)
-    free = [k for k, value in enumerate(values) if not is_exact(value)]
-    if not free:
-        return (None,) * len(values)
-    if w is not None:
-        X, y, w = X[w > 0.0], y[w > 0.0], w[w > 0.0]
-    found, slopes = _with_slopes(expr, X, free)
-    J, r = np.stack([slopes[k] for k in free], axis=1), y - found
-    if w is not None:
-        root = np.sqrt(w / w.mean()) if len(w) else w
-        J, r = J * root[:, None], r * root
-    errors = dict(zip(free, _errors(J, r, y), strict=True))
-    floor = [_ROUNDING * abs(value) for value in values]
-    return tuple(max(errors[k], floor[k]) if k in errors else None for k in range(len(values)))
+    return StandardErrors(X, weights).of(expr, y)
 
 
-def _errors(J: np.ndarray, r: np.ndarray, y: np.ndarray) -> list[float]:
-    """Standard errors of the p constants that the columns of J (n, p) belong to."""
+class StandardErrors:
+    """Standard errors of many equations that were fitted to the same rows; see :func:`standard_errors`.
+
+    Of lines the derivatives are the rows themselves, whatever their constants: what takes longest is done once.
+    """
+
+    def __init__(self, X: np.ndarray, weights: np.ndarray | None = None) -> None:
+        self._X = np.asarray(X, dtype=np.float64)
+        self._weights = None if weights is None else np.asarray(weights, dtype=np.float64)
+        self._lines: dict[tuple[int, ...], _Directions | None] = {}  # by what the constants stand before
+
+    def of(self, expr: Expr, y: np.ndarray) -> tuple[float | None, ...]:
+        """Those of the constants of one equation, fitted to y (n,)."""
+        X, y, w = self._X, np.asarray(y, dtype=np.float64), self._weights
+        if X.ndim != 2 or y.shape != X.shape[:1] or (w is not None and w.shape != y.shape):
+            shapes = f"X {X.shape}, y {y.shape}" + ("" if w is None else f" and weights {w.shape}")
+            raise InputError(f"{shapes} do not fit together; expected (n, n_inputs), (n,) and weights (n,).")
+        values = constants(expr)
+        free = np.flatnonzero(~_are_exact(values)).tolist()
+        if not free:
+            return (None,) * len(values)
+        root = None
+        if w is not None:
+            X, y, w = X[w > 0.0], y[w > 0.0], w[w > 0.0]
+            root = np.sqrt(w / w.mean()) if len(w) else w
+        line = line_of(expr)
+        if line is None:
+            found, slopes = _with_slopes(expr, X, free)
+            directions = _directions(_weighed(np.stack([slopes[k] for k in free], axis=1), root))
+        else:
+            free.sort(key=lambda k: line.places[k])
+            found, key = line.predict(X), tuple(line.places[k] for k in free)
+            if key not in self._lines:  # but for signs, which make no difference to an error
+                self._lines[key] = _directions(_weighed(np.where(np.array(key) < 0, 1.0, X[:, key]), root))
+            directions = self._lines[key]
+        r = y - found if root is None else (y - found) * root
+        errors = dict(zip(free, _errors(directions, r, y, len(free)), strict=True))
+        floor = [_ROUNDING * abs(value) for value in values]
+        return tuple(max(errors[k], floor[k]) if k in errors else None for k in range(len(values)))
+
+
+def _weighed(J: np.ndarray, root: np.ndarray | None) -> np.ndarray:
+    return J if root is None else J * root[:, None]
+
+
+@dataclass(frozen=True, eq=False)
+class _Directions:
+    """What p constants do to an equation's values on n rows, in orthogonal directions.
+
+    Attributes:
+        moved: (q,), positions of the constants that do anything.
+        size: (q,), what each of them does; the others are in units of it.
+        onto: (m, n), what takes the rows to steps in the m directions that are known.
+        inverse: (q, m), what takes these to the constants.
+        open: (q,), how much of each constant is in directions that aren't known.
+    """
+
+    moved: np.ndarray
+    size: np.ndarray
+    onto: np.ndarray
+    inverse: np.ndarray
+    open: np.ndarray
+
+
+def _directions(J: np.ndarray) -> _Directions | None:
+    """Of derivatives (n, p); None where some are not finite."""
     n, p = J.shape
-    if not (np.isfinite(J).all() and np.isfinite(r).all()):
-        return [math.nan] * p
-    if n <= p:
-        return [math.inf] * p
-    size = np.abs(J).max(axis=0)
+    if not np.isfinite(J).all():
+        return None
+    size = np.abs(J).max(axis=0, initial=0.0)
     moved = np.flatnonzero(size > 0.0)
+    if n <= p:
+        return _Directions(moved, size[moved], np.empty((0, n)), np.empty((len(moved), 0)), np.ones(len(moved)))
     # In units of each constant's own sensitivity, so that no choice of units makes a direction look singular.
     size = size[moved] * np.linalg.norm(J[:, moved] / size[moved], axis=0)
     Q, R = np.linalg.qr(J[:, moved] / size)
     U, S, V = np.linalg.svd(R)
     smallest = n * _ROUNDING * S.max(initial=0.0)
     known = smallest < S
-    inverse = V[known].T / S[known]
-    step = inverse @ (U.T @ (Q.T @ r))[known]
+    open_ = np.abs(V[~known]).max(axis=0, initial=0.0)
+    return _Directions(moved, size, (U.T @ Q.T)[known], V[known].T / S[known], open_)
+
+
+def _errors(directions: _Directions | None, r: np.ndarray, y: np.ndarray, p: int) -> list[float]:
+    """Standard errors of p constants where r (n,) is left of y (n,)."""
+    n = len(r)
+    if directions is None or not np.isfinite(r).all():
+        return [math.nan] * p
+    if n <= p:
+        return [math.inf] * p
+    step = directions.inverse @ (directions.onto @ r)
     variance = float(r @ r) / (n - p) + _ROUNDING**2 * float(y @ y)
-    squared = variance * (inverse**2).sum(axis=1) + step**2
-    open_ = np.abs(V[~known]).max(axis=0, initial=0.0) > math.sqrt(_ROUNDING)
+    squared = variance * (directions.inverse**2).sum(axis=1) + step**2
+    open_ = directions.open > math.sqrt(_ROUNDING)
     out = [math.nan] * p
-    for k, error, undetermined in zip(moved.tolist(), np.sqrt(squared) / size, open_, strict=True):
+    for k, error, undetermined in zip(directions.moved, np.sqrt(squared) / directions.size, open_, strict=True):
         out[k] = math.inf if undetermined else float(error)
     return out
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,8 +12,10 @@ import torch
 from symtorch.capture.rows import Captured
 from symtorch.engines.samples import Samples
 from symtorch.equations.expr import to_text
-from symtorch.equations.front import Equation, Front
+from symtorch.equations.front import Equation, Front, Fronts
+from symtorch.equations.lines import line_of
 from symtorch.equations.r2 import r2
+from symtorch.equations.uncertainty import StandardErrors
 from symtorch.errors import InputError, listed
 from symtorch.surrogate.findings import Findings
 from symtorch.surrogate.module import Surrogate
@@ -140,20 +142,34 @@ def judged(front: Front, held_out: Samples | None, output: int) -> Front:
     if held_out is None:
         return front
 
+    y, X = held_out.Y[:, output], held_out.X
+
     def explained(eq: Equation) -> float | None:
-        value = r2(held_out.Y[:, output], eq.predict(held_out.X), held_out.weights)
+        line = line_of(eq.expr)  # as those of hundreds of outputs often are
+        value = r2(y, eq.predict(X) if line is None else line.predict(X), held_out.weights)
         return value if math.isfinite(value) else None
 
     return replace(front, equations=tuple(replace(eq, r2=explained(eq)) for eq in front))
 
 
-def with_errors(front: Front, fitted: Samples, output: int) -> Front:
-    """The front with the standard errors of its default pick's constants, from the rows that it was fitted to.
+def with_errors(fronts: Mapping[int, Front], fitted: Samples) -> Fronts:
+    """The fronts with the standard errors of their default picks' constants, from the rows that these were fitted to.
 
     Those of the other equations are left to whoever asks for them: of hundreds of outputs all would take seconds.
     """
-    front = replace(front, equations=tuple(replace(eq, standard_errors=None) for eq in front))
-    return front.with_errors(fitted.X, fitted.Y[:, output], fitted.weights, of=[front.best_index])
+    errors = StandardErrors(fitted.X, fitted.weights)
+
+    def known(front: Front, output: int) -> Front:
+        best = front.best_index
+        return replace(
+            front,
+            equations=tuple(
+                replace(eq, standard_errors=errors.of(eq.expr, fitted.Y[:, output]) if i == best else None)
+                for i, eq in enumerate(front)
+            ),
+        )
+
+    return Fronts({output: known(front, output) for output, front in fronts.items()})
 
 
 def check_min_r2(min_r2: float | None) -> None:
