@@ -16,6 +16,7 @@ of its own, on one thread, and is killed after ten times its limit and 60 s, or 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import multiprocessing
 import resource
@@ -106,6 +107,21 @@ def network(n_inputs: int, hidden: int, n_outputs: int) -> Callable[[], nn.Modul
     return make
 
 
+def rough(n_inputs: int, widths: tuple[int, ...], n_outputs: int, unit: type[nn.Module]) -> Callable[[], nn.Module]:
+    """A random network with biases of all sizes, whose answers no short equation gives."""
+
+    def make() -> nn.Module:
+        layers: list[nn.Module] = []
+        for before, after in itertools.pairwise((n_inputs, *widths)):
+            linear = nn.Linear(before, after)
+            nn.init.normal_(linear.weight, std=1.5 / before**0.5)
+            nn.init.normal_(linear.bias, std=0.5)
+            layers += [linear, unit()]
+        return nn.Sequential(*layers, nn.Linear(widths[-1], n_outputs))
+
+    return make
+
+
 CASES = {
     "linear": Case(lambda: nn.Linear(32, 2), 32, (None,)),
     "tanh64": Case(lambda: nn.Sequential(nn.Linear(64, 64), nn.Tanh()), 64, (20.0,)),
@@ -116,7 +132,15 @@ CASES = {
     "outputs48": Case(network(16, 64, 48), 16, (2.0, 20.0)),
     "outputs576": Case(network(16, 64, 576), 16, (2.0, 20.0)),
     "outputs1000": Case(network(16, 64, 1000), 16, (2.0, 20.0)),
-    "inputs64": Case(network(64, 64, 1000), 64, (20.0,)),
+    "inputs64": Case(network(64, 64, 1000), 64, (2.0, 20.0)),
+    "inputs64-1": Case(network(64, 64, 1), 64, (2.0, 20.0)),
+    "inputs64-256": Case(network(64, 64, 256), 64, (2.0, 20.0)),
+    "relu8": Case(rough(8, (32,), 2, nn.ReLU), 8, (20.0,)),
+    "relu32": Case(rough(32, (64,), 2, nn.ReLU), 32, (20.0,)),
+    "gelu16": Case(rough(16, (64,), 2, nn.GELU), 16, (20.0,)),
+    "tanh8-deep": Case(rough(8, (32, 32), 2, nn.Tanh), 8, (20.0,)),
+    "relu16-deep": Case(rough(16, (32, 32), 2, nn.ReLU), 16, (20.0,)),
+    "silu24": Case(rough(24, (48,), 2, nn.SiLU), 24, (20.0,)),
 }
 
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from symtorch.equations import show
 from symtorch.equations.expr import Expr, constants, evaluate, to_text
-from symtorch.equations.selection import heeding, pareto, scores, select
+from symtorch.equations.lines import line_of
+from symtorch.equations.selection import approximation, heeding, leaves_much, pareto, scores, select
 from symtorch.equations.uncertainty import Estimate, standard_errors
 from symtorch.equations.verdict import Evidence, Verdict, judge
 from symtorch.errors import InputError, listed
@@ -164,7 +165,12 @@ class Front:
             return self.complexities.index(self.pick)
         losses, score = [eq.loss for eq in self], [eq.score for eq in self]
         if self.model_selection == "law":
-            return heeding(self.complexities, losses, score, [eq.r2 for eq in self], self.evidence.reach)
+            r2 = [eq.r2 for eq in self]
+            pick = heeding(self.complexities, losses, score, r2, self.evidence.reach)
+            if not leaves_much(r2[pick]):
+                return pick
+            lines = [eq.r2 for eq in self if eq.r2 is not None and line_of(eq.expr) is not None]
+            return approximation(pick, r2, max(lines, default=-math.inf))
         return select(self.complexities, losses, score, self.model_selection)
 
     @property

@@ -42,6 +42,21 @@ OVERFIT = 1.2
 """How much more a pick may leave unexplained on held-out rows than a simpler equation: what chance brings there."""
 
 
+MUCH = 0.1
+"""Share that a pick leaves unexplained on held-out rows from which on it may be the corner of a front without a law.
+A law leaves so much only where the rest is noise, and then longer equations leave as much."""
+
+FAR = 0.8
+"""The least unexplained share of any equation, relative to that of such a pick, under which the pick is no law:
+held-out rows make less difference by chance."""
+
+FAR_FROM_LINE = 0.95
+"""The same for the line of least squares, which has fewer ways to be better by chance."""
+
+NEAR = 0.95
+"""What such a pick explains instead, relative to the most that any equation does."""
+
+
 def pareto(
     complexities: Sequence[float], losses: Sequence[float], gain: float = 1.0, floor: float = -math.inf
 ) -> list[int]:
@@ -143,6 +158,39 @@ def heeding(
         corners = (i for _, i in bends(complexities, losses) if losses[i] <= reach and i in admitted)
         pick = next(corners, pick)
     return pick
+
+
+def approximation(pick: int, r2: Sequence[float | None], line: float = -math.inf) -> int:
+    """Index of the equation to use where a pick is seen to be no law; else of the pick.
+
+    Where the pick leaves much unexplained that others explain, its corner is one of chance. What is wanted then is an
+    approximation: the simplest equation that explains nearly as much as any, and no less than a line.
+
+    >>> approximation(1, [0.0, 0.4, 0.6, 0.75, 0.76])
+    3
+    >>> approximation(1, [0.0, 0.95, 0.96, 0.99, 0.999])
+    1
+
+    Args:
+        pick: index of an equation.
+        r2: on held-out rows, of equations of rising complexity; None where undefined.
+        line: the same of the best line through the inputs; minus infinity where there is none.
+    """
+    known = [value for value in r2 if value is not None and math.isfinite(value)]
+    if not known or not leaves_much(r2[pick]):
+        return pick
+    value = r2[pick]
+    left = math.inf if value is None else 1.0 - value
+    best = max(known)
+    if 1.0 - best >= FAR * left and 1.0 - line >= FAR_FROM_LINE * left:
+        return pick
+    enough = min(best, max(NEAR * best, line))
+    return next(i for i, value in enumerate(r2) if value is not None and value >= enough)
+
+
+def leaves_much(r2: float | None) -> bool:
+    """Whether an equation of this R² on held-out rows may be no law, though the front has a corner there."""
+    return r2 is None or not 1.0 - r2 <= MUCH
 
 
 def bends(complexities: Sequence[float], losses: Sequence[float]) -> list[tuple[float, int]]:

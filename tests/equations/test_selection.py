@@ -11,7 +11,8 @@ import pytest
 
 from symtorch.equations.expr import Variable
 from symtorch.equations.front import Equation, Front
-from symtorch.equations.selection import bends, heeding, pareto, scores, select
+from symtorch.equations.parser import parse
+from symtorch.equations.selection import approximation, bends, heeding, pareto, scores, select
 from symtorch.equations.verdict import Evidence
 from symtorch.errors import OptionError
 
@@ -244,3 +245,35 @@ def test_a_simplest_equation_of_unknown_loss_hides_no_corner_and_alone_is_the_pi
     assert bends([1, 3, 7, 9], [np.inf, 0.8, 1e-4, 9e-5])[0][1] == 2
     assert bends([1], [np.inf]) == []
     assert select([1], [np.inf], [0.0], "law") == 0
+
+
+# Held-out R² of fronts of blocks without a law, of networks that have learned one, and of laws in noise.
+@pytest.mark.parametrize(
+    ("r2", "pick", "line", "expected"),
+    [
+        ([0.0, 0.25, 0.41, 0.6, 0.7, 0.72], 1, -math.inf, 4),  # a random network: the corner is one of chance
+        ([0.0, 0.64, 0.8, 0.93, 0.95], 1, -math.inf, 3),
+        ([0.0, 0.3, 0.7, 0.72], 1, 0.7, 2),  # 0.95 of the best would be less than a line explains
+        ([0.0, 0.3, 0.69, 0.7, 0.72], 1, 0.7, 3),
+        ([0.0, 0.3, 0.34, 0.33], 1, 0.34, 2),  # a line that is better than the pick, and nothing else is
+        ([0.0, 0.91, 0.98, 0.99], 1, -math.inf, 1),  # a law that a network has learned so well
+        ([0.0, 0.999, 0.9999, 0.99999], 1, -math.inf, 1),
+        ([0.0, 0.5, 0.51, 0.515], 1, 0.49, 1),  # a law in noise: longer equations are no better but by chance
+        ([0.0, 0.5, 0.51, None], 1, 0.51, 1),
+        ([None, None], 1, -math.inf, 1),  # nothing was held out
+        ([0.0, -math.inf, 0.6], 1, -math.inf, 2),
+    ],
+)
+def test_a_pick_that_is_no_law_gives_way_to_an_approximation(r2: Any, pick: int, line: float, expected: int) -> None:
+    assert approximation(pick, r2, line) == expected
+
+
+def test_a_front_without_a_law_has_a_pick_that_is_no_worse_than_its_line() -> None:
+    """Rows of a random network: (complexity, loss, held-out R²), the line among them."""
+    points = [(1, 1.0, 0.0), (4, 0.6, 0.4), (15, 0.42, 0.55), (20, 0.4, 0.57), (40, 0.25, 0.56)]
+    equations = [Equation(parse("x0*x0", ["x0"]), ("x0",), c, loss, r2=r2) for c, loss, r2 in points]
+    equations[3] = replace(equations[3], expr=parse("2*x0 + 1", ["x0"]))
+    found = Front(tuple(equations))
+    assert found.best.complexity == 20
+    assert found.verdict == "approximation"
+    assert Front(tuple(replace(eq, r2=None) for eq in equations)).best.complexity == 4
