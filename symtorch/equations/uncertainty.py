@@ -121,13 +121,15 @@ def standard_errors(
 class StandardErrors:
     """Standard errors of many equations that were fitted to the same rows; see :func:`standard_errors`.
 
-    Of lines the derivatives are the rows themselves, whatever their constants: what takes longest is done once.
+    Of lines the derivatives are columns of the rows, whatever their constants: what takes longest is done once.
     """
 
     def __init__(self, X: np.ndarray, weights: np.ndarray | None = None) -> None:
         self._X = np.asarray(X, dtype=np.float64)
         self._weights = None if weights is None else np.asarray(weights, dtype=np.float64)
         self._lines: dict[tuple[int, ...], _Directions | None] = {}  # by what the constants stand before
+        self._spent = 0  # on lines, in squared columns
+        self._basis: tuple[np.ndarray, np.ndarray] | None = None  # Q and R of all columns, a one last
 
     def of(self, expr: Expr, y: np.ndarray) -> tuple[float | None, ...]:
         """Those of the constants of one equation, fitted to y (n,)."""
@@ -146,21 +148,44 @@ class StandardErrors:
         line = line_of(expr)
         if line is None:
             found, slopes = _with_slopes(expr, X, free)
-            directions = _directions(_weighed(np.stack([slopes[k] for k in free], axis=1), root))
+            directions = _directions(*_factors(_weighed(np.stack([slopes[k] for k in free], axis=1), root)))
         else:
             free.sort(key=lambda k: line.places[k])
             found, key = line.predict(X), tuple(line.places[k] for k in free)
             if key not in self._lines:  # but for signs, which make no difference to an error
-                self._lines[key] = _directions(_weighed(np.where(np.array(key) < 0, 1.0, X[:, key]), root))
+                self._lines[key] = _directions(*self._factors_of(key, X, root))
             directions = self._lines[key]
         r = y - found if root is None else (y - found) * root
         errors = dict(zip(free, _errors(directions, r, y, len(free)), strict=True))
         floor = [_ROUNDING * abs(value) for value in values]
         return tuple(max(errors[k], floor[k]) if k in errors else None for k in range(len(values)))
 
+    def _factors_of(self, columns: tuple[int, ...], X: np.ndarray, root: np.ndarray | None) -> _Factors:
+        """Of these columns, -1 for a one: from those of all columns, once that is worth it."""
+        self._spent += len(columns) ** 2
+        if self._basis is None and self._spent > 2 * (X.shape[1] + 1) ** 2:
+            self._basis = _factors(_weighed(np.column_stack([X, np.ones(len(X))]), root))
+        if self._basis is not None:
+            Q, R = self._basis
+            return Q, None if R is None else R[:, columns]
+        return _factors(_weighed(np.where(np.array(columns) < 0, 1.0, X[:, columns]), root))
+
 
 def _weighed(J: np.ndarray, root: np.ndarray | None) -> np.ndarray:
     return J if root is None else J * root[:, None]
+
+
+_Factors = tuple[np.ndarray, np.ndarray | None]
+"""Q (n, m) and R (m, p) of a matrix (n, p); no R where it has values that are not finite."""
+
+
+def _factors(J: np.ndarray) -> _Factors:
+    if not np.isfinite(J).all():
+        return np.empty((len(J), 0)), None
+    # In units of each column's size, so that their squares do not overflow.
+    size = np.abs(J).max(axis=0, initial=0.0)
+    Q, R = np.linalg.qr(J / np.where(size > 0.0, size, 1.0))
+    return Q, R * size
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,35 +195,32 @@ class _Directions:
     Attributes:
         moved: (q,), positions of the constants that do anything.
         size: (q,), what each of them does; the others are in units of it.
-        onto: (m, n), what takes the rows to steps in the m directions that are known.
-        inverse: (q, m), what takes these to the constants.
+        rows: (n, m), orthogonal columns that span what they do.
+        onto: (k, m), what takes these to steps in the k directions that are known.
+        inverse: (q, k), what takes those to the constants.
         open: (q,), how much of each constant is in directions that aren't known.
     """
 
     moved: np.ndarray
     size: np.ndarray
+    rows: np.ndarray
     onto: np.ndarray
     inverse: np.ndarray
     open: np.ndarray
 
 
-def _directions(J: np.ndarray) -> _Directions | None:
-    """Of derivatives (n, p); None where some are not finite."""
-    n, p = J.shape
-    if not np.isfinite(J).all():
+def _directions(Q: np.ndarray, R: np.ndarray | None) -> _Directions | None:
+    """Of the factors of derivatives (n, p); None where some are not finite."""
+    if R is None:
         return None
-    size = np.abs(J).max(axis=0, initial=0.0)
-    moved = np.flatnonzero(size > 0.0)
-    if n <= p:
-        return _Directions(moved, size[moved], np.empty((0, n)), np.empty((len(moved), 0)), np.ones(len(moved)))
+    largest = np.abs(R).max(axis=0, initial=0.0)
+    moved = np.flatnonzero(largest > 0.0)
     # In units of each constant's own sensitivity, so that no choice of units makes a direction look singular.
-    size = size[moved] * np.linalg.norm(J[:, moved] / size[moved], axis=0)
-    Q, R = np.linalg.qr(J[:, moved] / size)
-    U, S, V = np.linalg.svd(R)
-    smallest = n * _ROUNDING * S.max(initial=0.0)
-    known = smallest < S
+    size = largest[moved] * np.linalg.norm(R[:, moved] / largest[moved], axis=0)
+    U, S, V = np.linalg.svd(R[:, moved] / size, full_matrices=False)
+    known = len(Q) * _ROUNDING * S.max(initial=0.0) < S
     open_ = np.abs(V[~known]).max(axis=0, initial=0.0)
-    return _Directions(moved, size, (U.T @ Q.T)[known], V[known].T / S[known], open_)
+    return _Directions(moved, size, Q, U.T[known], V[known].T / S[known], open_)
 
 
 def _errors(directions: _Directions | None, r: np.ndarray, y: np.ndarray, p: int) -> list[float]:
@@ -208,7 +230,7 @@ def _errors(directions: _Directions | None, r: np.ndarray, y: np.ndarray, p: int
         return [math.nan] * p
     if n <= p:
         return [math.inf] * p
-    step = directions.inverse @ (directions.onto @ r)
+    step = directions.inverse @ (directions.onto @ (directions.rows.T @ r))
     variance = float(r @ r) / (n - p) + _ROUNDING**2 * float(y @ y)
     squared = variance * (directions.inverse**2).sum(axis=1) + step**2
     open_ = directions.open > math.sqrt(_ROUNDING)

@@ -8,8 +8,8 @@ import pytest
 
 from symtorch.equations import Equation, Front, parse
 from symtorch.equations.definitions import operator
-from symtorch.equations.expr import constants, with_constants
-from symtorch.equations.uncertainty import Estimate, is_exact, standard_errors
+from symtorch.equations.expr import constants, evaluate, with_constants
+from symtorch.equations.uncertainty import Estimate, StandardErrors, is_exact, standard_errors
 from symtorch.errors import InputError
 
 rng = np.random.default_rng(0)
@@ -161,3 +161,21 @@ def test_a_front_gives_errors_to_the_equations_that_are_asked_for() -> None:
     y = 1.97 * X[:, 0] + 0.31 + 0.01 * np.random.default_rng(7).normal(size=len(X))
     assert [eq.standard_errors is None for eq in front.with_errors(X, y)] == [False, False]
     assert [eq.standard_errors is None for eq in front.with_errors(X, y, of=[1])] == [True, False]
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_lines_through_the_same_rows_have_the_errors_that_each_has_by_itself(weighted: bool) -> None:
+    """Also where an input adds nothing to another one, and where lines are through some of the inputs only."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 12))
+    X[:, 11] = X[:, 10]
+    w = rng.uniform(size=200).round(1) if weighted else None
+    known = StandardErrors(X, w)
+    for k in range(40):
+        columns = np.sort(rng.permutation(12)[: rng.integers(3, 13)])
+        text = " - ".join(f"{c:.6f}*x{i}" for i, c in zip(columns, rng.normal(size=len(columns)), strict=True))
+        line = parse(f"{text} + 0.123417", [f"x{i}" for i in range(12)])
+        y = evaluate(line, X) + rng.normal(size=200)
+        found, alone = known.of(line, y), standard_errors(line, X, y, w)
+        assert found == pytest.approx(alone, rel=1e-9, nan_ok=True)
+        assert (math.inf in found) == ({10, 11} <= set(columns.tolist())), k
