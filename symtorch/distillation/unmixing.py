@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -89,7 +89,11 @@ def unmixed(
     rows /= rows[np.arange(len(rows)), share.argmax(axis=1)][:, None]
     rows[share < ROUNDING * share.max(axis=1, keepdims=True)] = 0.0
     in_order = np.argsort(share.argmax(axis=1), kind="stable")
-    return Mixing.along(rows[in_order], mean, inner)
+    mixing = Mixing.along(rows[in_order], None, inner)
+    # Of the mean only what the laws can't say: a law's own constant is part of it.
+    rest = mean - mean @ mixing.directions.T @ mixing.matrix
+    rest[np.abs(rest) < 1e3 * ROUNDING * np.abs(Y).max(axis=0)] = 0.0
+    return replace(mixing, mean=rest)
 
 
 def _whitening(Y: np.ndarray, n_laws: int | None) -> np.ndarray:
