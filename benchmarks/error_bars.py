@@ -113,7 +113,7 @@ def found(law: Law, noise: float, seed: int) -> Result:
     X, y, noisy = data(law, noise, seed)
     samples = Samples(X, noisy[:, None], None, tuple(law.names))
     options = SearchOptions.from_params({**SEARCH_SPACE, "random_state": seed, "timeout_in_seconds": 20.0})
-    front = with_errors(NativeEngine().search(samples, options)[0], samples, 0)
+    front = with_errors({0: NativeEngine().search(samples, options)[0]}, samples)[0]
     true, left = fit(front.best.expr, Rows.of(X, y), steps=500)
     if not left <= 1e-16 * y.var():
         return Result(law.name, "found", noise, seed, same_form=False)

@@ -18,6 +18,9 @@ trained network's errors brings; less doesn't matter, and nothing better is expe
 equation. Losses below 1e-14 of the simplest one's are all the same: an exact law is the simplest of
 those.
 
+Blocks without a law have fronts with corners too. Where held-out rows show that a corner leaves much that
+longer equations explain, the pick is an approximation near the end of the front: :func:`approximation`.
+
 More questions to the teacher don't help the choice: between the samples, beyond them and in its
 derivatives a network is as far from the law as from an equation that has fitted its errors.
 """

@@ -129,7 +129,7 @@ class StandardErrors:
         self._weights = None if weights is None else np.asarray(weights, dtype=np.float64)
         self._lines: dict[tuple[int, ...], _Directions | None] = {}  # by what the constants stand before
         self._spent = 0  # on lines, in squared columns
-        self._basis: tuple[np.ndarray, np.ndarray] | None = None  # Q and R of all columns, a one last
+        self._basis: _Factors | None = None  # Q and R of all columns, a one last
 
     def of(self, expr: Expr, y: np.ndarray) -> tuple[float | None, ...]:
         """Those of the constants of one equation, fitted to y (n,)."""
