@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from symtorch.equations import Equation, Front, Fronts, parse, show
+from symtorch.equations.mathml import mathml
 from symtorch.equations.names import check_names
 from symtorch.equations.parser import parse as read
 from symtorch.errors import InputError, SymTorchError, listed
@@ -127,7 +128,7 @@ def test_notebooks_show_a_front_with_its_pick(front: Any) -> None:
     assert front.summary in page
     # The pick's cell is the marked one.
     marked = next(row for row in page.split("<tr>") if "&#9656;" in row)
-    assert f"${front.best.latex()}$" in marked
+    assert mathml(front.best.expr, front.best.variable_names) in marked
 
 
 def test_formulas_have_the_room_that_other_columns_leave(front: Any) -> None:
