@@ -112,6 +112,9 @@ class Equation:
     def __repr__(self) -> str:
         return f"<Equation {show.shortened(str(self))}, {show.figures(self)}>"
 
+    def _repr_html_(self) -> str:
+        return show.formula(self, show.LARGEST_ALONE)
+
     def _repr_latex_(self) -> str | None:
         return f"${self.latex()}$" if size(self.expr) <= show.LARGEST_ALONE else None
 

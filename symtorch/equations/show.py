@@ -124,9 +124,9 @@ def _rest(equations: Mapping[int, Equation], n: int) -> str:
 # ---- notebooks
 
 
-def formula(eq: Equation) -> str:
-    """The equation in HTML: typeset, or as text where it is very long."""
-    if size(eq.expr) > LARGEST_FORMULA:
+def formula(eq: Equation, largest: int = LARGEST_FORMULA) -> str:
+    """The equation in HTML: typeset, or as text where it has more nodes than ``largest``."""
+    if size(eq.expr) > largest:
         return f"<code>{html.escape(shortened(str(eq), 3 * WIDTH))}</code>"
     return f'<span style="font-size:1.15em">{mathml(eq.expr, eq.variable_names)}</span>'
 
