@@ -162,7 +162,7 @@ def _op(sign: str) -> str:
 
 
 def _fenced(fences: str, text: str) -> str:
-    left, right = fences
+    left, right = fences[0], fences[1]
     return f'<mrow><mo fence="true">{left}</mo>{text}<mo fence="true">{right}</mo></mrow>'
 
 
