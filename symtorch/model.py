@@ -975,11 +975,14 @@ class SymbolicModel(LegacyNames, nn.Module):
     # ---- display
 
     def extra_repr(self) -> str:
-        mode = "equations" if self.use_symbolic else "block"
-        return "\n".join([f"{self.block_name!r}, uses its {mode}", *display.text_lines(self.equations)])
+        return "\n".join([f"{self.block_name!r}, {self._in_use}", *display.text_lines(self.equations)])
 
     def _repr_html_(self) -> str:
-        return display.picks_html(self.equations, self.block_name)
+        return display.picks_html(self.equations, f"{self.block_name}, {self._in_use}")
+
+    @property
+    def _in_use(self) -> str:
+        return "uses its equations" if self.use_symbolic else "uses its block"
 
     def _repr_latex_(self) -> str | None:
         return display.picks_latex(self.equations) if self.fronts else None

@@ -14,6 +14,7 @@ from torch import nn
 
 import symtorch
 from symtorch import InputError, NotDistilledError, SymbolicModel
+from symtorch.equations import show
 from symtorch.errors import NotAFunctionWarning
 
 matplotlib = pytest.importorskip("matplotlib")
@@ -159,6 +160,18 @@ def test_an_explanation_is_a_table_in_a_notebook() -> None:
     rows = page.split("<tbody>")[1].split("</tr>")[:-1]
     assert len(rows) == sum(value != 0 for _, value in ranked)
     assert f"{ranked[0][1]:+.4g}" in rows[0]
-    assert explanation.equation.latex() in page.replace("&lt;", "<")
+    assert show.formula(explanation.equation) in page
     assert f"{explanation.r2_held_out:.4f} on fresh points" in page
     assert "b<" not in page
+    assert repr(explanation).splitlines()[0] == f"output 0 near the point = {explanation.equation}"
+
+
+def test_an_explanation_of_many_inputs_fits_on_a_screen() -> None:
+    rows = np.random.default_rng(0).normal(size=(300, 40))
+    explanation = symtorch.explain(lambda x: x @ np.arange(1.0, 41.0), rows, rows[0], engine=None, max_terms=60)
+    lines = repr(explanation).splitlines()
+    assert len(lines) == 4 + show.ROWS + 1
+    assert max(map(len, lines)) < 140
+    n = sum(value != 0 for value in explanation.attributions.values())
+    assert lines[-1] == f"  … and {n - show.ROWS} more inputs"
+    assert len(str(explanation).splitlines()) == 4 + n

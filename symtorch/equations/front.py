@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from symtorch.equations import show
-from symtorch.equations.expr import Expr, constants, evaluate, to_text
+from symtorch.equations.expr import Expr, constants, evaluate, size, to_text
 from symtorch.equations.lines import line_of
 from symtorch.equations.selection import approximation, heeding, leaves_much, pareto, scores, select
 from symtorch.equations.uncertainty import Estimate, standard_errors
@@ -113,8 +113,11 @@ class Equation:
     def __repr__(self) -> str:
         return f"<Equation {show.shortened(str(self))}, {show.figures(self)}>"
 
-    def _repr_latex_(self) -> str:
-        return f"${self.latex()}$"
+    def _repr_html_(self) -> str:
+        return show.formula(self, show.LARGEST_ALONE)
+
+    def _repr_latex_(self) -> str | None:
+        return f"${self.latex()}$" if size(self.expr) <= show.LARGEST_ALONE else None
 
 
 @dataclass(frozen=True, repr=False)
@@ -302,8 +305,8 @@ class Front:
     def _repr_html_(self) -> str:
         return show.front_html(self)
 
-    def _repr_latex_(self) -> str:
-        return f"${self.latex()}$"
+    def _repr_latex_(self) -> str | None:
+        return f"${self.latex()}$" if size(self.best.expr) <= show.LARGEST_ALONE else None
 
     def plot(self, ax: Any = None) -> Any:
         """Draw loss by complexity, the pick marked; needs matplotlib.
@@ -341,5 +344,5 @@ class Fronts(dict[int, Front]):
             return f"{searches[0]}; {verdicts[0]}"
         kinds = [front.verdict.kind for front in self.values()]
         counts = ", ".join(f"{kind} {kinds.count(kind)}" for kind in dict.fromkeys(kinds))
-        start = searches[0] if len(searches) == 1 else f"{len(self)} outputs"
-        return f"{start}; verdicts: {counts}; fronts[output] tells more of one"
+        start = f"{searches[0]}; " if len(searches) == 1 else ""
+        return f"{start}verdicts: {counts}; fronts[output] tells more of one"

@@ -214,7 +214,8 @@ def bends(complexities: Sequence[float], losses: Sequence[float]) -> list[tuple[
     if not known.any() or not loss[known][0] > 0.0:
         return []
     loss = np.where(known, loss, loss[known][0])  # a simplest equation that was trained since has no loss of a search
-    depth = -np.log(np.maximum(loss / loss[0], ROUNDING))
+    with np.errstate(over="ignore"):  # a loss may be any number that a file holds
+        depth = -np.log(np.maximum(loss / loss[0], ROUNDING))
 
     def slope(i: int, j: int) -> float:
         return float((depth[j] - depth[i]) / (complexities[j] - complexities[i]))

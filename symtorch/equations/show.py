@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from symtorch.equations.expr import Expr, size
+from symtorch.equations.mathml import mathml
 
 WIDTH = 100
 """Characters of an equation in a line."""
@@ -24,8 +25,14 @@ ROWS = 20
 SUMMARISED = 5
 """Outputs that stand for all of them, where there are too many for a screen."""
 
+_WORDS = ("equation", "input", "way")
+"""Columns of text; the others are of figures."""
+
 LARGEST_FORMULA = 120
 """Nodes up to which an equation is typeset; longer ones are cut text, since nobody reads them as formulas."""
+
+LARGEST_ALONE = 400
+"""The same for an equation that is shown by itself, over the whole width."""
 
 
 class Equation(Protocol):
@@ -39,6 +46,8 @@ class Equation(Protocol):
     def loss(self) -> float: ...
     @property
     def r2(self) -> float | None: ...
+    @property
+    def variable_names(self) -> tuple[str, ...]: ...
     def latex(self) -> str: ...
 
 
@@ -115,11 +124,11 @@ def _rest(equations: Mapping[int, Equation], n: int) -> str:
 # ---- notebooks
 
 
-def formula(eq: Equation) -> str:
-    """The equation in HTML: typeset, or as text where it is very long."""
-    if size(eq.expr) > LARGEST_FORMULA:
+def formula(eq: Equation, largest: int = LARGEST_FORMULA) -> str:
+    """The equation in HTML: typeset, or as text where it has more nodes than ``largest``."""
+    if size(eq.expr) > largest:
         return f"<code>{html.escape(shortened(str(eq), 3 * WIDTH))}</code>"
-    return f"${html.escape(eq.latex())}$"
+    return f'<span style="font-size:1.15em">{mathml(eq.expr, eq.variable_names)}</span>'
 
 
 def html_table(
@@ -136,15 +145,24 @@ def html_table(
     """
     # Notebooks lay tables out by their first row; without a width there, formulas are cut to what the
     # heading takes. What is wider than the page can be scrolled.
-    wide, narrow = "width:70%;min-width:24em;text-align:left", "text-align:right;white-space:nowrap"
+    wide = "width:70%;min-width:10em;text-align:left;white-space:normal;overflow-wrap:anywhere"
+    words, figures = "text-align:left;white-space:normal;overflow-wrap:anywhere", "text-align:right"
 
     def style(name: str) -> str:
-        return wide if name == "equation" else narrow
+        return wide if name == "equation" else words if name in _WORDS else figures
 
     head = "".join(f'<th style="{style(name)}">{html.escape(name)}</th>' for name in columns)
-    cells = ("".join(f'<td style="{style(name)}">{cell(row)}</td>' for name, cell in columns.items()) for row in rows)
+    cells = (
+        "".join(
+            f'<td style="{style(name)}{"" if name in _WORDS else ";white-space:nowrap"}">{cell(row)}</td>'
+            for name, cell in columns.items()
+        )
+        for row in rows
+    )
     body = "".join(f"<tr>{row}</tr>" for row in cells)
-    table = f'<table style="table-layout:auto;width:100%"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    width = "100%" if "equation" in columns else "auto"
+    layout = f"table-layout:auto;width:{width};margin-left:0"
+    table = f'<table style="{layout}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
     above = f"<b>{html.escape(title)}</b>" if title else ""
     below = f"<small>{html.escape(note)}</small>" if note else ""
     return f'<div style="overflow-x:auto">{above}{table}{below}</div>'

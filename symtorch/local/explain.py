@@ -23,7 +23,7 @@ from symtorch.engines.samples import MIN_SAMPLES, Samples
 from symtorch.equations.expr import to_text
 from symtorch.equations.front import Equation, Front
 from symtorch.equations.r2 import r2
-from symtorch.equations.show import ROWS, formula, html_table
+from symtorch.equations.show import ROWS, formula, html_table, shortened
 from symtorch.errors import InputError
 from symtorch.local.ask import asking
 from symtorch.local.frame import Frame
@@ -40,7 +40,7 @@ DEFAULT_LOCAL_PARAMS: dict[str, Any] = {
 """Search options of a local equation: around a point a model is nearly flat, or a step."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Explanation:
     """A local equation and how far it can be trusted.
 
@@ -97,14 +97,23 @@ class Explanation:
         return to_text(self.frame.in_inputs(self.equation.expr), self.frame.input_names, digits=5)
 
     def __str__(self) -> str:
+        return self._in_lines(str(self.equation), len(self.names))
+
+    def __repr__(self) -> str:
+        return self._in_lines(shortened(str(self.equation)), ROWS)
+
+    def _in_lines(self, equation: str, most: int) -> str:
+        """The equation, how good it is, and at most so many attributions."""
         what = "log-odds of output" if self.logit else "output"
+        shown = [f"  {value:+.4g}  {name}" for name, value in self._ranked if value]
+        left_out = [f"  … and {len(shown) - most} more inputs"] if len(shown) > most else []
         lines = [
-            f"{what} {self.output} near the point = {self.equation}",
+            f"{what} {self.output} near the point = {equation}",
             f"at the point: {self.prediction:.5g}, the model: {self.model_prediction:.5g}",
             f"R²: {self.r2:.4f} on the sample, {self.r2_held_out:.4f} on fresh points",
             f"from {self.base_value:.5g} at the base point (error of the sum {self.attribution_error:.1e}):",
         ]
-        return "\n".join([*lines, *(f"  {value:+.4g}  {name}" for name, value in self._ranked if value)])
+        return "\n".join([*lines, *shown[:most], *left_out])
 
     @property
     def _ranked(self) -> list[tuple[str, float]]:

@@ -74,7 +74,7 @@ def _check_written_out(node: Node, fronts: Mapping[int, Front], interface: Inter
     """Any equation may be asked for with its variables written out, one at a time."""
     sizes = variable_sizes(interface)
     if max(sizes, default=1) > 1:
-        most = max(written_out_size([eq.expr], sizes) for front in fronts.values() for eq in front)
+        most = max((written_out_size([eq.expr], sizes) for front in fronts.values() for eq in front), default=0)
         node.budget.require(most, f"an equation of {node.path}")
 
 

@@ -113,7 +113,7 @@ def read_front(node: Node, variables: tuple[str, ...]) -> Front:
         raise rule.fail(f"one of {', '.join(MODEL_SELECTIONS)}")
     seconds, pick = node.optional("seconds"), node.optional("pick")
     return Front(
-        tuple(equations),
+        tuple(sorted(equations, key=lambda eq: eq.complexity)),
         rule.text(),
         node["engine"].text(),
         node["stop_reason"].text(),

@@ -181,7 +181,7 @@ def _read_in_place(root: Node, found: Findings, kind: str, pruning: Pruning | No
     node = root.optional("in_place")
     if node is None:
         return None
-    if found.interface is None:
+    if found.interface is None or (found.interface.n_searched and not found.fronts):
         raise node.fail("null, since nothing was found")
     n_outputs = found.interface.n_outputs
     if pruning is not None and pruning.initial_dim != n_outputs:

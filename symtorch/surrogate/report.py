@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import html
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from torch import nn
 
 from symtorch.equations.expr import Call, Constant, Expr, evaluate, walk
+from symtorch.equations.show import html_table
 from symtorch.surrogate.encodings.projection import Projected
 from symtorch.surrogate.regression import LinearMap
 
@@ -36,7 +38,7 @@ class Way:
     r2: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """Ways of replacing a block, side by side.
 
@@ -87,17 +89,36 @@ class Report:
                 )
         return f"no difference to the linear map of equal cost ({figures})"
 
+    @property
+    def ways(self) -> tuple[Way, ...]:
+        """What is compared, the block itself last where its cost is known."""
+        return (self.mean, *self.linear, self.projection, *([self.block] if self.block else []))
+
     def __str__(self) -> str:
-        ways = [self.mean, *self.linear, self.projection, *([self.block] if self.block else [])]
-        width = max(len(way.name) for way in ways)
-        judged = f"{self.n_judged} held-out rows" if self.held_out else f"{self.n_judged} rows, which are fitted to"
+        width = max(len(way.name) for way in self.ways)
         lines = [
-            f"{self.block_name}: fitted to {self.n_fitted} rows, judged on {judged}",
+            self._title,
             f"{'':{width}}  {'MACs':>12} {'parameters':>12} {'R²':>8}",
-            *(f"{way.name:{width}}  {way.macs:>12,} {way.parameters:>12,} {way.r2:>8.4f}" for way in ways),
+            *(f"{way.name:{width}}  {way.macs:>12,} {way.parameters:>12,} {way.r2:>8.4f}" for way in self.ways),
             f"At equal cost {self.advice}.",
         ]
         return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        columns: dict[str, Callable[[Any], str]] = {
+            "way": lambda way: html.escape(way.name),
+            "MACs": lambda way: f"{way.macs:,}",
+            "parameters": lambda way: f"{way.parameters:,}",
+            "R²": lambda way: f"{way.r2:.4f}",
+        }
+        return html_table(columns, self.ways, self._title, f"At equal cost {self.advice}.")
+
+    @property
+    def _title(self) -> str:
+        judged = f"{self.n_judged} held-out rows" if self.held_out else f"{self.n_judged} rows, which are fitted to"
+        return f"{self.block_name}: fitted to {self.n_fitted} rows, judged on {judged}"
 
 
 def report(

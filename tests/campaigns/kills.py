@@ -3,9 +3,9 @@
 
     python tests/campaigns/kills.py --count 100
 
-starts as many searches as the count says, in turn in one process, on loky and on a Dask cluster, and kills
-(SIGKILL to the process) or interrupts (SIGINT to the process, or to its group as a terminal does) each at a random
-moment. After each it checks that
+starts as many searches as the count says, ``--jobs`` at a time, in turn in one process, on loky and on a Dask
+cluster, and kills (SIGKILL to the process) or interrupts (SIGINT to the process, or to its group as a terminal does)
+each at a random moment. After each it checks that
 
 * it has ended, in time, and no process of its session is left after a while,
 * an interrupted search has given a front for every output,
@@ -17,15 +17,18 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import os
 import random
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +43,11 @@ from symtorch.equations import Equation, Front, parse
 BACKENDS = ("alone", "loky", "dask")
 HOW = ("kill", "interrupt", "group")
 N_OUTPUTS = 3
-TO_BEGIN = 180.0
-"""Seconds until a search must be under way; importing torch and starting a cluster on a busy machine takes its time."""
+TO_BEGIN = 3.0
+"""Times ``--wait`` until a search must be under way: importing torch and starting a cluster takes its time."""
 
-TO_STOP = 60.0
-"""Seconds in which an interrupted search must give its fronts, and all processes must be gone."""
+ONE_AT_A_TIME = threading.Lock()
+"""In this process; the searches that are killed are in others."""
 
 
 def law(X: np.ndarray) -> np.ndarray:
@@ -86,8 +89,7 @@ def workers(backend: str) -> Iterator[None]:
     if backend == "alone":
         yield
     elif backend == "loky":
-        # Workers that were given nothing to do do not notice that their parent is gone.
-        with joblib.parallel_config("loky", n_jobs=2, idle_worker_timeout=15):
+        with joblib.parallel_config("loky", n_jobs=2):
             yield
     else:
         from dask.distributed import Client, LocalCluster
@@ -127,13 +129,13 @@ def wait_for(what: Any, seconds: float) -> bool:
     return True
 
 
-def one(backend: str, how: str, delay: float, seconds: float, folder: Path) -> tuple[str, list[str]]:
+def one(backend: str, how: str, delay: float, seconds: float, wait: float, folder: Path) -> tuple[str, list[str]]:
     """Kill one search; what came of it, and what was wrong."""
     command = [sys.executable, __file__, "--child", backend, "--folder", str(folder), "--seconds", str(seconds)]
     with (folder / "log").open("wb") as log:
         child = subprocess.Popen(command, start_new_session=True, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
     try:
-        if not wait_for(lambda: (folder / "begun").exists() or child.poll() is not None, TO_BEGIN):
+        if not wait_for(lambda: (folder / "begun").exists() or child.poll() is not None, TO_BEGIN * wait):
             return "never began", ["it did not begin"]
         time.sleep(delay)
         over = child.poll() is not None
@@ -143,9 +145,9 @@ def one(backend: str, how: str, delay: float, seconds: float, folder: Path) -> t
         else:
             child.send_signal(signal.SIGKILL if how == "kill" else signal.SIGINT)
         wrong = []
-        if not wait_for(lambda: child.poll() is not None, TO_STOP):
+        if not wait_for(lambda: child.poll() is not None, wait):
             wrong.append("it hangs")
-        elif not wait_for(lambda: not session(child.pid), TO_STOP):
+        elif not wait_for(lambda: not session(child.pid), wait):
             wrong.append(f"processes are left: {session(child.pid)}")
         return judge(how, over, child.returncode, seconds, folder, wrong)
     finally:
@@ -174,7 +176,8 @@ def judge(
             kept[document["output"]] = [row["text"] for row in document["front"]["equations"]]
         except (ValueError, KeyError) as error:
             wrong.append(f"{path.name} is not whole: {error}")
-    resumed = distill(folder, seconds, Nothing())
+    with ONE_AT_A_TIME:
+        resumed = distill(folder, seconds, Nothing())
     for i, texts in kept.items():
         lost = set(texts) - {equation.text for equation in resumed[i]}
         if lost:
@@ -189,6 +192,9 @@ def main() -> None:
     parser.add_argument("--backends", nargs="+", choices=BACKENDS, default=BACKENDS)
     parser.add_argument("--how", nargs="+", choices=HOW, default=HOW)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--wait", type=float, default=60.0, help="seconds in which fronts must be given, all be gone")
+    parser.add_argument("--within", type=float, default=math.inf, help="seconds after which no other search begins")
+    parser.add_argument("--jobs", type=int, default=1, help="how many searches run at a time")
     parser.add_argument("--child", choices=BACKENDS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -196,22 +202,44 @@ def main() -> None:
         search(args.child, args.folder, args.seconds)
         return
     rng = random.Random(args.seed)
+    runs = [
+        (
+            args.backends[k % len(args.backends)],
+            args.how[k // len(args.backends) % len(args.how)],
+            rng.uniform(0.0, 1.0),
+        )
+        for k in range(args.count)
+    ]
+
+    end = time.monotonic() + args.within
+
+    def run(k: int) -> tuple[str, list[str], str] | None:
+        backend, how, share = runs[k]
+        if time.monotonic() > end:
+            return None
+        with tempfile.TemporaryDirectory(prefix="symtorch-kills-", ignore_cleanup_errors=True) as folder:
+            came, wrong = one(backend, how, share * args.seconds, args.seconds, args.wait, Path(folder))
+            return came, wrong, (Path(folder) / "log").read_text(errors="replace")[-3000:]
+
     counts: Counter[str] = Counter()
     failures = 0
-    for k in range(args.count):
-        backend = args.backends[k % len(args.backends)]
-        how = args.how[k // len(args.backends) % len(args.how)]
-        delay = rng.uniform(0.0, args.seconds)
-        with tempfile.TemporaryDirectory(prefix="symtorch-kills-", ignore_cleanup_errors=True) as folder:
-            came, wrong = one(backend, how, delay, args.seconds, Path(folder))
-            print(f"{k + 1}: {backend}, {how} after {delay:.1f} s: {came}", *wrong, sep="; ", flush=True)
+    # Threads: each waits for processes of its own.
+    with ThreadPoolExecutor(args.jobs) as pool:
+        for future in as_completed(futures := {pool.submit(run, k): k for k in range(args.count)}):
+            if (result := future.result()) is None:
+                continue
+            (came, wrong, log), (backend, how, share) = result, runs[futures[future]]
+            number = sum(counts.values()) + 1
+            print(
+                f"{number}: {backend}, {how} after {share * args.seconds:.1f} s: {came}", *wrong, sep="; ", flush=True
+            )
             if wrong:
                 failures += 1
-                print((Path(folder) / "log").read_text(errors="replace")[-3000:], flush=True)
-        counts[f"{backend}, {how}: {came}"] += 1
+                print(log, flush=True)
+            counts[f"{backend}, {how}: {came}"] += 1
     for what, n in sorted(counts.items()):
         print(f"{n:>5}  {what}")
-    print(f"{args.count} searches, {failures} with something wrong")
+    print(f"{sum(counts.values())} searches, {failures} with something wrong")
     sys.exit(failures > 0)
 
 

@@ -50,6 +50,15 @@ def test_it_is_fitted_to_all_tokens_and_searched_on_those_kept() -> None:
     assert report.held_out
 
 
+def test_a_report_is_its_table_wherever_it_is_shown() -> None:
+    report = distilled()[1].report()
+    assert repr(report) == str(report)
+    page = report._repr_html_()
+    assert page.count("<tr>") == 1 + len(report.ways)
+    assert all("<td" in row and way.name in row for way, row in zip(report.ways, page.split("<tr>")[2:], strict=True))
+    assert report.advice in page.replace("&#x27;", "'")
+
+
 def test_held_out_rows_are_fitted_to_nowhere() -> None:
     _, block = distilled(max_rows=100_000)
     captured, judging = block._cache[1], block._judging

@@ -3,6 +3,7 @@
 import pickle
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
@@ -11,7 +12,10 @@ import numpy as np
 import pytest
 
 from symtorch.equations import Equation, Front, Fronts, parse, show
+from symtorch.equations.expr import Call, size
+from symtorch.equations.mathml import mathml
 from symtorch.equations.names import check_names
+from symtorch.equations.operators import OPERATORS
 from symtorch.equations.parser import parse as read
 from symtorch.errors import InputError, SymTorchError, listed
 
@@ -127,7 +131,7 @@ def test_notebooks_show_a_front_with_its_pick(front: Any) -> None:
     assert front.summary in page
     # The pick's cell is the marked one.
     marked = next(row for row in page.split("<tr>") if "&#9656;" in row)
-    assert f"${front.best.latex()}$" in marked
+    assert mathml(front.best.expr, front.best.variable_names) in marked
 
 
 def test_formulas_have_the_room_that_other_columns_leave(front: Any) -> None:
@@ -137,6 +141,19 @@ def test_formulas_have_the_room_that_other_columns_leave(front: Any) -> None:
         assert [int(width[1]) > 50 for width in widths if width] == [True]
         assert "table-layout:auto" in styles["table"][0]
         assert "overflow-x:auto" in styles["div"][0]  # and what is wider than the page can be scrolled
+
+
+def test_an_equation_in_a_notebook_is_a_formula_that_needs_no_script(front: Any, large_front: Any) -> None:
+    page = front.best._repr_html_()
+    Tags(page)
+    assert page.count("<math") == 2  # a term each, between which a line can break
+    assert "$" not in page
+    assert front._repr_latex_() == f"${front.latex()}$"
+    row = large_front.best
+    while size(row.expr) <= show.LARGEST_ALONE:
+        row = replace(row, expr=Call(OPERATORS["+"], (row.expr, row.expr)))
+    assert "<code>" in row._repr_html_()
+    assert row._repr_latex_() is None
 
 
 def test_names_from_outside_are_text_in_html() -> None:

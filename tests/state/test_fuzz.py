@@ -283,6 +283,26 @@ def test_looking_up_a_type_or_a_class_imports_nothing(name: str) -> None:
     assert set(sys.modules) == before
 
 
+def test_variables_without_any_equation_over_them_load() -> None:
+    assert load(changed(global__fronts=[], global__complexities=[], in_place=None, uses="block"))
+    assert not load(changed(global__fronts=[], global__complexities=[]))  # but none stand in the block's place
+
+
+def test_equations_in_disorder_are_read_in_order() -> None:
+    rows = DOCUMENT["global"]["fronts"][0][1]["equations"]
+    disorder = [
+        {**row, "complexity": c, "loss": loss}
+        for row, c, loss in zip(rows, (4, 10, 4), (1e-320, 1e308, 1.0), strict=False)
+    ]
+    data = changed(global__fronts__0__1__equations=disorder)
+    assert load(data)
+    block = copy.deepcopy(BLOCK)
+    block.set_extra_state(torch.from_numpy(np.frombuffer(data, np.uint8).copy()))
+    front = block.fronts[0]
+    assert front.complexities == sorted(front.complexities)
+    assert str(front.verdict)
+
+
 Two = namedtuple("Two", "a b")
 
 

@@ -33,6 +33,7 @@ import cloudpickle
 import joblib
 import numpy as np
 import torch
+from joblib.externals.loky import get_reusable_executor
 
 from symtorch.engines.native.hardware import one_thread
 from symtorch.engines.native.runner import Runner
@@ -95,7 +96,13 @@ def _collect(packets: Sequence[Packet], returned: Callable[[int, Found], None], 
     Args:
         patience: seconds after which a task is given up, or None.
     """
-    calls = [joblib.delayed(_search)(packet) for packet in packets]
+    on_loky = type(joblib.parallel.get_active_backend()[0]) is joblib.parallel.BACKENDS.get("loky")
+
+    def calls() -> Iterator[Any]:
+        if on_loky:  # whose executor is made by now; its processes are with the first call
+            _follow_this_process(get_reusable_executor(reuse=True))
+        yield from (joblib.delayed(_search)(packet) for packet in packets)
+
     settings: dict[str, Any] = {"batch_size": 1, "pre_dispatch": "all", "max_nbytes": None, "timeout": patience}
     try:
         parallel = joblib.Parallel(return_as="generator_unordered", **settings)
@@ -104,7 +111,7 @@ def _collect(packets: Sequence[Packet], returned: Callable[[int, Found], None], 
     results = None
     while True:
         try:
-            results = iter(parallel(calls)) if results is None else results
+            results = iter(parallel(calls())) if results is None else results
             result = next(results, None)  # to the very end, where joblib sets its workers free
         except Exception as error:
             logger.warning("workers were lost (%s); this process goes on with what is not done", _named(error))
@@ -127,6 +134,37 @@ def _collect(packets: Sequence[Packet], returned: Callable[[int, Found], None], 
 
 def _named(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
+
+
+def _follow_this_process(executor: Any) -> None:
+    """Have the processes that an executor of loky's starts from now on end with this one, also if it is killed.
+
+    One that is killed while it starts them holds the lock without which they don't give up waiting. Loky would
+    take an initializer as an argument of the executor, but then it would shut down one that was made without it,
+    which may be the user's: so it is given to the executor that is there, where that has none.
+    """
+    if os.name == "posix" and getattr(executor, "_initializer", executor) is None:
+        executor._initializer, executor._initargs = _FOLLOW, (os.getpid(),)
+
+
+def _made_to_follow() -> Any:
+    def follow(parent: int) -> None:
+        import os
+        import threading
+        import time
+
+        def wait() -> None:
+            while os.getppid() == parent:
+                time.sleep(0.5)
+            os._exit(1)
+
+        threading.Thread(target=wait, daemon=True).start()
+
+    # As a value, so that workers which get no task of ours don't import torch for it.
+    return joblib.wrap_non_picklable_objects(follow, keep_wrapper=False)
+
+
+_FOLLOW = _made_to_follow()
 
 
 # ---- what is sent

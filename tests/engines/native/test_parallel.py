@@ -26,7 +26,7 @@ from joblib.externals.loky import get_reusable_executor
 from symtorch import SymbolicModel
 from symtorch.engines.base import Progress
 from symtorch.engines.native import NativeEngine
-from symtorch.engines.native.parallel import Limit, Mailbox, _dumps, portable
+from symtorch.engines.native.parallel import Limit, Mailbox, _dumps, _follow_this_process, portable
 from symtorch.engines.native.runner import Runner
 from symtorch.engines.native.task import Found
 from symtorch.engines.options import SearchOptions
@@ -167,6 +167,32 @@ def test_workers_stay_for_the_next_search() -> None:
         before = workers_left(0.0)
         search(f)
         assert workers_left(0.0) == before != []
+
+
+def test_the_users_own_workers_stay_too() -> None:
+    def own() -> set[int]:
+        return set(joblib.Parallel(max_nbytes=None)(joblib.delayed(os.getpid)() for _ in range(20)))
+
+    with in_two():
+        own()
+        before = workers_left(0.0)
+        search(lambda X: X * X)
+        assert workers_left(0.0) == before != []
+        assert own() <= {int(line.split()[0]) for line in before}
+
+
+class _Initialized:
+    """Stands in for an executor whose user has given it an initializer."""
+
+    _initializer = print
+    _initargs = ("theirs",)
+
+
+def test_an_initializer_of_the_users_stays() -> None:
+    theirs = _Initialized()
+    _follow_this_process(theirs)
+    assert theirs._initializer is _Initialized._initializer
+    assert theirs._initargs == ("theirs",)
 
 
 def test_data_only_and_more_outputs_than_workers() -> None:
@@ -452,6 +478,45 @@ def test_no_worker_outlives_a_search_that_is_killed(tmp_path: Path) -> None:
             while is_alive(path.name.split("_")[1]):
                 time.sleep(0.05)  # the test's own time limit is the one that counts
         assert not mailbox.exists()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(search.pid, signal.SIGKILL)
+
+
+IDLE = """
+import joblib
+import numpy as np
+from symtorch import SymbolicModel
+
+def laws(X):
+    return np.stack([np.sin(5.3 * X[:, 0] * X[:, 1]), np.tanh(X[:, 0]) / (1.1 + np.cos(3.1 * X[:, 1]))], axis=1)
+
+with joblib.parallel_config("loky", n_jobs=3):  # of which one has nothing to do
+    SymbolicModel(laws, "laws").distill(
+        np.random.default_rng(0).normal(size=(200, 2)), engine="native",
+        sr_params={"niterations": 100_000, "timeout_in_seconds": 300, "progress": False},
+    )
+"""
+
+
+def session(leader: int) -> list[str]:
+    """Processes of a session that are alive."""
+    listed = subprocess.run(["ps", "-ww", "-eo", "sid=,stat=,args="], capture_output=True, text=True, check=True).stdout
+    rows = (line.split(None, 2) for line in listed.splitlines())
+    return [row[2] for row in rows if row[0] == str(leader) and not row[1].startswith("Z")]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX processes")
+def test_no_worker_without_a_task_outlives_a_search_that_is_killed() -> None:
+    search = subprocess.Popen([sys.executable, "-c", IDLE], start_new_session=True)
+    try:
+        while sum("LokyProcess" in line for line in session(search.pid)) < 3:
+            assert search.poll() is None
+            time.sleep(0.05)
+        search.kill()
+        search.wait()
+        while session(search.pid):
+            time.sleep(0.05)  # the test's own time limit is the one that counts
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(search.pid, signal.SIGKILL)
