@@ -32,7 +32,7 @@ _POLES = np.array([1e-3, 3e-3, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.2])
 """b of 1/(x^2 + b), as a share of the range of x, squared."""
 _BELLS = np.geomspace(1.0, 160.0, 12)
 """Exponents that exp(-b*x^2) loses over the range of x, if that begins at zero."""
-_BENDS = np.geomspace(0.4, 40.0, 12)
+_BENDS = np.geomspace(0.4, 40.0, 24)
 """Exponents that exp(b*x) gains in a curve that it bends or ends."""
 _SHIFTS = np.array([0.01, 0.03, 0.1, 0.2, 0.4, 0.7, 1.0, 1.5, 2.2, 3.5, 6.0])
 """Distance of the zero of x + b from the least x, as a share of the range."""
