@@ -1,39 +1,47 @@
-"""What is found behind rough teachers: small networks that have learned a law from few, noisy rows?
+"""Laws in networks: what is found behind small networks that have learned a law from few, noisy rows?
 
-    python benchmarks/networks.py                    # the cases for tuning
-    python benchmarks/networks.py --cases last       # looked at only when all else is decided
-    python benchmarks/networks.py --laws well --activations ReLU --json networks.json
+    python benchmarks/networks.py --every 3                      # a third of the 80 cases for tuning
+    python benchmarks/networks.py --cases held-out --every 7     # looked at only when all else is decided
+    python benchmarks/networks.py --laws well heat --activations ReLU --json networks.json
+    python benchmarks/networks.py --engine mypackage.search:MyEngine
+    python benchmarks/networks.py --export cases --cases held-out   # write the cases, search nothing
 
-Each law is written in its textbook form with the box that its rows are drawn from. Of every law each network
-sees 500, 1,000 or 2,000 rows, whose answers have noise of 0, 1, 2 or 5 % of their standard deviation; which, is
-fixed by the case's place in the list. The networks have two hidden layers of 48 units of ReLU, tanh, GELU or SiLU
-and are trained with AdamW, a cosine schedule and a weight decay of 1e-4, for 3,000 batches of 256 rows. They are kept
-in a temporary folder. The search asks the network and has the rows that it was trained on, without the noise.
+Sixty laws, each behind four networks. ``networks.csv`` has the laws in their textbook form with the box that their
+rows are drawn from, uniformly. Of every law each network sees 500, 1,000, 3,000 or 10,000 rows, whose answers have
+normal noise of 0, 1, 2 or 5 % of their standard deviation; which, is fixed by the place of the law in the list. The
+networks have two hidden layers of 48 units of ReLU, tanh, GELU or SiLU and are trained with AdamW, a cosine schedule
+and a weight decay of 1e-4, for 3,000 batches of 256 rows; ``--well`` trains them on 10,000 rows without noise for
+20,000 batches instead. They are kept in a folder (``--cache``), so only the first run trains. The search may ask the
+network at any input, and has the network's answers on the first 2,000 of the rows that it was trained on.
 
-Errors are mean squares on 4,000 fresh points of the box against the law, relative to the law's variance. A pick
-is the law if its error is below a tenth of the network's, or if it becomes exact once its constants are fitted
-to the law itself and is no longer than the textbook's form + 4. ``front`` is the best error of the whole front.
+Errors are mean squares on 4,000 fresh points of the box against the law, relative to the law's variance. The pick
+is the law if its error is below a tenth of the network's, or if it becomes exact once its constants are fitted to
+the law itself and it is no longer than the textbook's form + 4. ``front`` is the best error of the whole front,
+and ``held`` in the column of the law says that the front has the law, though it isn't the pick. A pick is ``worse``
+if its error is more than twice the network's: whoever distilled would have done better to keep the network.
 
-Cases are of two kinds: ``tuning``, which thresholds may be set by, and ``last``, which are there to see whether
-what was tuned holds.
+Two thirds of the laws are ``held-out``: no number of the engine was chosen by them.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import hashlib
+import importlib
 import json
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from problems import SEARCH_SPACE, Law
 
+from symtorch.engines import Engine
 from symtorch.engines.native import NativeEngine
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows, fit
 from symtorch.engines.native.forms.normal import normalise
@@ -42,33 +50,12 @@ from symtorch.engines.samples import Samples
 from symtorch.equations import Equation
 
 ACTIVATIONS = ("ReLU", "Tanh", "GELU", "SiLU")
-ROWS = (500, 1000, 2000)
+ROWS = (500, 1000, 3000, 10_000)
 NOISE = (0.0, 0.01, 0.02, 0.05)
-
-
-def _law(name: str, text: str, *boxes: tuple[float, float]) -> Law:
-    return Law(name, text, tuple(b[0] for b in boxes), tuple(b[1] for b in boxes))
-
-
-LAWS = {
-    "tuning": [
-        _law("radiation", "cube(x0)/(exp(x0/x1) - 1)", (0.5, 5), (0.5, 2)),
-        _law("well", "x0*square(1 - exp(-1.3*(x1 - 1.2)))", (1, 3), (0.5, 4)),
-        _law("saturation", "x0*x1/(x2 + x1)", (1, 4), (0.2, 5), (0.5, 2)),
-        _law("beat", "cos(2*x0) + cos(2.6*x0) + 0.5*x1", (-3, 3), (-2, 2)),
-        _law("flutter", "x0*sin(x1*x2) + 0.5*x3", (1, 3), (0.5, 2), (0.5, 3), (-2, 2)),
-        _law("quantum", "x0*x1/(exp(x0*x1/x2) - 1)", (1, 5), (1, 5), (1, 5)),
-        _law("momentum", "x0*x1/sqrt(1 - square(x1/x2))", (1, 5), (1, 2), (3, 10)),
-        _law("orientation", "x0*(1/tanh(x1*x2) - 1/(x1*x2))", (1, 5), (0.5, 3), (0.5, 3)),
-        _law("response", "x0*(cos(x1*x2) + x3*square(cos(x1*x2)))", (1, 3), (1, 3), (1, 3), (0, 1)),
-        _law("attraction", "x0*x1/(square(x2 - x3) + 0.5)", (1, 3), (1, 3), (-2, 2), (-2, 2)),
-    ],
-    "last": [
-        _law("pendulum", "6.283185307179586*sqrt(x0/x1)*(1 + square(x2)/16)", (0.5, 3), (5, 15), (0, 1.5)),
-        _law("barrier", "x0*exp(-1*x1/x2)", (1, 3), (0.5, 3), (0.5, 2)),
-        _law("distance", "sqrt(square(x0 - x1) + square(x2 - x3))", (0, 2), (3, 5), (0, 2), (3, 5)),
-    ],
-}
+SETS = ("tuning", "held-out")
+CACHE = Path(tempfile.gettempdir()) / "symtorch-benchmarks"
+MOST_ROWS = 2000
+"""Rows that the search has the network's answers on, at most."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +67,15 @@ class Case:
     n_rows: int
     noise: float
     seed: int
+    steps: int = 3000
+
+    @property
+    def name(self) -> str:
+        return f"{self.law.name}-{self.activation}"
+
+    def well(self) -> Case:
+        """The same law as a network knows it that has had all the rows and time that it needs."""
+        return replace(self, n_rows=10_000, noise=0.0, steps=20_000)
 
 
 @dataclass(frozen=True)
@@ -94,59 +90,91 @@ class Result:
     error: float
     front: float
     is_law: bool
+    on_front: bool
     seconds: float
     complexity: int
     stop_reason: str
     equation: str
 
+    @property
+    def worse(self) -> bool:
+        return self.error > 2 * self.network
 
-def cases(kind: str) -> Iterator[Case]:
-    for number, law in enumerate(LAWS[kind]):
+
+def laws(which: str) -> Iterator[tuple[int, Law]]:
+    """The laws of a set, each with its place in the list of all, from which everything random of it is drawn."""
+    with open(Path(__file__).with_name("networks.csv"), encoding="utf-8") as file:
+        for number, row in enumerate(csv.DictReader(file)):
+            if row["cases"] == which:
+                box = [tuple(map(float, part.split(":"))) for part in row["ranges"].split()]
+                yield number, Law(row["name"], row["formula"], tuple(b[0] for b in box), tuple(b[1] for b in box))
+
+
+def cases(which: str) -> Iterator[Case]:
+    for number, law in laws(which):
         for k, activation in enumerate(ACTIVATIONS):
-            yield Case(law, activation, ROWS[(number + k) % 3], NOISE[(number + 2 * k + number // 4) % 4], number)
+            yield Case(law, activation, ROWS[(number + k) % 4], NOISE[(number + 2 * k + number // 4) % 4], number)
 
 
-def teacher_of(case: Case) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray], float]:
+Teacher = Callable[[np.ndarray], np.ndarray]
+
+
+def teacher_of(case: Case, cache: Path = CACHE) -> tuple[np.ndarray, Teacher, float]:
     """The rows, the network as (n, n_inputs) -> (n, 1), and its error against the law."""
-    law = case.law
-    X = law.draw(case.n_rows, 500 + case.seed)
-    y = law(X)
-    noisy = y + case.noise * y.std() * np.random.default_rng(case.seed).normal(size=y.shape)
-    low, width, mean, scale = np.array(law.low), np.ptp([law.low, law.high], axis=0), noisy.mean(), noisy.std()
-    net = _trained(case, 2 * (X - low) / width - 1, (noisy - mean) / scale)
+    law, net = case.law, _network(case, cache)
+    X, noisy = _answers(case)
+    mean, scale = noisy.mean(), noisy.std()
 
     def teacher(X: np.ndarray) -> np.ndarray:
-        inputs = torch.as_tensor(2 * (np.asarray(X, dtype=np.float64) - low) / width - 1)
-        return net(inputs).numpy() * scale + mean
+        return net(torch.as_tensor(_scaled(X, law))).numpy() * scale + mean
 
     fresh = law.draw(4000, 90_000)
     truth = law(fresh)
-    return X, teacher, float(((teacher(fresh) - truth) ** 2).mean() / truth.var())
+    return X[:MOST_ROWS], teacher, float(((teacher(fresh) - truth) ** 2).mean() / truth.var())
 
 
-def _trained(case: Case, X: np.ndarray, y: np.ndarray, width: int = 48, steps: int = 3000) -> torch.nn.Module:
-    recipe = f"{case.law.text}|{case.law.low}|{case.law.high}|{case.activation}|{len(X)}|{case.noise}|{case.seed}"
-    name = hashlib.sha256(f"{recipe}|{width}|{steps}".encode()).hexdigest()
-    path = Path(tempfile.gettempdir()) / "symtorch-benchmarks" / f"{name}.pt"
+def _answers(case: Case) -> tuple[np.ndarray, np.ndarray]:
+    """What the network learns from: rows, and the law's answers with noise."""
+    X = case.law.draw(case.n_rows, 500 + case.seed)
+    y = case.law(X)
+    return X, y + case.noise * y.std() * np.random.default_rng(case.seed).normal(size=y.shape)
+
+
+def _scaled(X: np.ndarray, law: Law) -> np.ndarray:
+    """Inputs as the network takes them: the law's box from -1 to 1."""
+    return 2 * (np.asarray(X, dtype=np.float64) - law.low) / np.ptp([law.low, law.high], axis=0) - 1
+
+
+def _network(case: Case, cache: Path, width: int = 48) -> torch.nn.Sequential:
+    """The case's network, float64, over scaled inputs and answers: from the cache, or trained anew."""
+    law = case.law
+    recipe = f"{law.text}|{law.low}|{law.high}|{case.activation}|{case.n_rows}|{case.noise}|{case.seed}"
+    path = cache / f"{hashlib.sha256(f'{recipe}|{width}|{case.steps}'.encode()).hexdigest()}.pt"
     torch.manual_seed(case.seed)
     unit = getattr(torch.nn, case.activation)
-    layers = [torch.nn.Linear(X.shape[1], width), unit(), torch.nn.Linear(width, width), unit()]
+    layers = [torch.nn.Linear(len(law.low), width), unit(), torch.nn.Linear(width, width), unit()]
     net = torch.nn.Sequential(*layers, torch.nn.Linear(width, 1))
     if path.exists():
         net.load_state_dict(torch.load(path, weights_only=True))
-        return net.double().requires_grad_(False)
-    inputs, targets = torch.as_tensor(X).float(), torch.as_tensor(y).float()
+    else:
+        X, y = _answers(case)
+        _train(
+            net, torch.as_tensor(_scaled(X, law)).float(), torch.as_tensor((y - y.mean()) / y.std()).float(), case.steps
+        )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(net.state_dict(), path)
+    return net.double().requires_grad_(False)
+
+
+def _train(net: torch.nn.Module, inputs: torch.Tensor, targets: torch.Tensor, steps: int) -> None:
     optimizer = torch.optim.AdamW(net.parameters(), lr=4e-3, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for _ in range(steps):
-        rows = torch.randint(0, len(X), (256,))
+        rows = torch.randint(0, len(inputs), (256,))
         optimizer.zero_grad()
         ((net(inputs[rows]) - targets[rows]) ** 2).mean().backward()
         optimizer.step()
         schedule.step()
-    path.parent.mkdir(exist_ok=True)
-    torch.save(net.state_dict(), path)
-    return net.double().requires_grad_(False)
 
 
 def error_of(equation: Equation, law: Law) -> float:
@@ -163,27 +191,34 @@ def becomes_exact(equation: Equation, law: Law) -> bool:
     return bool(fit(normalise(equation.expr), Rows.of(X, y), steps=60)[1] < 1e-12 * y.var())
 
 
-def run(case: Case, seconds: int) -> Result:
-    X, teacher, network = teacher_of(case)
+def is_law(equation: Equation, law: Law, network: float) -> bool:
+    """Whether an equation is the law, for one that was distilled from a network of this error."""
+    if error_of(equation, law) < 0.1 * network:
+        return True
+    textbook = SearchOptions.from_params(SEARCH_SPACE).complexity(law.expr)
+    return equation.complexity <= textbook + 4 and becomes_exact(equation, law)
+
+
+def run(case: Case, engine: Engine, seconds: float, cache: Path = CACHE) -> Result:
+    X, teacher, network = teacher_of(case, cache)
     options = SearchOptions.from_params(
         SEARCH_SPACE | {"random_state": 0, "verbosity": 0, "timeout_in_seconds": seconds}
     )
     started = time.process_time()
-    (front,) = NativeEngine().search(Samples(X, teacher(X), teacher=teacher), options)
+    (front,) = engine.search(Samples(X, teacher(X), teacher=teacher), options)
     spent = time.process_time() - started
     best, law = front.best, case.law
-    error = error_of(best, law)
-    short = best.complexity <= SearchOptions.from_params(SEARCH_SPACE).complexity(law.expr) + 4
-    is_law = error < 0.1 * network or (short and becomes_exact(best, law))
+    found = is_law(best, law, network)
     return Result(
         law.name,
         case.activation,
         case.n_rows,
         case.noise,
         network,
-        error,
+        error_of(best, law),
         min(error_of(equation, law) for equation in front),
-        is_law,
+        found,
+        found or any(is_law(equation, law, network) for equation in front),
         spent,
         best.complexity,
         front.stop_reason or "",
@@ -192,41 +227,99 @@ def run(case: Case, seconds: int) -> Result:
 
 
 def line(r: Result) -> str:
-    worse = "worse" if r.error > 2 * r.network else ""
+    mark = "yes" if r.is_law else ("held" if r.on_front else "no")
     return (
-        f"{r.law:>11} {r.activation:>5} {r.n_rows:5} {r.noise:5.2f} {r.network:8.1e} {r.error:8.1e} {r.front:8.1e} "
-        f"{'yes' if r.is_law else 'no':>4} {worse:>5} {r.seconds:6.1f} {r.stop_reason:>10}  {r.equation[:80]}"
+        f"{r.law:>12} {r.activation:>5} {r.n_rows:5} {r.noise:5.2f} {r.network:8.1e} {r.error:8.1e} {r.front:8.1e} "
+        f"{mark:>4} {'worse' if r.worse else '':>5} {r.seconds:6.1f} {r.stop_reason:>10}  {r.equation[:80]}"
     )
 
 
-def summary(results: list[Result]) -> str:
-    worse = [r for r in results if r.error > 2 * r.network]
-    seconds = [r.seconds for r in results]
+def summary(results: list[Result], seconds: float) -> str:
+    worse, spent = [r for r in results if r.worse], [r.seconds for r in results]
+    held = sum(r.front <= 2 * r.network for r in worse)
+    early = sum(r.front > 2 * r.network and r.seconds < 0.9 * seconds for r in worse)
     return (
-        f"{sum(r.is_law for r in results)} of {len(results)} picks are the law; {len(worse)} are worse than twice the "
-        f"network's error ({sum(r.front <= 2 * r.network for r in worse)} of these though the front holds better); "
-        f"CPU-s median {statistics.median(seconds):.1f}, longest {max(seconds):.1f}"
+        f"{sum(r.is_law for r in results)} of {len(results)} picks are the law, {sum(r.on_front for r in results)} "
+        f"fronts have it; {len(worse)} picks are worse than twice the network's error ({held} of these though the "
+        f"front holds better, {early} with time left); CPU-s median {statistics.median(spent):.1f}, "
+        f"longest {max(spent):.1f}"
     )
+
+
+def export(case: Case, folder: Path, cache: Path) -> None:
+    """Write a case as ``<law>-<activation>.npz``, for programs that are no engine of ours.
+
+    In it: rows ``X`` (n, n_inputs) and the network's answers ``y`` (n,) on them; the points ``fresh`` of the protocol
+    and ``truth``, the law's values there; ``error``, the network's; ``formula``; and the network itself, which answers
+    ``f(f(x @ W1.T + b1) @ W2.T + b2) @ W3.T + b3`` with f its ``activation``.
+    """
+    X, teacher, error = teacher_of(case, cache)
+    fresh = case.law.draw(4000, 90_000)
+    law, noisy = case.law, _answers(case)[1]
+    first, second, last = (m for m in _network(case, cache) if isinstance(m, torch.nn.Linear))
+    (W1, b1), (W2, b2), (W3, b3) = ((m.weight.numpy(), m.bias.numpy()) for m in (first, second, last))
+    low, width = np.array(law.low), np.ptp([law.low, law.high], axis=0)
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez(
+        folder / f"{case.name}.npz",
+        X=X,
+        y=teacher(X)[:, 0],
+        fresh=fresh,
+        truth=law(fresh)[:, 0],
+        error=error,
+        formula=law.text,
+        activation=case.activation,
+        W1=2 * W1 / width,
+        b1=b1 - W1 @ (2 * low / width + 1),
+        W2=W2,
+        b2=b2,
+        W3=W3 * noisy.std(),
+        b3=b3 * noisy.std() + noisy.mean(),
+    )
+
+
+def engine_of(name: str) -> Engine:
+    """The engine of ``module:Class``; the native one for an empty name."""
+    if not name:
+        return NativeEngine()
+    module, _, attribute = name.partition(":")
+    made: Engine = getattr(importlib.import_module(module), attribute)()
+    return made
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cases", choices=list(LAWS), default="tuning")
+    parser.add_argument("--cases", choices=SETS, default="tuning")
     parser.add_argument("--laws", nargs="+", default=[], help="only these")
     parser.add_argument("--activations", nargs="+", choices=ACTIVATIONS, default=list(ACTIVATIONS))
-    parser.add_argument("--seconds", type=int, default=120, help="time limit of each search")
+    parser.add_argument("--every", type=int, default=1, help="each N-th case; if odd, of all activations")
+    parser.add_argument("--offset", type=int, default=0, help="the first of these")
+    parser.add_argument("--well", action="store_true", help="networks of 10,000 rows, no noise and 20,000 batches")
+    parser.add_argument("--engine", default="", metavar="MODULE:CLASS", help="a subclass of symtorch.engines.Engine")
+    parser.add_argument("--seconds", type=float, default=60.0, help="time limit of each search")
+    parser.add_argument("--cache", type=Path, default=CACHE, metavar="FOLDER", help="where trained networks are kept")
+    parser.add_argument("--export", type=Path, metavar="FOLDER", help="write the cases there, and search nothing")
     parser.add_argument("--json", metavar="FILE", help="write every result to this file")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    print("        law   act.  rows noise  network     pick    front  law?         CPU-s       stop  pick")
+    chosen = [
+        case.well() if args.well else case
+        for case in cases(args.cases)
+        if case.activation in args.activations and (not args.laws or case.law.name in args.laws)
+    ][args.offset :: args.every]
+    if args.export:
+        for case in chosen:
+            export(case, args.export, args.cache)
+        return
+    engine = engine_of(args.engine)
+    print("         law   act.  rows noise  network     pick    front law?         CPU-s       stop  pick")
     results = []
-    for case in cases(args.cases):
-        if case.activation in args.activations and (not args.laws or case.law.name in args.laws):
-            results.append(run(case, args.seconds))
-            print(line(results[-1]), flush=True)
-    print("\n" + summary(results))
+    for case in chosen:
+        results.append(run(case, engine, args.seconds, args.cache))
+        print(line(results[-1]), flush=True)
+    print("\n" + summary(results, args.seconds))
     if args.json:
-        Path(args.json).write_text(json.dumps([asdict(r) for r in results], indent=1))
+        Path(args.json).write_text(json.dumps([asdict(r) for r in results], indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -98,8 +98,10 @@ def law_found(found: Sequence[Laws | None]) -> Enough:
 
     At once where a law was found that is as good as the teacher. Else after a round where the front of a
     teacher that errs ends in a sharp bend: from there on longer equations fit the teacher's error, and
-    rounds no longer pay.
+    rounds no longer pay. Where other steps testify that the teacher is better than that, only after a round
+    that has brought nothing more.
     """
+    before = [np.inf] * len(found)
 
     def enough(output: int, archive: Archive, phase: Phase) -> bool:
         laws = found[output]
@@ -110,7 +112,11 @@ def law_found(found: Sequence[Laws | None]) -> Enough:
         if phase is not Phase.ROUND or is_formula(laws.floor):
             return False
         front = [Solution(c.expr, c.complexity, c.loss) for c in archive.pareto()]
-        return convincing(front, laws.floor, explained(laws.error, laws.floor, late=True))
+        moved, before[output] = archive.best < tuning().better * before[output], archive.best
+        limit = explained(laws.error, laws.floor, late=True)
+        if laws.witnessed < np.inf and moved:
+            limit = min(limit, max(tuning().seen * tuning().testified * laws.witnessed, laws.floor))
+        return convincing(front, laws.floor, limit)
 
     return enough
 

@@ -41,7 +41,7 @@ from symtorch.engines.native.structure.solutions import (
 from symtorch.engines.native.structure.steps import Finder, Step
 from symtorch.engines.native.structure.tuning import is_formula, tuning
 from symtorch.engines.options import SearchOptions
-from symtorch.equations.expr import Constant, Expr, Variable
+from symtorch.equations.expr import Constant, Expr, Variable, constants
 from symtorch.errors import AskLimitError
 
 logger = logging.getLogger("symtorch.engines.native.structure")
@@ -63,6 +63,7 @@ class Laws:
         loss: 1 - R² of that law on the points that it was fitted to.
         floor: relative squared error of the teacher, as far as the tests of its structure see it.
         error: the same, as far as the steps see it that led to the law; 0 if there were none.
+        witnessed: the same, as far as any step sees it that the whole allows; infinite if none testifies.
         rows_asked: rows that the teacher was asked for.
     """
 
@@ -72,6 +73,7 @@ class Laws:
     floor: float
     rows_asked: int
     error: float = 0.0
+    witnessed: float = np.inf
 
 
 def find_laws(
@@ -111,7 +113,7 @@ def find_laws(
     exprs += [shortest(expr, words, X[: tuning().piece_rows]) for expr in likely]
     loss, error = (laws[0].loss, _error(laws[0], front)) if laws else (np.inf, 0.0)
     logger.debug("floor %.1e, error %.1e, loss %.1e, solved: %s", floor, error, loss, solved)
-    return Laws(exprs, solved, loss, floor, search.count.rows, error)
+    return Laws(exprs, solved, loss, floor, search.count.rows, error, search.witnessed)
 
 
 def _error(law: Solution, front: Sequence[Solution]) -> float:
@@ -160,6 +162,7 @@ class _Decomposition:
     stopped: Callable[[], bool]
     finders: Sequence[Finder]
     floor: float = np.inf
+    witnessed: float = np.inf
     pieces_left: int = field(default_factory=lambda: tuning().pieces)
     count: Count = field(default_factory=Count)
 
@@ -188,6 +191,8 @@ class _Decomposition:
         widths = tuning().widths
         width = widths[min(problem.depth, len(widths) - 1)]
         steps = [step for step in _diverse(findings.steps) if self._can_write(step, problem)]
+        if problem.depth == 0 and not is_formula(floor):
+            self.witnessed = self._witnessed(steps, problem)
         for step in steps[:width]:
             found[:] = front_of(found + self._follow(step, problem, floor, points))
             if self.pieces_left <= 0 or (convincing(found, floor) and self._can_be_written(found)):
@@ -213,7 +218,16 @@ class _Decomposition:
         if is_formula(floor):
             return points.fitted(joined, self.words, True)
         errors = [chosen[0].error for chosen in solved]
-        return points.fitted(joined, self.words, False, disagreement(step, problem, parts).with_parts(errors))
+        error = disagreement(step, problem, parts).with_parts(errors)
+        if problem.depth == 0:
+            error = min(error, tuning().testified * self.witnessed)
+        return points.fitted(joined, self.words, False, error)
+
+    def _witnessed(self, steps: Sequence[Step], problem: Problem) -> float:
+        """The least that a step of the whole sees of the teacher's error: what a wrong one sees is its own."""
+        testify = [step for step in steps if step.testifies][: tuning().witnesses]
+        seen = [disagreement(step, problem, step.parts(problem)).error for step in testify]
+        return min((error for error in seen if error > 0), default=np.inf)
 
     def _undivided(self, points: Points, floor: float) -> list[Solution]:
         exact, numbers = is_formula(floor), tuning()
@@ -227,7 +241,7 @@ class _Decomposition:
                 if not found or found[-1].loss > numbers.exact_goal:
                     more = forms(points.Z[:, 0], points.y, self.words)
                     found = front_of(found + points.fitted(more, self.words, exact))
-            if found and found[-1].loss <= goal:
+            if found and found[-1].loss <= goal and (exact or _is_plain(found, goal)):
                 return found
         if self.pieces_left <= 0:
             return found
@@ -258,6 +272,11 @@ class _Decomposition:
         """Whether the user's operators can put solutions of the parts together."""
         stand_ins = [add([Variable(i) for i in range(part.n_inputs)]) for part in step.parts(problem)]
         return self.words.render(normalise(step.join(stand_ins))) is not None
+
+
+def _is_plain(front: Sequence[Solution], goal: float) -> bool:
+    """Whether few constants are enough to come to the goal: with many, a sum of curves comes near to any function."""
+    return any(c.loss <= goal and len(constants(c.expr)) <= tuning().plain_constants for c in front)
 
 
 def _diverse(steps: Sequence[Step]) -> list[Step]:

@@ -89,8 +89,9 @@ def _tested(evidence: Evidence, hint: float, finders: Sequence[Finder]) -> Findi
     bound = numbers.rounding if exact else min(numbers.spread * floor, numbers.worst)
     found: list[Step] = []
     for finder, identities in sorted(tested, key=lambda item: item[0].last):
-        if finder.last and any(step.plain for step in found):
-            break
+        plain = min((step.residual for step in found if step.plain), default=np.inf)
+        if finder.last and plain < np.inf:
+            identities = [] if exact else [test for test in identities if test.residual < numbers.finer * plain]
         # Where no other identity holds, nothing says how exact a common one would have to be.
         limit = numbers.rounding if finder.common and floor > numbers.worst else bound
         found += finder.steps(evidence, identities, partial(holds, bound=limit))

@@ -32,6 +32,8 @@ _POLES = np.array([1e-3, 3e-3, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.2])
 """b of 1/(x^2 + b), as a share of the range of x, squared."""
 _BELLS = np.geomspace(1.0, 160.0, 12)
 """Exponents that exp(-b*x^2) loses over the range of x, if that begins at zero."""
+_BENDS = np.geomspace(0.4, 40.0, 24)
+"""Exponents that exp(b*x) gains in a curve that it bends or ends."""
 _SHIFTS = np.array([0.01, 0.03, 0.1, 0.2, 0.4, 0.7, 1.0, 1.5, 2.2, 3.5, 6.0])
 """Distance of the zero of x + b from the least x, as a share of the range."""
 
@@ -221,6 +223,28 @@ def _families(x: np.ndarray) -> list[_Family]:
         _Family(exponents, lambda x, b: (np.exp(b * x), x * np.exp(b * x)), _exponential, exponential),
         _Family(bells, lambda x, b: (np.exp(-b * x * x),) * 2, _bell, (_F, _F | _C, _F | _X)),
         _shifted(x),
+        _Family(exponents, lambda x, b: (np.exp(b * x), np.exp(2.0 * b * x)), _squared_exponential, (_F | _S | _C,)),
+        *_saturating(x),
+    ]
+
+
+def _saturating(x: np.ndarray) -> list[_Family]:
+    """Curves that an exponential bends or ends: on the scale of the answers, since where they are small their
+    inverses are all noise."""
+    width = float(np.ptp(x))
+    rates = _BENDS / width
+    tanh = _Family(rates, lambda x, b: (np.tanh(b * x),) * 2, _tanh, (_F, _F | _C, _F | _X))
+    if not ((x > 0).all() or (x < 0).all()):
+        return [tanh]
+    rates = rates[rates * float(np.abs(x).max()) < tuning().largest_exponent]
+    inverse = width / _BENDS
+    inverse = np.sort(inverse[inverse < tuning().largest_exponent * float(np.abs(x).min())])
+    bend = (_F, _F | _C, _S, _S | _C)
+    return [
+        tanh,
+        _Family(rates, lambda x, b: (1 / np.tanh(b * x), 1 / np.tanh(b * x) - 1 / (b * x)), _cotangent, bend),
+        _Family(rates, lambda x, b: (1 / np.expm1(b * x), x / np.expm1(b * x)), partial(_occupation, 1.0), bend),
+        _Family(inverse, lambda x, b: (1 / np.expm1(b / x), 1 / x / np.expm1(b / x)), partial(_occupation, -1.0), bend),
     ]
 
 
@@ -260,6 +284,40 @@ def _exponential(b: float, constant: float, slope: float) -> Expr:
     """``(constant + slope*x)*exp(b*x)``."""
     factor = add([Constant(constant), multiply([Constant(slope), Variable(0)])])
     return multiply([factor, apply(EXP, [multiply([Constant(b), Variable(0)])])])
+
+
+def _squared_exponential(b: float, size: float, square: float) -> Expr:
+    """``size*exp(b*x) + square*exp(b*x)^2`` with the square completed."""
+    exponential = apply(EXP, [multiply([Constant(b), Variable(0)])])
+    if not square:
+        return multiply([Constant(size), exponential])
+    shift = size / (2.0 * square)
+    return add(
+        [
+            multiply([Constant(square), power(add([exponential, Constant(shift)]), 2.0)]),
+            Constant(-square * shift * shift),
+        ]
+    )
+
+
+def _tanh(b: float, size: float, _: float) -> Expr:
+    """``size*tanh(b*x)``."""
+    return multiply([Constant(size), apply(OPERATORS["tanh"], [multiply([Constant(b), Variable(0)])])])
+
+
+def _cotangent(b: float, size: float, less: float) -> Expr:
+    """``(size + less)/tanh(b*x) - less/(b*x)``."""
+    angle = multiply([Constant(b), Variable(0)])
+    inverse = multiply([Constant(size + less), power(apply(OPERATORS["tanh"], [angle]), -1.0)])
+    return add([inverse, multiply([Constant(-less / b), power(Variable(0), -1.0)])])
+
+
+def _occupation(p: float, b: float, constant: float, slope: float) -> Expr:
+    """``(constant + slope*x^p)/(exp(b*x^p) - 1)``."""
+    argument = power(Variable(0), p)
+    above = add([Constant(constant), multiply([Constant(slope), argument])])
+    below = add([apply(EXP, [multiply([Constant(b), argument])]), Constant(-1.0)])
+    return multiply([above, power(below, -1.0)])
 
 
 def _bell(b: float, size: float, _: float) -> Expr:

@@ -54,6 +54,10 @@ class Split(Step):
     def plain(self) -> bool:
         return self.link.power in (0, 1)
 
+    @property
+    def testifies(self) -> bool:
+        return self.link.power != 1  # an error that is a sum, too, as a network's often is, isn't seen
+
     def parts(self, problem: Problem) -> list[Problem]:
         return [problem.below(problem.Z[:, list(group)], _aligned(problem, group, self.link)) for group in self.groups]
 

@@ -59,6 +59,11 @@ class Step(ABC):
         return True
 
     @property
+    def testifies(self) -> bool:
+        """Whether what the step sees tells the teacher's error, whichever step the law is found by."""
+        return self.sees_most
+
+    @property
     def mark(self) -> object:
         """Of the steps with one mark only the most credible is followed."""
         return self

@@ -29,6 +29,10 @@ class StructureTuning:
         rounding: what an identity of a formula may miss: rounding, made larger by small denominators.
         worst: above this no structure can be trusted: the teacher is as bad as that, or it obeys none of the
             identities that were tested, and nothing is known of its error.
+        finer: a step that is followed last has its turn beside a plain one if its residual is below this share of
+            the plain one's: a function of rank two is nearly a sum, where what is between its inputs is weak.
+        testified: what the law's own steps see counts up to this many times what any step of the whole sees that
+            testifies. Behind twenty-seven networks the least such is 0.1 to 2.4 times the error, mostly 0.5 to 1.
         spread: what may lie above the floor and still be the floor: errors differ from place to place.
         inherited: a piece's floor is at most this many times that of the function that it comes from.
         contrast: an identity must hold this much better than the effect that it could have missed.
@@ -78,6 +82,8 @@ class StructureTuning:
         better: a dearer solution stays if its loss is at most this many times the cheaper one's.
         exact_goal, goal_noise, goal_floor: the flat search for a piece ends at this loss, for an exact piece; at this
             many times the error of the piece's answers as their replicas tell it, and of the floor, for others.
+        witnesses: steps of the whole that are asked what they see of the error, at most.
+        plain_constants: constants of a form, at most, that is taken for a piece of a noisy teacher without a search.
         level_floor: the error of a piece is taken for at least this share of the floor.
         price_per_input: pieces that a piece of several inputs counts as, per input, if it remains without a law. It
             is as dear as the flat search of the whole, and other plans mostly end at the same piece.
@@ -118,6 +124,8 @@ class StructureTuning:
     formula: float = 1e-14
     rounding: float = 1e-12
     worst: float = 3e-3
+    finer: float = 0.1
+    testified: float = 3.0
     spread: float = 30.0
     inherited: float = 3.0
     contrast: float = 0.05
@@ -177,6 +185,8 @@ class StructureTuning:
     exact_goal: float = 1e-20
     goal_noise: float = 2.0
     goal_floor: float = 0.3
+    witnesses: int = 4
+    plain_constants: int = 3
     level_floor: float = 0.1
     price_per_input: int = 2
     answered: float = 0.5

@@ -26,8 +26,8 @@ def archive_of(*exprs: str) -> tuple[Archive, list[Expr]]:
     return search.archives[0], parsed
 
 
-def laws(exprs: list[Expr], solved: bool, loss: float, floor: float, error: float) -> Laws:
-    return Laws(exprs, solved, loss, floor, 0, error)
+def laws(exprs: list[Expr], solved: bool, loss: float, floor: float, error: float, witnessed: float = np.inf) -> Laws:
+    return Laws(exprs, solved, loss, floor, 0, error, witnessed)
 
 
 def test_a_law_that_was_found_ends_the_search_only_if_the_archive_is_as_good() -> None:
@@ -46,6 +46,15 @@ def test_a_front_ends_the_search_only_near_what_the_steps_see_of_the_error(error
     found = law_found([laws(exprs, False, archive.best, error / 10, error)])
     assert found(0, archive, Phase.ROUND) is ends
     assert not found(0, archive, Phase.SEARCHED)
+
+
+def test_where_steps_testify_that_the_teacher_is_better_rounds_go_on_while_they_pay() -> None:
+    archive, exprs = archive_of("x0")
+    found = law_found([laws(exprs, False, archive.best, 1e-5, 1e-4, witnessed=archive.best / 10)])
+    assert not found(0, archive, Phase.ROUND)
+    assert found(0, archive, Phase.ROUND)  # a round later nothing better has been found
+    near = law_found([laws(exprs, False, archive.best, 1e-5, 1e-4, witnessed=archive.best / 2)])
+    assert near(0, archive, Phase.ROUND)
 
 
 @pytest.mark.parametrize("limit", [100, 500, 3000])

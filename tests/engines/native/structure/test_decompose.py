@@ -164,3 +164,17 @@ def test_a_part_that_was_solved_before_the_questions_ended_is_found() -> None:
     rows = find_laws(box(3), teacher, OPTIONS).rows_asked
     found = [find_laws(box(3), teacher, OPTIONS, most_rows=round(share * rows)) for share in (0.0, 0.9, 1.0)]
     assert [len(laws.exprs) > 0 for laws in found] == [False, True, True]
+
+
+def test_an_equation_far_above_what_other_steps_see_of_the_error_is_no_law() -> None:
+    """``(x0 + x1)*(cos(x2) + 1)`` is near to it, by a step that holds nearly; scalings see how good the teacher is."""
+    X, error = box(3, 1.0, 5.0), wobble(3, 0.08)
+
+    def law(X: np.ndarray) -> np.ndarray:
+        return X[:, 0] + X[:, 1] + 2 * np.sqrt(X[:, 0] * X[:, 1]) * np.cos(X[:, 2])
+
+    laws = find_laws(X, lambda X: law(X) + error(X), OPTIONS)
+    true = float(np.mean(error(X) ** 2) / law(X).var())
+    assert 0.1 * true < laws.witnessed < 5 * true
+    assert laws.error <= 3 * laws.witnessed
+    assert not laws.solved or laws.loss < 10 * true

@@ -8,6 +8,7 @@ from structures import box, problem_of, wobble
 
 from symtorch.engines.native.structure.disagreement import Disagreement, disagreement
 from symtorch.engines.native.structure.hypotheses import find_steps
+from symtorch.engines.native.structure.idle import Drop
 from symtorch.engines.native.structure.never_meet import NeverMeet
 from symtorch.engines.native.structure.rank_two import RankTwo
 from symtorch.engines.native.structure.steps import Step
@@ -63,3 +64,10 @@ def test_an_error_of_a_part_counts_as_much_as_the_part_does() -> None:
 def test_a_wrong_step_below_idle_inputs_is_the_only_one_that_counts_in_full() -> None:
     assert Disagreement(1e-5, (1.0,), sees_most=False).with_parts([1e-3]) == pytest.approx(1.01e-3)
     assert Disagreement(1e-5, (1.0,), sees_most=True).with_parts([1e-3]) == pytest.approx(2e-5)
+
+
+def test_a_part_without_inputs_predicts_nothing() -> None:
+    X = box(1)
+    problem = problem_of(lambda X: 3 + wobble(1, 1e-3)(X), X)
+    step = Drop((0,), 1, residual=1e-4)
+    assert disagreement(step, problem, step.parts(problem)).error == 0.0

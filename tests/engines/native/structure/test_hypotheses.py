@@ -10,6 +10,7 @@ from symtorch.engines.native.structure.decompose import find_laws
 from symtorch.engines.native.structure.hypotheses import find_steps
 from symtorch.engines.native.structure.idle import Drop
 from symtorch.engines.native.structure.merges import Merge
+from symtorch.engines.native.structure.rank_two import RankTwo
 from symtorch.engines.native.structure.separations import Split
 
 
@@ -46,3 +47,16 @@ def test_a_weak_input_of_an_exact_teacher_is_kept() -> None:
         return X[:, 0] ** 2 + 1e-2 * np.sin(X[:, 1])
 
     assert law_error(find_laws(box(2), law, OPTIONS), law, box(2, seed=9)) < 1e-20
+
+
+def test_rank_two_has_its_turn_beside_a_sum_that_holds_much_less_well() -> None:
+    X, error = box(2, 0.5, 8.0), wobble(2, 0.005)
+
+    def teacher(X: np.ndarray) -> np.ndarray:
+        return X[:, 0] * (4 - X[:, 0] - X[:, 1] / (1 + X[:, 0])) + error(X)
+
+    steps = find_steps(problem_of(teacher, X), np.inf, 0).steps
+    plain = min(step.residual for step in steps if step.plain)
+    finer = [step.residual for step in steps if isinstance(step, RankTwo)]
+    assert finer
+    assert max(finer) < plain / 10
