@@ -195,7 +195,7 @@ class SymbolicModel(LegacyNames, nn.Module):
         """
         if parent_model is not None and not isinstance(self.symtorch_block, nn.Module):
             raise InputError(
-                f"parent_model was given, but {self.block_name!r} wraps a plain callable, whose calls can't be "
+                f"Cannot use parent_model with Callable blocks: {self.block_name!r} wraps one, whose calls can't be "
                 f"hooked. Leave parent_model out and pass the callable's own inputs."
             )
         plan = Plan.make(
@@ -878,7 +878,7 @@ class SymbolicModel(LegacyNames, nn.Module):
     def _pruning(self) -> Pruning:
         """How far pruning is; its mask is the buffer, which follows the model to its device."""
         if self._pruned is None or self.pruning_mask is None:
-            raise NotSetUpError(f"pruning of {self.block_name!r} was not set up; call setup_pruning(...) first.")
+            raise NotSetUpError(f"Pruning has not been set up for {self.block_name!r}; call setup_pruning(...) first.")
         return replace(self._pruned, mask=self.pruning_mask)
 
     def _set_pruning(self, pruning: Pruning | None, device: torch.device | None) -> None:

@@ -125,7 +125,7 @@ def test_what_is_missing_is_said() -> None:
     with pytest.raises(NotDistilledError):
         SymbolicModel(Law()).plot()
     model = law()
-    with pytest.raises(InputError, match="output 2 does not exist"):
+    with pytest.raises(InputError, match="output 2 is out of range"):
         model.plot(2)
     with pytest.raises(InputError, match=r"of is 'x9'; expected 'parity' or an input, one of 'x0', 'x1', 'x2'"):
         model.plot(0, of="x9")

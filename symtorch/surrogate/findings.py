@@ -72,7 +72,7 @@ class Findings:
         if isinstance(output, bool) or not isinstance(output, (int, np.integer)):
             raise InputError(f"output is {output!r}; expected its index, one of 0..{n_outputs - 1}.")
         if not 0 <= output < n_outputs:
-            raise InputError(f"output {output} of {self.what} does not exist; it has outputs 0..{n_outputs - 1}.")
+            raise InputError(f"output {output} of {self.what} is out of range; it has outputs 0..{n_outputs - 1}.")
         if output not in self.fronts:
             raise NotDistilledError(f"output {output} has no equations yet; there are outputs [{listed(self.fronts)}].")
         return self.fronts[output].at(self.complexities.get(output) if complexity is None else complexity)

@@ -80,7 +80,7 @@ def test_another_can_be_chosen_and_what_was_set_taken_out() -> None:
     assert str(block.set_equation(0, None)) == "x0*x0"
     assert [str(eq) for eq in block.fronts[0]] == ["1", "x0*x0"]
     np.testing.assert_allclose(block(X)[:, 0], X[:, 0] ** 2)
-    with pytest.raises(InputError, match="outputs 0..1"):
+    with pytest.raises(InputError, match="output 2 is out of range"):
         block.set_equation(2, None)
 
 
