@@ -122,8 +122,8 @@ def heeding(
 
     If the pick of the rule is worse on held-out rows than simpler ones, or undefined there, the rule picks from the
     others. If it leaves something and another equation leaves nothing but rounding, that one is the pick, however long:
-    nobody needs an approximation of what is there. If it loses more than a law would and another corner doesn't, the sharpest of those corners is the pick;
-    where there is none, the sharpest of those that lose not much more.
+    nobody needs an approximation of what is there. If it loses more than a law would and another corner doesn't, the
+    sharpest of those corners is the pick; where there is none, the sharpest of those that lose not much more.
 
     >>> heeding([1, 5, 9], [1.0, 0.9, 0.01], [0.0, 0.03, 1.1], [0.0, 0.08, -3.0])
     1

@@ -83,8 +83,8 @@ def schedule(rounds: int, n_outputs: int, choices: bool = False) -> list[Stage]:
             Stage("constants 1", Workbench.add_constants, Phase.ROUND, spreads=True),
             Stage("refine 2", partial(Workbench.refine, large=False)),
             Stage("constants 2", Workbench.add_constants, spreads=True),
-            Stage("mutate 2", Workbench.mutate, spreads=True),
             *choosing(2),
+            Stage("mutate 2", Workbench.mutate, spreads=True),
         ]
     for i in range(3, rounds + 3):
         if i == 4:
