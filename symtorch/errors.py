@@ -84,8 +84,8 @@ class ParseError(InputError):
     """Text that is not an equation of the known operators."""
 
 
-class NotDistilledError(SymTorchError, RuntimeError):
-    """Equations were asked for that do not exist (yet)."""
+class NotDistilledError(SymTorchError, RuntimeError, ValueError):
+    """Equations were asked for that do not exist (yet). A ValueError too, which some methods raised in 1.0."""
 
 
 class NotSetUpError(SymTorchError, RuntimeError):

@@ -21,6 +21,7 @@ from symtorch.capture.calls import expected_callable, is_table, read_call, read_
 from symtorch.codegen.export import check_form, export
 from symtorch.distillation import formulas
 from symtorch.distillation.asking import Ask, tell
+from symtorch.distillation.own import with_own
 from symtorch.distillation.plan import Plan
 from symtorch.distillation.plan import distill as plan_distill
 from symtorch.distillation.projected import Judging, Projecting, distill_projected
@@ -55,6 +56,8 @@ _SURROGATE = "surrogate"
 _DATA = ("_cache", "_split", "_seen", "_judging")
 _OURS = ("symtorch_block", "block_name", _SURROGATE, "pruning_mask", "_found", "_pruned", *_DATA)
 _ID_NAME = re.compile(r"block_\d+")
+_KEPT_ROWS, _KEPT_VALUES = 1_000, 1 << 20
+"""Rows, and numbers in them, that a block keeps at most of data that several blocks were distilled on."""
 
 
 class SymbolicModel(LegacyNames, nn.Module):
@@ -96,7 +99,8 @@ class SymbolicModel(LegacyNames, nn.Module):
         self._found: dict[str, Findings] = portable.new_findings(self.block_name)
         self._cache: portable.Cache | None = None
         self._judging: Judging | None = None
-        self._split: tuple[float, int] | None = None  # share of the captured rows that was held out, and the seed
+        # Share of the captured rows that was held out, and the seed; or that there are none but those.
+        self._split: tuple[float, int] | Literal["held out"] | None = None
         self._seen: Interface | Literal[False] | None = None  # of the first call; False where it can't be read
         # It is part of the extra state: a buffer that comes and goes would make the keys of state dicts differ.
         self.register_buffer("pruning_mask", None, persistent=False)
@@ -196,7 +200,7 @@ class SymbolicModel(LegacyNames, nn.Module):
         """
         if parent_model is not None and not isinstance(self.symtorch_block, nn.Module):
             raise InputError(
-                f"parent_model was given, but {self.block_name!r} wraps a plain callable, whose calls can't be "
+                f"Cannot use parent_model with Callable blocks: {self.block_name!r} wraps one, whose calls can't be "
                 f"hooked. Leave parent_model out and pass the callable's own inputs."
             )
         plan = Plan.make(
@@ -298,6 +302,8 @@ class SymbolicModel(LegacyNames, nn.Module):
                     fronts = distill_projected(plan, samples, engine, report, active, held_out)
         kind = _kind(around is not None)
         before = self._findings(kind)
+        if samples is not None:
+            fronts = with_own(fronts, before, interface, plan, samples, held_out)
         found = before.with_fronts(fronts, interface, samples, write_options(plan.options.given))
         self._replace(kind, found, keep=before.can_stand_beside(interface))
         if projecting is not None:
@@ -305,6 +311,23 @@ class SymbolicModel(LegacyNames, nn.Module):
             if len(self.fronts) == interface.n_searched:
                 logger.info("%s", self.report())
         return fronts if plan.output_dim is None else fronts[plan.output_dim]
+
+    def keep_rows(self, captured: Captured, plan: Plan) -> None:
+        """Keep some rows of a distillation for :meth:`plot` and the like, where all would be too many.
+
+        Those that were held out, where some were; at most 1,000, and 8 MB of them.
+
+        Args:
+            captured: what was distilled.
+            plan: the request.
+        """
+        held_out = split_rows(captured.n_rows, plan.held_out, plan.seed)[1] if plan.held_out else None
+        rows = np.arange(captured.n_rows) if held_out is None else held_out
+        most = min(_KEPT_ROWS, max(1, _KEPT_VALUES // (captured.X.shape[1] + captured.Y.shape[1])))
+        rows = rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)]
+        X, Y = captured.X[rows], captured.Y[rows]
+        self._cache = ("", replace(captured, X=X, Y=Y, rows=captured.rows[rows], halves=None))
+        self._split = None if held_out is None else "held out"
 
     def report(self) -> Report:
         """What the projection of the last distillation costs and explains, beside the mean and linear maps.
@@ -623,6 +646,8 @@ class SymbolicModel(LegacyNames, nn.Module):
         data, judging = self._cache[1], self._judging
         if judging is not None and judging.held_out and judging.interface == self._found["global"].interface:
             return replace(data, X=judging.X, Y=judging.Y, rows=judging.rows), "held-out rows"
+        if self._split == "held out":
+            return data, "held-out rows"
         held_out = None if self._split is None or not self._split[0] else split_rows(data.n_rows, *self._split)[1]
         if held_out is None:
             return data, "rows, none held out"
@@ -669,6 +694,10 @@ class SymbolicModel(LegacyNames, nn.Module):
     ) -> Equation:
         """Add a formula of one's own to an output's front, as its pick: ``switch_to_symbolic()`` takes it.
 
+        It stays that when the block is distilled again, beside what is found then, and is judged on the new data;
+        but for a distillation on other variables, over which it can't be written. ``set_equation(output, None)``
+        takes it out again, and ``switch_to_symbolic(complexity)`` takes another.
+
         >>> block = SymbolicModel(lambda x: np.exp(0.5 * x), "growth")
         >>> fronts = block.distill(np.random.default_rng(0).normal(size=(200, 1)))
         >>> print(block.set_equation(0, "exp(0.4*x0)", refit_constants=True))
@@ -676,7 +705,7 @@ class SymbolicModel(LegacyNames, nn.Module):
 
         Args:
             output: index of the output.
-            formula: text or a SymPy expression over the equations' variables.
+            formula: text or a SymPy expression over the equations' variables; None to take out what was set before.
             refit_constants: fit its constants to the data of the last distillation first.
             complexity: what it is called by; by default its complexity as the search options count it. Of
                 equations that are called the same, the latest that was set is meant.
@@ -685,12 +714,19 @@ class SymbolicModel(LegacyNames, nn.Module):
                 there are.
             parent_model: the model that calls the block, and that the inputs are for.
 
+        Returns:
+            the equation; where formula is None, the front's pick without it.
+
         Raises:
             ParseError: the formula can't be read.
             InputError: there is no such output, a constant is not finite, there is no data to fit to, or
                 how many inputs there are is not known.
         """
         found = self._findings("global")
+        if formula is None:
+            formulas.check_output(output, found.require().n_searched)
+            self._replace("global", found.without_own(output))
+            return self.equation(output)
         if inputs is not None:
             self._capture(inputs, parent_model)
         interface = found.interface or self._interface(inputs if parent_model is None else None)
@@ -848,7 +884,7 @@ class SymbolicModel(LegacyNames, nn.Module):
     def _pruning(self) -> Pruning:
         """How far pruning is; its mask is the buffer, which follows the model to its device."""
         if self._pruned is None or self.pruning_mask is None:
-            raise NotSetUpError(f"pruning of {self.block_name!r} was not set up; call setup_pruning(...) first.")
+            raise NotSetUpError(f"Pruning has not been set up for {self.block_name!r}; call setup_pruning(...) first.")
         return replace(self._pruned, mask=self.pruning_mask)
 
     def _set_pruning(self, pruning: Pruning | None, device: torch.device | None) -> None:

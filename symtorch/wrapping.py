@@ -86,6 +86,8 @@ def distill(
 ) -> dict[str, dict[int, Front] | Front]:
     """Distill several wrapped blocks of one model, their data captured in a single pass.
 
+    Each block keeps some of its rows for ``plot()``: of those that were held out 1,000 at most, and 8 MB.
+
     Args:
         model: a model that holds SymbolicModels.
         data: what the model is called with, as for :meth:`SymbolicModel.distill`.
@@ -108,7 +110,11 @@ def distill(
     with calling_blocks(list(chosen.values())):
         parts = {n: sm.symtorch_block for n, sm in chosen.items()}
         captured = capture(parts, data, model=model, seed=plan.seed, moments=plan.moments, **how)
-    return {name: sm.distill_captured(captured[name], plan, progress, name=name) for name, sm in chosen.items()}
+    found = {}
+    for name, sm in chosen.items():
+        found[name] = sm.distill_captured(captured[name], plan, progress, name=name)
+        sm.keep_rows(captured[name], plan)
+    return found
 
 
 def _find(model: nn.Module, name: str) -> nn.Module:

@@ -109,7 +109,7 @@ def test_showing_goes_on_after_an_output_without_equations(engine: LinearEngine,
     printed = capsys.readouterr().out
     assert "output 0 has no equations yet; there are outputs [1]." in printed
     assert "chosen: y1 =" in printed
-    assert "output 7 of 'lin' does not exist" in printed
+    assert "output 7 of 'lin' is out of range" in printed
     block.show_symbolic_expression(dim=[1, 1], complexity=[99, 5])
     printed = capsys.readouterr().out
     assert "no equation of complexity 99; there are [1, 5]." in printed

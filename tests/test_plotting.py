@@ -126,7 +126,7 @@ def test_what_is_missing_is_said() -> None:
     with pytest.raises(NotDistilledError):
         SymbolicModel(Law()).plot()
     model = law()
-    with pytest.raises(InputError, match="output 2 does not exist"):
+    with pytest.raises(InputError, match="output 2 is out of range"):
         model.plot(2)
     with pytest.raises(InputError, match=r"of is 'x9'; expected 'parity' or an input, one of 'x0', 'x1', 'x2'"):
         model.plot(0, of="x9")
@@ -175,3 +175,31 @@ def test_an_explanation_of_many_inputs_fits_on_a_screen() -> None:
     n = sum(value != 0 for value in explanation.attributions.values())
     assert lines[-1] == f"  … and {n - show.ROWS} more inputs"
     assert len(str(explanation).splitlines()) == 4 + n
+
+
+def test_blocks_that_were_distilled_together_keep_rows_to_draw() -> None:
+    whole = nn.Sequential(nn.Linear(3, 3), Law(), nn.Linear(2, 2)).double()
+    first, last = symtorch.wrap(whole, "0"), symtorch.wrap(whole, "2")
+    engine = FormulaEngine("1")
+    symtorch.distill(whole, X.repeat(40, 1), engine=engine, sr_params={"random_state": 3})
+    searched = {tuple(row) for row in engine.searches[0][0].X}
+    for block, n_outputs in ((first, 3), (last, 2)):
+        ax = block.plot(n_outputs - 1, of="parity")
+        assert "on 1000 held-out rows" in ax.get_title()
+        assert len(ax.collections[0].get_offsets()) == 1000
+        assert block.plot(0).size == 1 + block.symtorch_block.in_features
+    held_out = first.searched_data()
+    assert held_out is not None
+    assert len({tuple(row) for row in held_out[0]} - searched) <= len(X)
+    assert first.suggest(0, ["sin"], top=1)
+
+
+def test_of_wide_blocks_few_rows_are_kept_and_of_unsplit_ones_some_of_all() -> None:
+    whole = nn.Sequential(nn.Linear(3, 9000), nn.Linear(9000, 1))
+    block = symtorch.wrap(whole, "1")
+    small = {"output_dim": 0, "sr_params": {"random_state": 0, "select_k_features": 2}, "held_out": 0.0, "ask": False}
+    symtorch.distill(whole, X.float(), engine=FormulaEngine("x1"), **small)
+    data = block.searched_data()
+    assert data is not None
+    assert data[0].shape == (2**20 // 9001, 9000)
+    assert "none held out" in block.plot(0, of="parity").get_title()

@@ -98,6 +98,43 @@ def test_a_layer_of_a_model(data: torch.Tensor, tmp_path: Path, capsys: pytest.C
     assert torch.equal(model(data), before)
 
 
+def test_the_law_behind_a_network_of_noisy_data() -> None:
+    torch.manual_seed(2)
+    x = torch.rand(4000, 5)
+    y = x[:, :1] ** 2 + 3 * torch.sin(x[:, 4:]) - 4
+    y = y + 0.05 * y.std() * torch.randn_like(y)
+    hidden = [nn.Linear(5, 32), nn.ReLU(), nn.Dropout(0.05), nn.Linear(32, 32), nn.ReLU()]
+    model = nn.Sequential(nn.Sequential(*hidden, nn.Linear(32, 1)))
+    optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
+    for epoch in range(40):
+        for rows in torch.randperm(len(x)).split(128):
+            optimizer.zero_grad()
+            nn.functional.mse_loss(model(x[rows]), y[rows]).backward()
+            optimizer.step()
+        if epoch == 25:
+            optimizer.param_groups[0]["lr"] = 1e-3
+    # -- the notebook
+    model[0] = SymbolicModel(model[0], block_name="Sequential")
+    sr_params = {
+        "complexity_of_operators": {"sin": 3, "exp": 3},
+        "complexity_of_constants": 2,
+        "parsimony": 0.1,
+        "verbosity": 0,
+        "niterations": 50,
+        "random_state": 0,
+    }
+    model[0].distill(x, sr_params=sr_params, parent_model=model)
+    model[0].switch_to_symbolic(complexity=[14])
+    assert model(x).shape == y.shape
+    # It is the law if it becomes exact once its constants are fitted to the law's own answers.
+    law = SymbolicModel(lambda x: x[:, 0] ** 2 + 3 * torch.sin(x[:, 4]) - 4, block_name="callable_function")
+    picked = model[0].pysr_regressor[0].get_best()["equation"]
+    assert law.set_equation(0, picked, refit_constants=True, inputs=x.double()).loss < 1e-12
+    law.distill(x.numpy(), sr_params=sr_params)
+    law.set_equation(0, None)
+    assert str(law.equation(0)) == "x0*x0 + 3*sin(x4) - 4"
+
+
 def test_transforms_and_one_output(data: torch.Tensor) -> None:
     model = SymbolicModel(Law(), block_name="law")
     # -- the notebook

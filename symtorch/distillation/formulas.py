@@ -81,7 +81,7 @@ def own_equation(
 def check_output(output: int, n_outputs: int) -> None:
     """Raise InputError unless there is such an output."""
     if output not in range(n_outputs):
-        raise InputError(f"output {output!r} does not exist; there are outputs 0..{n_outputs - 1}.")
+        raise InputError(f"output {output!r} is out of range; there are outputs 0..{n_outputs - 1}.")
 
 
 def _check_storable(expr: Expr, names: tuple[str, ...], operators: Sequence[Operator]) -> None:

@@ -237,7 +237,7 @@ class Plan:
         if self.output_dim is None:
             return list(range(n_outputs) if active is None else active)
         if not 0 <= self.output_dim < n_outputs:
-            raise InputError(f"output_dim {self.output_dim} does not exist; the block has outputs 0..{n_outputs - 1}.")
+            raise InputError(f"output_dim {self.output_dim} is out of range; the block has outputs 0..{n_outputs - 1}.")
         if active is not None and self.output_dim not in active:
             raise InputError(f"output_dim {self.output_dim} has been pruned and is zero; there are {list(active)}.")
         return [self.output_dim]

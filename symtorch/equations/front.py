@@ -36,6 +36,7 @@ class Equation:
         r2: R² on held-out samples; None where none were held out.
         source: the equation in the words of another program that found it; empty otherwise.
         standard_errors: of the constants, in their order in ``expr``; None where they were not computed.
+        own: whether the user has set it; a new distillation leaves it in the front.
     """
 
     expr: Expr
@@ -46,6 +47,7 @@ class Equation:
     r2: float | None = None
     source: str = ""
     standard_errors: tuple[float | None, ...] | None = None
+    own: bool = False
 
     @property
     def text(self) -> str:

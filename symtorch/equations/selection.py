@@ -41,6 +41,9 @@ ROUNDING = 1e-14
 """Loss relative to the simplest equation's at which all is rounding."""
 
 
+EXACT = 1e-12
+"""Share of the variance that rounding leaves unexplained, where the block computes in float32."""
+
 OVERFIT = 1.2
 """How much more a pick may leave unexplained on held-out rows than a simpler equation: what chance brings there."""
 
@@ -58,6 +61,9 @@ FAR_FROM_LINE = 0.95
 
 NEAR = 0.95
 """What such a pick explains instead, relative to the most that any equation does."""
+
+NEARLY = 2.0
+"""Within this factor the error of a block is seen in most cases, so that a law may lose as many times more."""
 
 
 def pareto(
@@ -132,7 +138,9 @@ def heeding(
     """Index of the equation that the rule ``law`` picks where more is known than complexities and losses.
 
     If the pick of the rule is worse on held-out rows than simpler ones, or undefined there, the rule picks from the
-    others. If it loses more than a law would and another corner doesn't, the sharpest of those corners is the pick.
+    others. If it leaves something and another equation leaves nothing but rounding, that one is the pick, however long:
+    nobody needs an approximation of what is there. If it loses more than a law would and another corner doesn't, the
+    sharpest of those corners is the pick; where there is none, the sharpest of those that lose not much more.
 
     >>> heeding([1, 5, 9], [1.0, 0.9, 0.01], [0.0, 0.03, 1.1], [0.0, 0.08, -3.0])
     1
@@ -157,9 +165,13 @@ def heeding(
         cost = [complexities[i] for i in admitted]
         loss, score = ([values[i] for i in admitted] for values in (losses, scores))
         pick = admitted[select(cost, loss, score, "law")]
+    if losses[pick] > EXACT * losses[0] and (exact := [i for i in admitted if losses[i] <= EXACT * losses[0]]):
+        rounding = max(10.0 * min(losses[i] for i in exact), ROUNDING * losses[0])
+        return next(i for i in exact if losses[i] <= rounding)
     if losses[pick] > reach:
-        corners = (i for _, i in bends(complexities, losses) if losses[i] <= reach and i in admitted)
-        pick = next(corners, pick)
+        corners = [i for _, i in bends(complexities, losses) if i in admitted]
+        near = [i for limit in (reach, NEARLY * reach) for i in corners if losses[i] <= limit]
+        pick = next(iter(near), pick)
     return pick
 
 

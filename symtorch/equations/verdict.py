@@ -21,10 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-from symtorch.equations.selection import bends
-
-EXACT = 1e-12
-"""Share of the variance that rounding leaves unexplained, where the block computes in float32."""
+from symtorch.equations.selection import EXACT, bends
 
 EXPLAINED = 0.1
 """Held-out R² under which an equation explains nothing, where rows are many."""

@@ -283,7 +283,7 @@ def _output(at_point: np.ndarray, output: int | None) -> int:
             return int(at_point.argmax())  # class probabilities: the most likely class
         raise InputError(f"the model has {n_outputs} outputs that are no class probabilities; say which: output=0.")
     if isinstance(output, bool) or not isinstance(output, (int, np.integer)) or not 0 <= output < n_outputs:
-        raise InputError(f"output {output!r} does not exist; the model has outputs 0..{n_outputs - 1}.")
+        raise InputError(f"output {output!r} is out of range; the model has outputs 0..{n_outputs - 1}.")
     return int(output)
 
 

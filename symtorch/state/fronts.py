@@ -41,6 +41,7 @@ def write_front(front: Front) -> dict[str, Any]:
                 "r2": _finite(eq.r2),
                 **({"source": eq.source} if eq.source else {}),
                 **_write_errors(eq),
+                **({"own": True} if eq.own else {}),
             }
             for eq in front
         ],
@@ -93,7 +94,7 @@ def read_front(node: Node, variables: tuple[str, ...]) -> Front:
     equations = []
     for eq in node["equations"]:
         loss, r2, source = eq.optional("loss"), eq.optional("r2"), eq.optional("source")
-        score = eq.optional("score")
+        score, own = eq.optional("score"), eq.optional("own")
         equations.append(
             Equation(
                 read_expr(eq["text"], variables, operators),
@@ -103,6 +104,7 @@ def read_front(node: Node, variables: tuple[str, ...]) -> Front:
                 0.0 if score is None else score.number(),
                 None if r2 is None else r2.number(),
                 "" if source is None else source.text(100_000),
+                own=own is not None and own.flag(),
             )
         )
         equations[-1] = _read_errors(eq, equations[-1])

@@ -72,7 +72,7 @@ class Findings:
         if isinstance(output, bool) or not isinstance(output, (int, np.integer)):
             raise InputError(f"output is {output!r}; expected its index, one of 0..{n_outputs - 1}.")
         if not 0 <= output < n_outputs:
-            raise InputError(f"output {output} of {self.what} does not exist; it has outputs 0..{n_outputs - 1}.")
+            raise InputError(f"output {output} of {self.what} is out of range; it has outputs 0..{n_outputs - 1}.")
         if output not in self.fronts:
             raise NotDistilledError(f"output {output} has no equations yet; there are outputs [{listed(self.fronts)}].")
         return self.fronts[output].at(self.complexities.get(output) if complexity is None else complexity)
@@ -144,16 +144,16 @@ class Findings:
             before,
             fronts=Fronts(sorted({**before.fronts, **fronts}.items())),
             interface=interface,
-            # A choice was made from the earlier front; the new one may not have that complexity.
-            complexities={i: c for i, c in before.complexities.items() if i not in fronts},
+            # A choice was made from the earlier front, and the new one may not have it, but for the user's own.
+            complexities={i: c for i, c in before.complexities.items() if i not in fronts or c == fronts[i].pick},
             options=dict(options),
             ranges={**before.ranges, **{i: outputs[i] for i in fronts}},
             domain=_ends(seen),
         )
 
     def with_equation(self, output: int, equation: Equation) -> Findings:
-        """With an equation as part of its output's front, and its pick; of equal complexity it comes first."""
-        front = self.fronts.get(output)
+        """With the user's equation as part of its output's front, and its pick; of equal complexity it comes first."""
+        front, equation = self.fronts.get(output), replace(equation, own=True)
         if front is None:
             front = Front((equation,), engine="user", pick=equation.complexity)
         else:
@@ -164,6 +164,22 @@ class Findings:
             self,
             fronts=Fronts(sorted({**self.fronts, output: front}.items())),
             complexities={**self.complexities, output: equation.complexity},
+        )
+
+    def without_own(self, output: int) -> Findings:
+        """Without the equations that the user has set for an output; the rule picks again.
+
+        Raises:
+            InputError: there are no others.
+        """
+        others = tuple(eq for eq in self.fronts.get(output, ()) if not eq.own)
+        if not others:
+            raise InputError(f"output {output} of {self.what} has only what was set; distill it first.")
+        front = replace(self.fronts[output], equations=others, pick=None)
+        return replace(
+            self,
+            fronts=Fronts({**self.fronts, output: front}),
+            complexities={i: c for i, c in self.complexities.items() if i != output},
         )
 
     def with_constants_of(self, equations: Mapping[int, Equation]) -> Findings:

@@ -277,3 +277,26 @@ def test_a_front_without_a_law_has_a_pick_that_is_no_worse_than_its_line() -> No
     assert found.best.complexity == 20
     assert found.verdict == "approximation"
     assert Front(tuple(replace(eq, r2=None) for eq in equations)).best.complexity == 4
+
+
+def test_a_pick_far_above_the_block_gives_way_to_a_corner_that_nearly_reaches_it() -> None:
+    # x0² + 3*sin(x4) - 4 behind a network with dropout: a line says most of it, by a bend sharper than the law's.
+    cost = [1, 2, 4, 6, 7, 9, 11, 14, 16, 17, 20, 23, 24]
+    loss = [7.71, 0.527, 0.22, 0.157, 0.0696, 7.68e-3, 4.77e-3, 3.07e-3, 2.4e-3, 1.514e-3, 1.46e-3, 1.36e-3, 1.3e-3]
+    known = scores(cost, loss), [None] * len(cost)
+    assert cost[select(cost, loss, known[0], "law")] == 9
+    assert cost[heeding(cost, loss, *known, reach=1.6e-3)] == 17
+    assert cost[heeding(cost, loss, *known, reach=1.5e-3)] == 17  # the block's error is only about known
+    assert cost[heeding(cost, loss, *known, reach=8e-3)] == 9
+    assert cost[heeding(cost, loss, *known, reach=1e-4)] == 9  # no corner is near: nothing is known of which
+
+
+def test_an_exact_equation_is_the_pick_however_long() -> None:
+    # tanh around a line through 60 inputs, in float32: so long an equation makes no bend.
+    cost, loss = [1, 5, 98, 130, 194, 242, 246], [0.5, 0.231, 5.8e-3, 1.5e-3, 1.5e-5, 5.0e-15, 4.9e-15]
+    r2 = [0.0, 0.396, 0.985, 0.996, 0.99996, 0.9999991, 0.9999991]
+    assert cost[select(cost, loss, scores(cost, loss), "law")] == 5
+    assert cost[heeding(cost, loss, scores(cost, loss), r2)] == 242
+    assert cost[heeding(cost[:-2], loss[:-2], scores(cost[:-2], loss[:-2]), r2[:-2])] == 5
+    # What is exact on the rows alone, as interpolation is, is none.
+    assert cost[heeding(cost, loss, scores(cost, loss), [*r2[:5], 0.9, 0.9])] == 5

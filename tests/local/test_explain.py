@@ -237,7 +237,7 @@ def test_as_many_terms_as_are_asked_for(max_terms: int) -> None:
     ("kwargs", "message"),
     [
         ({"x": [1.0, 2.0]}, r"x has shape \(2,\); expected 3"),
-        ({"output": 1}, "output 1 does not exist; the model has outputs 0..0"),
+        ({"output": 1}, "output 1 is out of range; the model has outputs 0..0"),
         ({"logit": True}, "logit=True explains a probability"),
         ({"categorical": ["x9"]}, "categorical column 'x9' does not exist"),
         ({"names": ["a", "b"]}, "expected 3 different ones"),

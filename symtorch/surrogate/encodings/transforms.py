@@ -167,7 +167,10 @@ def check_transforms(transforms: Sequence[Transform] | Mapping[str, Transform], 
     if len(transforms) == 0:
         raise InputError("variable_transforms is empty; pass at least one, or None for the block's own inputs.")
     if names is not None and len(names) != len(transforms):
-        raise InputError(f"{len(names)} variable_names for {len(transforms)} variable_transforms; give one name each.")
+        raise InputError(
+            f"{len(names)} variable_names for {len(transforms)} variable_transforms; the names must match length and "
+            f"order of the transforms."
+        )
     values = transforms.values() if isinstance(transforms, Mapping) else transforms
     for i, item in enumerate(values):
         if not isinstance(item, str) and not callable(item):

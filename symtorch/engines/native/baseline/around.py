@@ -63,7 +63,7 @@ def _hopeful(
     for named in writer.links:
         if stop():
             break
-        for held in (True, False):
+        for held in (True, False) if named.free else (True,):
             tried = links.start_through(named.link, few, *natural) if held else links.start(named.link, few, directions)
             hopeful = tried.loss < tuning().hopeful * line_loss
             begun.append((named, held, Fits(tried.theta, np.where(hopeful, tried.loss, np.inf))))

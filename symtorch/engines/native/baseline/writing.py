@@ -44,12 +44,14 @@ class NamedLink:
         build: normal form of h -> normal form of g(h).
         cost: complexity that g adds to its argument.
         homogeneous: ``g(s*h) = s*g(h)`` for positive s, so that a factor may go inside.
+        free: whether a factor and a constant around g are worth a fit; False where another link has the same curves.
     """
 
     link: Link
     build: Callable[[Expr], Expr]
     cost: float
     homogeneous: bool
+    free: bool = True
 
 
 class Writer:
@@ -203,6 +205,35 @@ def _links(words: Vocabulary) -> list[NamedLink]:
             undone.get(f"^{e:g}"),
         )
         found.append(_named(link, lambda h, e=e: normal.power(h, e), words.cost(tree) - words.cost(x)))  # type: ignore[misc]
+    return [*found, *_saturating(words)]
+
+
+def _saturating(words: Vocabulary) -> list[NamedLink]:
+    """The curves of layers that saturate, by exp, where there is no operator for them."""
+    exp = next((op for op in words.functions if op is OPERATORS["exp"]), None)
+    if exp is None or {"tanh", "sigmoid"} & {op.name for op in words.functions}:
+        return []
+    one = Constant(1.0)
+
+    def falling(h: Expr) -> Expr:
+        return normal.power(normal.add([normal.apply(exp, [h]), one]), -1.0)
+
+    def tanh(h: Expr) -> Expr:
+        twice = normal.multiplied_out(normal.multiply([Constant(2.0), h]))
+        return normal.add([one, normal.multiply([Constant(-2.0), falling(twice)])])
+
+    def logistic(h: np.ndarray) -> np.ndarray:
+        return 0.5 - 0.5 * np.tanh(0.5 * h)
+
+    links = (
+        (Link(logistic, lambda g, h: g * (g - 1.0), lambda y: np.log((1.0 - y) / y)), falling, True),
+        (Link(np.tanh, lambda g, h: 1.0 - g * g, np.arctanh), tanh, False),
+    )
+    x, found = Variable(0), []
+    for link, build, free in links:
+        tree = words.render(build(x))
+        if tree is not None:
+            found.append(NamedLink(link, build, words.cost(tree) - words.cost(x), False, free))
     return found
 
 

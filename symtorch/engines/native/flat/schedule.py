@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import partial
+from typing import Literal
 
 from symtorch.engines.native.flat.workbench import Workbench
 
@@ -55,20 +56,25 @@ def schedule(rounds: int, n_outputs: int, choices: bool = False) -> list[Stage]:
         n_outputs: several offer each other what they find.
         choices: whether the user's operators can write steps or kinks.
     """
-    first = Stage("choices", partial(Workbench.choose, rounds=1), Phase.GUESSED)
-    choosing = [
-        Stage("choices 1", partial(Workbench.choose, rounds=None)),
-        Stage("choices 2", Workbench.choose_between_found),
-        Stage("thresholds 1", Workbench.move_thresholds),
-    ]
-    again = Stage("thresholds 2", Workbench.move_thresholds)
+    first = Stage("choices", Workbench.choose_first, Phase.GUESSED)
+
+    def choosing(number: int) -> list[Stage]:
+        if not choices:
+            return []
+        where: Literal["seen", "left"] = "seen" if number == 1 and rounds > 0 else "left"
+        return [
+            Stage(f"choices {number}", partial(Workbench.choose, where=where)),
+            Stage(f"choices between found {number}", Workbench.choose_between_found),
+            Stage(f"thresholds {number}", Workbench.move_thresholds),
+        ]
+
     table = [
         Stage("start", Workbench.start, Phase.GUESSED),
         *([first] if choices else []),
         Stage("contexts", partial(Workbench.guess, large=False), Phase.GUESSED),
         Stage("constants", Workbench.add_constants, Phase.FITTED, spreads=True),
         Stage("refine 1", partial(Workbench.refine, large=False)),
-        *(choosing if choices else []),
+        *choosing(1),
     ]
     if rounds > 0:
         table += [
@@ -77,7 +83,7 @@ def schedule(rounds: int, n_outputs: int, choices: bool = False) -> list[Stage]:
             Stage("constants 1", Workbench.add_constants, Phase.ROUND, spreads=True),
             Stage("refine 2", partial(Workbench.refine, large=False)),
             Stage("constants 2", Workbench.add_constants, spreads=True),
-            *([again] if choices else []),
+            *choosing(2),
             Stage("mutate 2", Workbench.mutate, spreads=True),
         ]
     for i in range(3, rounds + 3):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import torch
@@ -87,6 +88,8 @@ class Workbench:
         self._heights: dict[int, float] = {}
         self._still: dict[int, int] = {}
         self._closed: set[int] = set()
+        self._choosing: set[int] = set()
+        self._chosen: set[int] = set()
         self._banks: dict[bool, Bank] = {}
         self.archives = []
         for y in self.Y.T:
@@ -216,22 +219,35 @@ class Workbench:
             guesses = first_guesses(bank, y, weights, n_partners, limit, stop, self.tuning.guesses_per_size, most)
             archive.consider(guesses, stop)
 
-    def choose(self, rounds: int | None) -> None:
-        """Steps, choices and kinks across the inputs, between what needs no search.
+    def choose_first(self) -> None:
+        """One step or kink across the inputs, of laws that are nothing else."""
+        for k in self.open:
+            self._choose(k, self.archives[k], [], [], self.tuning.chosen_first, 1)
+
+    def choose(self, where: Literal["seen", "left"]) -> None:
+        """Steps, choices and kinks across the inputs, between what needs no search; of each output once.
 
         Args:
-            rounds: how many steps or kinks are added up, at most, of laws that are nothing else; None for all.
+            where: of which outputs: those whose best equation so far has one, or all that are left.
         """
-        for k in self.open:
-            archive = self.archives[k]
-            worth = archive.best if rounds is None else self.tuning.chosen_first
-            self._choose(k, archive, [], [], min(1.0, worth), rounds)
+        left = [k for k in self.open if k not in self._chosen]
+        self._choosing = {k for k in left if where == "left" or self._has_choice(self.archives[k])}
+        self._chosen |= self._choosing
+        for k in left:
+            if k in self._choosing:
+                archive = self.archives[k]
+                self._choose(k, archive, [], [], min(1.0, archive.best), None)
+
+    def _has_choice(self, archive: Archive) -> bool:
+        """Whether the best equation for its size has a step or a kink."""
+        best = min(archive.front.values(), key=lambda c: archive.merit(c, archive.tuning.price), default=None)
+        return best is not None and self.choices.are_in(best.expr)
 
     def choose_between_found(self) -> None:
-        """Steps, choices and kinks across what the bank has, between the best equations so far."""
+        """Steps, choices and kinks across what the bank has, between the best equations; after :meth:`choose`."""
         bank, tuning = self.bank(False), self.tuning
         across = [bank.expr(int(i)) for i in bank.order[: tuning.chosen_across]]
-        for k in self.open:
+        for k in [k for k in self.open if k in self._choosing]:
             archive = self.archives[k]
             ranked = [(archive.merit(c, archive.tuning.price), size) for size, c in archive.front.items()]
             best = [archive.front[size] for _, size in sorted(ranked)]

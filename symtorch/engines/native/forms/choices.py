@@ -22,7 +22,7 @@ import numpy as np
 
 from symtorch.engines.native.forms import normal
 from symtorch.engines.native.forms.vocabulary import Vocabulary
-from symtorch.equations.expr import Constant, Expr, Variable, walk
+from symtorch.equations.expr import Call, Constant, Expr, Variable, walk
 from symtorch.equations.operators import Operator
 
 _X = Variable(0)
@@ -93,6 +93,10 @@ class Choices:
                 self._ops.setdefault(name, op)
         self.steps = bool(_STEPS & self._ops.keys()) and self.gate(normal.add([_X, _ONE]), _ONE) is not None
         self.kinks = self.steps or bool(_KINKS & self._ops.keys())
+
+    def are_in(self, expr: Expr) -> bool:
+        """Whether there is a step or a kink in it."""
+        return any(isinstance(node, Call) and idea(node.op) is not None for node in walk(expr))
 
     def gate(self, u: Expr, f: Expr) -> Expr | None:
         """``f`` where ``u`` is positive, else 0."""

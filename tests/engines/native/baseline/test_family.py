@@ -204,3 +204,16 @@ def test_the_same_seed_brings_the_same() -> None:
     X = rng.normal(size=(500, 5))
     Y = np.tanh(X @ rng.normal(size=(5, 3))) + 0.1 * rng.normal(size=(500, 3))
     assert baselines(X, Y, _options(), seed=3) == baselines(X, Y, _options(), seed=3)
+
+
+@pytest.mark.parametrize("activation", [np.tanh, lambda h: 1 / (1 + np.exp(-h)), lambda h: 3 * np.tanh(h) - 1])
+@pytest.mark.parametrize("inverse", ["inv(x) = 1/x", "/"])
+def test_layers_that_saturate_are_written_by_exp(activation: Any, inverse: str) -> None:
+    rng = np.random.default_rng(3)
+    X, W = rng.normal(size=(500, 12)), rng.uniform(-0.3, 0.3, (12, 4))
+    Y = activation(X @ W + rng.uniform(-0.2, 0.2, 4))
+    binary, unary = (["+", "*", "/"], ["exp"]) if inverse == "/" else (["+", "*"], [inverse, "exp"])
+    options = SearchOptions.from_params({"binary_operators": binary, "unary_operators": unary})
+    for k, found in enumerate(baselines(X, Y, options)):
+        assert found[-1].loss < 1e-20
+        _check(found, X, Y[:, k], options)
