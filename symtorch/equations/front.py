@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from symtorch.equations import show
+from symtorch.equations.description import lengths
 from symtorch.equations.expr import Expr, constants, evaluate, to_text
 from symtorch.equations.selection import heeding, pareto, scores, select
 from symtorch.equations.uncertainty import Estimate, standard_errors
@@ -164,7 +165,8 @@ class Front:
             return self.complexities.index(self.pick)
         losses, score = [eq.loss for eq in self], [eq.score for eq in self]
         if self.model_selection == "law":
-            return heeding(self.complexities, losses, score, [eq.r2 for eq in self], self.evidence.reach)
+            known = None if self.evidence.noise is None else self.description_lengths
+            return heeding(self.complexities, losses, score, [eq.r2 for eq in self], self.evidence.reach, known)
         return select(self.complexities, losses, score, self.model_selection)
 
     @property
@@ -186,6 +188,12 @@ class Front:
     def complexities(self) -> list[int]:
         """The complexities that there are, rising."""
         return [eq.complexity for eq in self.equations]
+
+    @property
+    def description_lengths(self) -> list[float]:
+        """Of every equation with what it leaves on the rows that were searched, in nats; see :mod:`.description`."""
+        inputs = len(self.equations[0].variable_names)
+        return lengths([eq.expr for eq in self], [eq.loss for eq in self], inputs, self.n_samples)
 
     def at(self, complexity: int | None = None) -> Equation:
         """The equation of this complexity; the default pick for None.
