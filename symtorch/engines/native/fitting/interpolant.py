@@ -112,7 +112,7 @@ def _likeliest(Z: Array, z: Array) -> Array:
         theta.grad = torch.from_numpy(slope)
         return torch.tensor(value, dtype=torch.float64)
 
-    search.step(closure)  # type: ignore[no-untyped-call]
+    search.step(closure)
     return np.clip(theta.detach().numpy(), *_RANGE)
 
 
