@@ -8,11 +8,13 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 
 from symtorch.engines.base import Engine, Progress, ProgressCallback
 from symtorch.engines.native.baseline.least_squares import Baseline, least_squares
 from symtorch.engines.native.fitting.archive import EXACT
 from symtorch.engines.native.fitting.losses import SQUARED, Loss, parse_loss
+from symtorch.engines.native.fitting.residuals import Regressions
 from symtorch.engines.native.flat.watch import share_of
 from symtorch.engines.native.forms.normal import normalise
 from symtorch.engines.native.hardware import one_thread
@@ -221,7 +223,8 @@ class _Course:
         fronts = self.fronts()
         if self.loss is not SQUARED:
             return fronts
-        return [with_noise(front, self.given, k) for k, front in enumerate(fronts)]
+        regressions = cache(lambda: Regressions.on(self.given.X))
+        return [with_noise(front, self.given, k, regressions) for k, front in enumerate(fronts)]
 
     def _failed(self, outputs: Sequence[int], error: Exception) -> EngineError:
         unfinished = {k for number, task in enumerate(self.tasks) if number not in self.found for k in task.outputs}

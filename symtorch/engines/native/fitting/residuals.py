@@ -7,7 +7,8 @@ mean does, nothing smooth is left in the rows that an equation could say.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,46 +22,60 @@ CHANCE = 10.0
 trials with 200 to 500 rows and one to six inputs."""
 
 _ROWS = 600
-"""Rows of the test, a random part where there are more: it takes a fifth of a second."""
+"""Rows of the test, a random part where there are more: the kernels take a fifth of a second."""
 _WIDTHS = (0.5, 1.0, 2.0)
 """Of the kernel, in units of the typical distance of two rows."""
 _RIDGES = (0.01, 0.1, 1.0, 10.0, 100.0)
 
 
-def predictable(X: Array, residuals: Array, seed: int = 0) -> float:
-    """The share of the residuals' variance that residuals of other rows predict; about 0, or less, for noise.
+@dataclass(frozen=True, eq=False)
+class Regressions:
+    """Kernel ridge regressions on the same inputs, ready for any number of targets.
 
     >>> rng = np.random.default_rng(0)
     >>> X = rng.uniform(1.0, 3.0, (400, 2))
-    >>> noise = rng.normal(size=400)
-    >>> predictable(X, noise) < CHANCE / 400 < 0.1 < predictable(X, noise + np.sin(3.0 * X[:, 0]))
+    >>> noise, on_others = rng.normal(size=400), Regressions.on(X)
+    >>> on_others.predictable(noise) < CHANCE / 400 < 0.1 < on_others.predictable(noise + np.sin(3.0 * X[:, 0]))
+    True
+    >>> on_others.is_noise(noise)
     True
 
-    Args:
-        X: (n, n_inputs).
-        residuals: (n,), finite.
-        seed: of the rows that are taken where there are many.
+    Attributes:
+        rows: (m,) that are looked at.
+        kernels: eigenvalues (m,) and eigenvectors (m, m) of the kernel of each width.
     """
-    if len(X) > _ROWS:
-        rows = np.random.default_rng(seed).choice(len(X), _ROWS, replace=False)
-        X, residuals = X[rows], residuals[rows]
-    spread = X.std(axis=0)
-    Z = (X - X.mean(axis=0)) / np.where(spread > 0.0, spread, 1.0)
-    squares = (Z**2).sum(axis=1)
-    distances = np.maximum(squares[:, None] + squares - 2.0 * Z @ Z.T, 0.0)
-    y = residuals - residuals.mean()
-    total = float(y @ y)
-    if not total > 0.0:
-        return 0.0
-    return max(1.0 - _left(np.exp(-distances / (2.0 * w**2 * Z.shape[1])), y) / total for w in _WIDTHS)
+
+    rows: Array
+    kernels: tuple[tuple[Array, Array], ...]
+
+    @classmethod
+    def on(cls, X: Array, seed: int = 0) -> Regressions:
+        """Regressions on inputs (n, n_inputs); the seed is that of the rows that are taken where there are many."""
+        rows = np.arange(len(X))
+        if len(X) > _ROWS:
+            rows = np.random.default_rng(seed).choice(len(X), _ROWS, replace=False)
+        Z = X[rows]
+        spread = Z.std(axis=0)
+        Z = (Z - Z.mean(axis=0)) / np.where(spread > 0.0, spread, 1.0)
+        squares = (Z**2).sum(axis=1)
+        near = np.maximum(squares[:, None] + squares - 2.0 * Z @ Z.T, 0.0) / (2.0 * Z.shape[1])
+        found = (np.linalg.eigh(np.exp(-near / width**2)) for width in _WIDTHS)
+        return cls(rows, tuple((np.maximum(values, 0.0), vectors) for values, vectors in found))
+
+    def predictable(self, residuals: Array) -> float:
+        """The share of the variance of residuals (n,) that those of other rows predict; about 0, or less, for noise."""
+        y = residuals[self.rows] - residuals[self.rows].mean()
+        total = float(y @ y)
+        return max(1.0 - _left(*kernel, y) / total for kernel in self.kernels) if total > 0.0 else 0.0
+
+    def is_noise(self, residuals: Array) -> bool:
+        """Whether residuals (n,), finite, can't be told from independent noise."""
+        return self.predictable(residuals) <= CHANCE / len(self.rows)
 
 
-def is_noise(X: Array, residuals: Array, seed: int = 0) -> bool:
-    """Whether residuals can't be told from independent noise; see :func:`predictable`."""
-    return predictable(X, residuals, seed) <= CHANCE / min(len(X), _ROWS)
-
-
-def down_to_noise(trees: Sequence[Expr], losses: Sequence[float], X: Array, y: Array) -> int | None:
+def down_to_noise(
+    trees: Sequence[Expr], losses: Sequence[float], X: Array, y: Array, regressions: Callable[[], Regressions]
+) -> int | None:
     """Position of the equation that says all but noise; None if none of them is seen to.
 
     It is the one of the shortest description. A longer one must be there, which isn't worth its length: else what is
@@ -71,6 +86,7 @@ def down_to_noise(trees: Sequence[Expr], losses: Sequence[float], X: Array, y: A
         losses: their mean squared errors on the rows.
         X: (n, n_inputs).
         y: (n,), the targets.
+        regressions: on X, for whoever asks of many targets; only called where they are needed.
     """
     costs = lengths(trees, losses, X.shape[1], len(X))
     best = int(np.argmin(costs)) if costs else 0
@@ -78,15 +94,14 @@ def down_to_noise(trees: Sequence[Expr], losses: Sequence[float], X: Array, y: A
         return None
     with np.errstate(all="ignore"):
         residuals = y - evaluate(trees[best], X)
-    return best if np.isfinite(residuals).all() and is_noise(X, residuals) else None
+    return best if np.isfinite(residuals).all() and regressions().is_noise(residuals) else None
 
 
-def _left(kernel: Array, y: Array) -> float:
+def _left(values: Array, vectors: Array, y: Array) -> float:
     """Sum of squared leave-one-out errors, for the best ridge."""
-    values, vectors = np.linalg.eigh(kernel)
     squares, along = vectors**2, vectors.T @ y
     errors = []
     for ridge in _RIDGES:
-        shrunk = np.maximum(values, 0.0) / (np.maximum(values, 0.0) + ridge)
+        shrunk = values / (values + ridge)
         errors.append(float(np.sum(((y - vectors @ (shrunk * along)) / (1.0 - squares @ shrunk)) ** 2)))
     return min(errors)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from symtorch.engines.native.fitting.archive import EXACT, Archive
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows
 from symtorch.engines.native.fitting.losses import SQUARED, Loss
 from symtorch.engines.native.fitting.reduce import reduced, too_long
-from symtorch.engines.native.fitting.residuals import down_to_noise
+from symtorch.engines.native.fitting.residuals import Regressions, down_to_noise
 from symtorch.engines.native.flat.bank import Bank
 from symtorch.engines.native.flat.choosing import Table, candidates
 from symtorch.engines.native.flat.contexts import first_guesses
@@ -144,8 +145,12 @@ class Workbench:
         """Whether an equation of the front says all of an output but what can't be told from independent errors."""
         archive = self.archives[k]
         front = archive.pareto()
-        losses = [candidate.loss for candidate in front]
-        return down_to_noise([candidate.tree for candidate in front], losses, self.X, archive.rows.y) is not None
+        trees, losses = [c.tree for c in front], [c.loss for c in front]
+        return down_to_noise(trees, losses, self.X, archive.rows.y, lambda: self._regressions) is not None
+
+    @cached_property
+    def _regressions(self) -> Regressions:
+        return Regressions.on(self.X)
 
     # ---- what the stages share
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from symtorch.engines.native.fitting.residuals import down_to_noise, is_noise, predictable
-from symtorch.equations.expr import evaluate
+from symtorch.engines.native.fitting.residuals import Regressions, down_to_noise
+from symtorch.equations.expr import Expr, evaluate
 from symtorch.equations.parser import parse
 
 NAMES = ["x0", "x1", "x2"]
@@ -22,28 +22,29 @@ def rows(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("n", [60, 200])
 def test_independent_errors_are_noise_in_any_units(n: int, seed: int) -> None:
     X, noise = rows(n, seed)
-    assert is_noise(X, noise)
-    assert is_noise(1e6 * X + 5.0, 1e-9 * noise)
+    assert Regressions.on(X).is_noise(noise)
+    assert Regressions.on(1e6 * X + 5.0).is_noise(1e-9 * noise)
 
 
 @pytest.mark.parametrize("text", ["(x0 - 2)^2", "0.5*sin(3*x0)", "0.5*(x0 - 2)*(x1 - 2)*x2"])
 def test_a_small_part_of_a_law_is_seen_beneath_noise(text: str) -> None:
     X, noise = rows(300)
     part = parse(text, NAMES)
-    assert not is_noise(X, noise + evaluate(part, X))
+    assert not Regressions.on(X).is_noise(noise + evaluate(part, X))
 
 
 def test_where_many_rows_are_a_part_of_them_is_looked_at() -> None:
     X, noise = rows(1000)
-    assert is_noise(X, noise, seed=1)
-    assert predictable(X, noise, seed=1) != predictable(X, noise, seed=2)
+    first, other = (Regressions.on(X, seed) for seed in (1, 2))
+    assert first.is_noise(noise)
+    assert first.predictable(noise) != other.predictable(noise)
 
 
 def test_what_does_not_vary_predicts_nothing_and_is_not_predicted() -> None:
     X, noise = rows(100)
     X[:, 1] = 4.0
-    assert is_noise(X, noise)
-    assert predictable(X, np.ones(100)) == 0.0
+    assert Regressions.on(X).is_noise(noise)
+    assert Regressions.on(X).predictable(np.ones(100)) == 0.0
 
 
 def test_the_law_is_found_down_to_noise_if_longer_equations_are_there() -> None:
@@ -51,7 +52,11 @@ def test_the_law_is_found_down_to_noise_if_longer_equations_are_there() -> None:
     y = X[:, 0] * X[:, 1] + 0.1 * noise
     trees = [parse(text, NAMES) for text in ("x0", "x0*x1", "x0*x1 + 0.00123*sin(3.21*x2)")]
     losses = [1.5, 0.01, 0.00999]
-    assert down_to_noise(trees, losses, X, y) == 1
-    assert down_to_noise(trees[:2], losses[:2], X, y) is None  # the search may only not have come further
-    assert down_to_noise([trees[0], parse("x0 + x1", NAMES), trees[0]], [1.5, 0.4, 0.4], X, y) is None
-    assert down_to_noise([], [], X, y) is None
+
+    def found(trees: list[Expr], losses: list[float]) -> int | None:
+        return down_to_noise(trees, losses, X, y, lambda: Regressions.on(X))
+
+    assert found(trees, losses) == 1
+    assert found(trees[:2], losses[:2]) is None  # the search may only not have come further
+    assert found([trees[0], parse("x0 + x1", NAMES), trees[0]], [1.5, 0.4, 0.4]) is None
+    assert found([], []) is None
