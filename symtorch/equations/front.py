@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from symtorch.equations import show
+from symtorch.equations.description import lengths
 from symtorch.equations.expr import Expr, constants, evaluate, size, to_text
 from symtorch.equations.lines import line_of
 from symtorch.equations.selection import approximation, heeding, leaves_much, pareto, scores, select
@@ -171,8 +172,9 @@ class Front:
         losses, score = [eq.loss for eq in self], [eq.score for eq in self]
         if self.model_selection == "law":
             r2 = [eq.r2 for eq in self]
-            pick = heeding(self.complexities, losses, score, r2, self.evidence.reach)
-            if not leaves_much(r2[pick]):
+            known = None if self.evidence.noise is None else self.description_lengths
+            pick = heeding(self.complexities, losses, score, r2, self.evidence.reach, known)
+            if known is not None or not leaves_much(r2[pick]):
                 return pick
             lines = [eq.r2 for eq in self if eq.r2 is not None and line_of(eq.expr) is not None]
             return approximation(pick, r2, max(lines, default=-math.inf))
@@ -197,6 +199,12 @@ class Front:
     def complexities(self) -> list[int]:
         """The complexities that there are, rising."""
         return [eq.complexity for eq in self.equations]
+
+    @property
+    def description_lengths(self) -> list[float]:
+        """Of every equation with what it leaves on the rows that were searched, in nats; see :mod:`.description`."""
+        inputs = len(self.equations[0].variable_names)
+        return lengths([eq.expr for eq in self], [eq.loss for eq in self], inputs, self.n_samples)
 
     def at(self, complexity: int | None = None) -> Equation:
         """The equation of this complexity; the default pick for None.

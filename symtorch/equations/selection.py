@@ -21,6 +21,9 @@ those.
 Blocks without a law have fronts with corners too. Where held-out rows show that a corner leaves much that
 longer equations explain, the pick is an approximation near the end of the front: :func:`approximation`.
 
+Of rows with independent noise more is known: what an equation gains by chance. Where the engine has seen that nothing
+but such noise is left, the equation of the shortest description (:mod:`.description`) takes the corner's place.
+
 More questions to the teacher don't help the choice: between the samples, beyond them and in its
 derivatives a network is as far from the law as from an equation that has fitted its errors.
 """
@@ -134,8 +137,11 @@ def heeding(
     scores: Sequence[float],
     r2: Sequence[float | None],
     reach: float = math.inf,
+    lengths: Sequence[float] | None = None,
 ) -> int:
     """Index of the equation that the rule ``law`` picks where more is known than complexities and losses.
+
+    Where noise is seen, the pick is the equation of the shortest description instead of a corner.
 
     If the pick of the rule is worse on held-out rows than simpler ones, or undefined there, the rule picks from the
     others. If it leaves something and another equation leaves nothing but rounding, that one is the pick, however long:
@@ -151,6 +157,7 @@ def heeding(
         scores: PySR's, of the same equations.
         r2: on held-out rows; None where undefined, or for all where there are no such rows.
         reach: what the law loses, at most, where that is known.
+        lengths: of the equations' descriptions, where what is left is noise; see :mod:`.description`.
     """
     pick = select(complexities, losses, scores, "law")
     least, admitted = math.inf, []
@@ -161,6 +168,8 @@ def heeding(
                 admitted.append(i)
             least = min(least, left)
     admitted = admitted or list(range(len(losses)))
+    if lengths is not None:
+        return min(admitted, key=lambda i: lengths[i])
     if pick not in admitted:
         cost = [complexities[i] for i in admitted]
         loss, score = ([values[i] for i in admitted] for values in (losses, scores))

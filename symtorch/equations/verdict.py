@@ -62,6 +62,8 @@ class Evidence:
             :class:`symtorch.capture.rows.Trial`.
         variance: of the output on the rows that were searched, where the loss is the squared error.
         n_held_out: rows that the equations were judged on, and not found from; None where that is not done yet.
+        noise: share that is noise, where there are rows alone and what the equation of the shortest description
+            leaves can't be told from independent errors. None where that is not seen.
     """
 
     noise_floor: float | None = None
@@ -70,6 +72,7 @@ class Evidence:
     trouble: str = ""
     variance: float | None = None
     n_held_out: int | None = None
+    noise: float | None = None
 
     @property
     def reach(self) -> float:

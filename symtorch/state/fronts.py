@@ -65,6 +65,7 @@ def _write_evidence(evidence: Evidence) -> dict[str, Any]:
         "trouble": evidence.trouble or None,
         "variance": _finite(evidence.variance),
         "n_held_out": evidence.n_held_out,
+        "noise": _finite(evidence.noise),
     }
     known = {key: value for key, value in known.items() if value is not None}
     return {"evidence": known} if known else {}
@@ -75,7 +76,7 @@ def _read_evidence(node: Node | None) -> Evidence:
         return Evidence()
     floor, confirmed, rows = node.optional("noise_floor"), node.optional("confirmed"), node.optional("rows_asked")
     trouble, variance = node.optional("trouble"), node.optional("variance")
-    held_out = node.optional("n_held_out")
+    held_out, noise = node.optional("n_held_out"), node.optional("noise")
     return Evidence(
         None if floor is None else floor.number(),
         None if confirmed is None else confirmed.flag(),
@@ -83,6 +84,7 @@ def _read_evidence(node: Node | None) -> Evidence:
         "" if trouble is None else trouble.text(100),
         None if variance is None else variance.number(),
         None if held_out is None else held_out.integer(),
+        None if noise is None else noise.number(),
     )
 
 

@@ -231,6 +231,34 @@ def test_the_law_is_no_equation_that_simpler_ones_beat_on_held_out_rows(r2: Any,
     assert heeding(COSTS, LOSSES, scores(COSTS, LOSSES), r2) == pick
 
 
+@pytest.mark.parametrize(
+    ("r2", "pick"),
+    [
+        ([None, None, None, None], 1),
+        ([0.0, 0.4, 0.5, 0.51], 1),
+        ([0.0, -7.0, 0.5, 0.51], 3),  # overfit, so that the next shortest is taken
+        ([0.0, None, 0.5, 0.51], 3),  # undefined on some of the rows
+    ],
+)
+def test_where_noise_is_seen_the_shortest_description_is_the_pick(r2: Any, pick: Any) -> None:
+    lengths = [9.0, 1.0, 5.0, 4.0]
+    assert heeding(COSTS, LOSSES, scores(COSTS, LOSSES), r2, lengths=lengths) == pick
+
+
+def test_a_front_whose_noise_is_known_picks_by_description() -> None:
+    texts = ("x0", "2.345*x0", "2.345*x0 + sin(x0)", "2.345*x0 + sin(1.23*x0)*0.987")
+    losses = (1.3, 1.1, 1.0, 0.999)
+    candidates = [
+        Equation(parse(text, ["x0"]), ("x0",), 1 + 3 * i, loss)
+        for i, (text, loss) in enumerate(zip(texts, losses, strict=True))
+    ]
+    plain = Front.from_candidates(candidates, n_samples=1000)
+    noisy = replace(plain, evidence=Evidence(noise=0.5))
+    assert noisy.best_index == int(np.argmin(noisy.description_lengths)) == 2
+    assert replace(noisy, model_selection="accuracy").best_index == 3
+    assert replace(noisy, pick=1).best_index == 0
+
+
 def test_a_pick_that_loses_more_than_the_law_would_gives_way_to_a_corner_that_does_not() -> None:
     points = (1, 1.0), (3, 0.02), (5, 5e-3), (9, 7e-5), (13, 5e-5), (16, 1e-5), (26, 8e-6)
     equations = front(*points).equations

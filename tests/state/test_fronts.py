@@ -34,6 +34,7 @@ def read(document: dict) -> Front:
         Evidence(noise_floor=1e-31, confirmed=True, rows_asked=12_345, variance=3.5, n_held_out=40),
         Evidence(confirmed=False),
         Evidence(trouble="random", rows_asked=8),
+        Evidence(variance=2.0, noise=0.02),
     ],
 )
 def test_evidence_comes_back_and_with_it_the_verdict(evidence: Any) -> None:

@@ -8,15 +8,17 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 
 from symtorch.engines.base import Engine, Progress, ProgressCallback
 from symtorch.engines.native.baseline.least_squares import Baseline, least_squares
 from symtorch.engines.native.fitting.archive import EXACT
 from symtorch.engines.native.fitting.losses import SQUARED, Loss, parse_loss
+from symtorch.engines.native.fitting.residuals import Regressions
 from symtorch.engines.native.flat.watch import share_of
 from symtorch.engines.native.forms.normal import normalise
 from symtorch.engines.native.hardware import one_thread
-from symtorch.engines.native.outcome import front_of, in_users_units, varies
+from symtorch.engines.native.outcome import front_of, in_users_units, varies, with_noise
 from symtorch.engines.native.runner import Runner
 from symtorch.engines.native.screening import Group, group
 from symtorch.engines.native.task import Found, Task
@@ -85,7 +87,7 @@ class NativeEngine(Engine):
         course = _Course(samples, options, progress)
         with one_thread():
             course.run()
-        return course.fronts()
+            return course.last_fronts()
 
 
 class _Course:
@@ -215,6 +217,14 @@ class _Course:
         if self.loss is SQUARED:
             known = [replace(of, variance=self.given.variance(k)) for k, of in enumerate(known)]
         return [replace(front, evidence=of) for front, of in zip(fronts, known, strict=True)]
+
+    def last_fronts(self) -> list[Front]:
+        """The fronts of what there is in the end, with what their residuals show."""
+        fronts = self.fronts()
+        if self.loss is not SQUARED:
+            return fronts
+        regressions = cache(lambda: Regressions.on(self.given.X))
+        return [with_noise(front, self.given, k, regressions) for k, front in enumerate(fronts)]
 
     def _failed(self, outputs: Sequence[int], error: Exception) -> EngineError:
         unfinished = {k for number, task in enumerate(self.tasks) if number not in self.found for k in task.outputs}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from symtorch.engines.native.baseline.writing import Written
 from symtorch.engines.native.fitting.archive import EXACT
 from symtorch.engines.native.fitting.losses import Loss
 from symtorch.engines.native.fitting.precision import finite
+from symtorch.engines.native.fitting.residuals import Regressions, down_to_noise
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.units import Units
 from symtorch.engines.options import SearchOptions
@@ -68,6 +70,24 @@ def front_of(
         n_samples=samples.n_samples,
         seconds=seconds,
     )
+
+
+def with_noise(front: Front, samples: Samples, k: int, regressions: Callable[[], Regressions]) -> Front:
+    """The front of output k with the share of the output that is noise, where the rows show that.
+
+    See :func:`.down_to_noise`. Of answers of a teacher nothing is independent.
+
+    Args:
+        regressions: on all inputs; the same for every output.
+    """
+    if samples.teacher is not None or samples.weights is not None or front.stop_reason == "exact":
+        return front
+    variance = samples.variance(k)
+    trees, losses = [eq.expr for eq in front], [eq.loss for eq in front]
+    law = down_to_noise(trees, losses, samples.X, samples.Y[:, k], regressions)
+    if law is None or not front[law].loss > EXACT * variance:
+        return front
+    return replace(front, evidence=replace(front.evidence, noise=front[law].loss / variance))
 
 
 def in_users_units(

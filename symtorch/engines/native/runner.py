@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,10 +17,11 @@ from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.hardware import device
 from symtorch.engines.native.structure.asking import ask_teacher, evidence_of, law_found
 from symtorch.engines.native.structure.decompose import Laws
+from symtorch.engines.native.structure.rows import laws_of_rows
 from symtorch.engines.native.task import Found, Task, TaskTuning, TeacherView
 from symtorch.engines.native.tuning import current
 from symtorch.engines.samples import Samples
-from symtorch.equations.expr import Variable, substitute
+from symtorch.equations.expr import Expr, Variable, substitute
 
 _SEARCHING = 0.9
 """Share of a limit that goes to the search where a fit to more rows follows."""
@@ -71,7 +72,18 @@ class Runner:
             report,
             None if news is None else lambda: news(self.found()),
             task.fitted.dtype,
+            self._hints if self._by_rows_alone else None,
         )
+
+    @property
+    def _by_rows_alone(self) -> bool:
+        """Whether nobody can be asked, and all rows count alike."""
+        fitted = self.task.fitted
+        return fitted.teacher is None and fitted.weights is None and self._loss.is_squared
+
+    def _hints(self, position: int, stopped: Callable[[], bool]) -> Sequence[Expr]:
+        fitted = self.task.fitted
+        return laws_of_rows(fitted.X, fitted.Y[:, position], self.task.options, self.task.seed, stopped)
 
     def run(self) -> None:
         """Structure by asking where there is a teacher, then the flat search, then a fit to more rows."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from symtorch.engines.native.baseline.writing import Written
 from symtorch.engines.native.fitting.losses import SQUARED
-from symtorch.engines.native.outcome import front_of
+from symtorch.engines.native.fitting.residuals import Regressions
+from symtorch.engines.native.outcome import front_of, with_noise
 from symtorch.engines.options import SearchOptions
 from symtorch.engines.samples import Samples
 from symtorch.equations.expr import Expr
@@ -47,3 +50,25 @@ def test_large_equations_of_least_squares_stay() -> None:
 
 def test_something_comes_where_nothing_was_found() -> None:
     assert len(_front([], [])) >= 1
+
+
+def test_noise_is_seen_in_rows_alone_where_an_equation_leaves_nothing_else() -> None:
+    rng = np.random.default_rng(1)
+    noisy = replace(SAMPLES, Y=SAMPLES.Y + 0.1 * rng.normal(size=SAMPLES.Y.shape))
+    options = SearchOptions.from_params({"binary_operators": ["+", "*"], "unary_operators": []})
+    found = [_read(text) for text in ("x0", "x0 + x1", "x0 + x1 + 0.00123*x0*x0*x1")]
+    front = front_of(noisy, options, SQUARED, 0, found, [], engine="e", reason="budget", seconds=1.0)
+    assert len(front) == 3
+
+    def on_rows() -> Regressions:
+        return Regressions.on(noisy.X)
+
+    assert with_noise(front, noisy, 0, on_rows).evidence.noise == front[1].loss / noisy.variance(0)
+    assert with_noise(front, noisy, 0, on_rows).best_index == 1
+    short = replace(front, equations=front.equations[:2])  # the longest may be so for lack of time
+    assert with_noise(short, noisy, 0, on_rows) == short
+    asked = replace(noisy, teacher=lambda Z: Z[:, :1])
+    assert with_noise(front, asked, 0, on_rows) == front
+    weighed = replace(noisy, weights=rng.uniform(size=100))
+    assert with_noise(front, weighed, 0, on_rows) == front
+    assert with_noise(replace(front, stop_reason="exact"), noisy, 0, on_rows).evidence.noise is None

@@ -63,3 +63,19 @@ class FittingTuning:
     """A relative gain below which a step was slow."""
     most_slow: int = 2
     """Slow steps in a row that are borne."""
+
+
+@dataclass(frozen=True)
+class InterpolantTuning:
+    """Of the smooth function that stands in for a teacher where there are rows alone."""
+
+    rows: int = 1000
+    """Rows that it goes through: its cost grows with their cube, a tenth of a second for these."""
+    few_rows: int = 350
+    """Rows that its widths and its noise are taken from: some forty steps with these take half a second."""
+    steps: int = 40
+    """Steps of that at most. In most cases it ends before."""
+    inputs: int = 12
+    """Inputs at most: among more, rows are too far from each other."""
+    left: float = 0.5
+    """Share of the variance, at most, that may be left of rows predicted from the others: noise, and its own error."""

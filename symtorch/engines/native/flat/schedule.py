@@ -45,7 +45,7 @@ class Stage:
     measured: bool = False
 
 
-def schedule(rounds: int, n_outputs: int, choices: bool = False) -> list[Stage]:
+def schedule(rounds: int, n_outputs: int, choices: bool = False, hinted: bool = False) -> list[Stage]:
     """The stages of a search in their order.
 
     >>> [stage.name for stage in schedule(0, 1)]
@@ -55,6 +55,7 @@ def schedule(rounds: int, n_outputs: int, choices: bool = False) -> list[Stage]:
         rounds: of refinement with the large bank; at 0 only the small bank's first guesses are refined.
         n_outputs: several offer each other what they find.
         choices: whether the user's operators can write steps or kinks.
+        hinted: whether somebody has hints for outputs that the first rounds leave open.
     """
     first = Stage("choices", Workbench.choose_first, Phase.GUESSED)
 
@@ -89,6 +90,7 @@ def schedule(rounds: int, n_outputs: int, choices: bool = False) -> list[Stage]:
     for i in range(3, rounds + 3):
         if i == 4:
             table += [
+                *([Stage("hints", Workbench.take_hints, spreads=True)] if hinted else []),
                 Stage("contexts, all", partial(Workbench.guess, large=True)),
                 Stage("constants, all", Workbench.add_constants, Phase.ROUND, spreads=True, measured=True),
             ]

@@ -20,7 +20,7 @@ from symtorch.engines.native.fitting.losses import SQUARED, Loss
 from symtorch.engines.native.flat.finishing import finish
 from symtorch.engines.native.flat.schedule import Phase, schedule
 from symtorch.engines.native.flat.watch import Watch
-from symtorch.engines.native.flat.workbench import Budget, Workbench
+from symtorch.engines.native.flat.workbench import Budget, Hints, Workbench
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.equations.expr import Expr
 
@@ -44,6 +44,7 @@ class FlatSearch:
         report: called after every stage with its name, the steps done, and the steps of the whole budget.
         news: called about every second of the search; see :class:`.Watch`.
         dtype: type in which equations will run.
+        hints: called once for each output that the first rounds leave open; see :class:`.Workbench`.
     """
 
     X: np.ndarray
@@ -57,6 +58,7 @@ class FlatSearch:
     report: Callable[[str, int, int], None] | None = None
     news: Callable[[], None] | None = None
     dtype: np.dtype = field(default_factory=lambda: np.dtype(np.float64))
+    hints: Hints | None = None
     watch: Watch = field(init=False)
     stop_reason: str = field(init=False, default="budget")
 
@@ -73,6 +75,7 @@ class FlatSearch:
             self.device,
             self.watch,
             self.dtype,
+            self.hints,
         )
 
     @property
@@ -101,7 +104,7 @@ class FlatSearch:
         """
         try:
             self._judge(enough, Phase.OFFERED)
-            stages = schedule(self.budget.rounds, len(self.archives), self._bench.choices.kinks)
+            stages = schedule(self.budget.rounds, len(self.archives), self._bench.choices.kinks, self.hints is not None)
             for number, stage in enumerate(stages, 1):
                 if not self.open or self.watch.checkpoint():
                     break

@@ -58,6 +58,9 @@ class SearchTuning:
     sketch_guesses: int = 80
     """Guesses for those. Steady."""
 
+    hinted: float = 0.4
+    """Part of the time that is left which those have who give hints."""
+
     offer_steps: int = 30
     """Steps of the fit of what comes from elsewhere: a guess of the user's, a law found by asking."""
     enlarged: int = 12

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -14,6 +15,7 @@ from symtorch.engines.native.fitting.archive import EXACT, Archive
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows
 from symtorch.engines.native.fitting.losses import SQUARED, Loss
 from symtorch.engines.native.fitting.reduce import reduced, too_long
+from symtorch.engines.native.fitting.residuals import Regressions, down_to_noise
 from symtorch.engines.native.flat.bank import Bank
 from symtorch.engines.native.flat.choosing import Table, candidates
 from symtorch.engines.native.flat.contexts import first_guesses
@@ -29,6 +31,9 @@ from symtorch.engines.native.forms.neighbours import neighbours
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.tuning import current
 from symtorch.equations.expr import Constant, Expr, Variable, evaluate
+
+Hints = Callable[[int, Callable[[], bool]], Sequence[Expr]]
+"""(output, whether its share of the time is spent) -> normal forms that may be the law, or parts of the way to it."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,7 @@ class Workbench:
         device: where the bank lives.
         watch: asked between two candidates whether time is up.
         dtype: type in which equations will run.
+        hints: where else candidates come from, for outputs that the first rounds leave open; None for nowhere.
         archives: what has been found, one for each output.
     """
 
@@ -76,6 +82,7 @@ class Workbench:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     watch: Watch = field(default_factory=Watch)
     dtype: np.dtype = field(default_factory=lambda: np.dtype(np.float64))
+    hints: Hints | None = None
     archives: list[Archive] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -133,6 +140,20 @@ class Workbench:
             moved = self._heights.get(k, np.inf) - height > self.tuning.progress
             self._heights[k] = height
             self._still[k] = 0 if moved else self._still.get(k, 0) + 1
+            # With a limit, rounds of rows alone go on in vain for as long as more than noise is left.
+            if self.hints is not None and self.budget.seconds is not None and self._still[k] >= self.budget.patience:
+                self._still[k] = self.budget.patience - (not self._only_noise_is_left(k))
+
+    def _only_noise_is_left(self, k: int) -> bool:
+        """Whether an equation of the front says all of an output but what can't be told from independent errors."""
+        archive = self.archives[k]
+        front = archive.pareto()
+        trees, losses = [c.tree for c in front], [c.loss for c in front]
+        return down_to_noise(trees, losses, self.X, archive.rows.y, lambda: self._regressions) is not None
+
+    @cached_property
+    def _regressions(self) -> Regressions:
+        return Regressions.on(self.X)
 
     # ---- what the stages share
 
@@ -306,6 +327,15 @@ class Workbench:
             best = sorted(archive.front.values(), key=lambda c: c.loss)[: self.tuning.enlarged]
             found = [more for candidate in best for more in with_more_constants(candidate.expr)]
             archive.consider(found, stop, self.tuning.enlarged_steps)
+
+    def take_hints(self) -> None:
+        """Candidates of others for outputs of which more than noise is left, each in a share of the time."""
+        assert self.hints is not None
+        outputs = [k for k in self.open if not self._only_noise_is_left(k)]
+        for i, k in enumerate(outputs):
+            if self.watch.checkpoint():
+                return
+            self.offer(k, self.hints(k, self.watch.share(len(outputs) - i, self.tuning.hinted)))
 
     def exchange(self) -> None:
         """Sums of the terms that all outputs have found."""

@@ -183,7 +183,7 @@ class Renderer:
             return
         for k, (base, exponent) in enumerate(found):
             if is_sum(base) and (c > 0.0 or exponent % 2.0 == 1.0):
-                inside = math.copysign(abs(c) ** (1.0 / exponent), c)
+                inside = math.copysign(_power(abs(c), 1.0 / exponent), c)
                 constant, addends = terms(base)
                 if math.isfinite(inside) and inside != 0.0 and (c == -1.0 or _worth_sharing(inside, addends)):
                     parts = [multiply([Constant(inside * a), term]) for a, term in addends]
@@ -291,3 +291,11 @@ def _one_after_the_other(op: Operator, first: Expr, others: list[Expr]) -> Expr:
     for part in others:
         out = Call(op, (out, part))
     return out
+
+
+def _power(base: float, exponent: float) -> float:
+    """``base**exponent`` of a positive number, infinite where that is too large for one."""
+    try:
+        return base**exponent
+    except OverflowError:
+        return math.inf

@@ -28,3 +28,11 @@ def test_stages_have_names_of_their_own_and_each_round_ends_once() -> None:
 def test_the_front_may_be_judged_as_soon_as_constants_are_fitted_and_not_before() -> None:
     assert [stage.after for stage in schedule(1, 1)][:3] == [Phase.GUESSED, Phase.GUESSED, Phase.FITTED]
     assert all(stage.after > Phase.FITTED for stage in schedule(3, 1)[3:])
+
+
+def test_hints_come_after_the_first_rounds_and_only_where_there_are_some() -> None:
+    plain, hinted = ([stage.name for stage in schedule(4, 1, hinted=h)] for h in (False, True))
+    assert "hints" not in plain
+    assert [name for name in hinted if name != "hints"] == plain
+    assert hinted.index("mutate 3") + 1 == hinted.index("hints") == hinted.index("contexts, all") - 1
+    assert "hints" not in [stage.name for stage in schedule(1, 1, hinted=True)]

@@ -49,3 +49,10 @@ QUOTIENTS = {"binary_operators": ["+", "-", "*", "/"], "unary_operators": ["squa
 def test_the_cheapest_writing_is_taken(params: dict, text: str, written: str | None) -> None:
     tree = Vocabulary(SearchOptions.from_params(params)).render(normal.normalise(read(text)))
     assert (None if tree is None else to_text(tree, NAMES)) == written
+
+
+def test_a_coefficient_too_large_for_the_inside_of_a_power_stays_outside() -> None:
+    words = Vocabulary(SearchOptions.from_params({"binary_operators": ["+", "*", "^"], "unary_operators": []}))
+    written = words.render(read("1e10*(x0 + 1.5)^0.01"))
+    assert written is not None
+    assert to_text(written, NAMES) == "10000000000*(x0 + 1.5)^0.01"

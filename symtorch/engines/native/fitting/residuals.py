@@ -1,0 +1,107 @@
+"""Whether what equations leave is independent noise, or follows from the inputs.
+
+Kernel ridge regression predicts each residual from those around it. Its leave-one-out errors have a closed form
+(Golub, Heath and Wahba 1979, doi 10.1080/00401706.1979.10489751). If no width and no ridge predicts any better than the
+mean does, nothing smooth is left in the rows that an equation could say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from symtorch.equations.description import lengths
+from symtorch.equations.expr import Expr, evaluate
+
+Array = np.ndarray
+
+CHANCE = 10.0
+"""What chance lets the best of these regressions explain of pure noise, times the number of rows: under 7 in 95 of 100
+trials with 200 to 500 rows and one to six inputs."""
+
+_ROWS = 600
+"""Rows of the test, a random part where there are more: the kernels take a fifth of a second."""
+_WIDTHS = (0.5, 1.0, 2.0)
+"""Of the kernel, in units of the typical distance of two rows."""
+_RIDGES = (0.01, 0.1, 1.0, 10.0, 100.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Regressions:
+    """Kernel ridge regressions on the same inputs, ready for any number of targets.
+
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.uniform(1.0, 3.0, (400, 2))
+    >>> noise, on_others = rng.normal(size=400), Regressions.on(X)
+    >>> on_others.predictable(noise) < CHANCE / 400 < 0.1 < on_others.predictable(noise + np.sin(3.0 * X[:, 0]))
+    True
+    >>> on_others.is_noise(noise)
+    True
+
+    Attributes:
+        rows: (m,) that are looked at.
+        kernels: eigenvalues (m,) and eigenvectors (m, m) of the kernel of each width.
+    """
+
+    rows: Array
+    kernels: tuple[tuple[Array, Array], ...]
+
+    @classmethod
+    def on(cls, X: Array, seed: int = 0) -> Regressions:
+        """Regressions on inputs (n, n_inputs); the seed is that of the rows that are taken where there are many."""
+        rows = np.arange(len(X))
+        if len(X) > _ROWS:
+            rows = np.random.default_rng(seed).choice(len(X), _ROWS, replace=False)
+        Z = X[rows]
+        spread = Z.std(axis=0)
+        Z = (Z - Z.mean(axis=0)) / np.where(spread > 0.0, spread, 1.0)
+        squares = (Z**2).sum(axis=1)
+        near = np.maximum(squares[:, None] + squares - 2.0 * Z @ Z.T, 0.0) / (2.0 * Z.shape[1])
+        found = (np.linalg.eigh(np.exp(-near / width**2)) for width in _WIDTHS)
+        return cls(rows, tuple((np.maximum(values, 0.0), vectors) for values, vectors in found))
+
+    def predictable(self, residuals: Array) -> float:
+        """The share of the variance of residuals (n,) that those of other rows predict; about 0, or less, for noise."""
+        y = residuals[self.rows] - residuals[self.rows].mean()
+        total = float(y @ y)
+        return max(1.0 - _left(*kernel, y) / total for kernel in self.kernels) if total > 0.0 else 0.0
+
+    def is_noise(self, residuals: Array) -> bool:
+        """Whether residuals (n,), finite, can't be told from independent noise."""
+        return self.predictable(residuals) <= CHANCE / len(self.rows)
+
+
+def down_to_noise(
+    trees: Sequence[Expr], losses: Sequence[float], X: Array, y: Array, regressions: Callable[[], Regressions]
+) -> int | None:
+    """Position of the equation that says all but noise; None if none of them is seen to.
+
+    It is the one of the shortest description. A longer one must be there, which isn't worth its length: else what is
+    left may be a matter of the search.
+
+    Args:
+        trees: equations by rising complexity.
+        losses: their mean squared errors on the rows.
+        X: (n, n_inputs).
+        y: (n,), the targets.
+        regressions: on X, for whoever asks of many targets; only called where they are needed.
+    """
+    costs = lengths(trees, losses, X.shape[1], len(X))
+    best = int(np.argmin(costs)) if costs else 0
+    if best >= len(costs) - 1:
+        return None
+    with np.errstate(all="ignore"):
+        residuals = y - evaluate(trees[best], X)
+    return best if np.isfinite(residuals).all() and regressions().is_noise(residuals) else None
+
+
+def _left(values: Array, vectors: Array, y: Array) -> float:
+    """Sum of squared leave-one-out errors, for the best ridge."""
+    squares, along = vectors**2, vectors.T @ y
+    errors = []
+    for ridge in _RIDGES:
+        shrunk = values / (values + ridge)
+        errors.append(float(np.sum(((y - vectors @ (shrunk * along)) / (1.0 - squares @ shrunk)) ** 2)))
+    return min(errors)

@@ -1,0 +1,62 @@
+"""Whether what is left is noise."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from symtorch.engines.native.fitting.residuals import Regressions, down_to_noise
+from symtorch.equations.expr import Expr, evaluate
+from symtorch.equations.parser import parse
+
+NAMES = ["x0", "x1", "x2"]
+
+
+def rows(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """(n, 3) inputs and noise of unit variance."""
+    rng = np.random.default_rng(seed)
+    return rng.uniform(1.0, 3.0, (n, 3)), rng.normal(size=n)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("n", [60, 200])
+def test_independent_errors_are_noise_in_any_units(n: int, seed: int) -> None:
+    X, noise = rows(n, seed)
+    assert Regressions.on(X).is_noise(noise)
+    assert Regressions.on(1e6 * X + 5.0).is_noise(1e-9 * noise)
+
+
+@pytest.mark.parametrize("text", ["(x0 - 2)^2", "0.5*sin(3*x0)", "0.5*(x0 - 2)*(x1 - 2)*x2"])
+def test_a_small_part_of_a_law_is_seen_beneath_noise(text: str) -> None:
+    X, noise = rows(300)
+    part = parse(text, NAMES)
+    assert not Regressions.on(X).is_noise(noise + evaluate(part, X))
+
+
+def test_where_many_rows_are_a_part_of_them_is_looked_at() -> None:
+    X, noise = rows(1000)
+    first, other = (Regressions.on(X, seed) for seed in (1, 2))
+    assert first.is_noise(noise)
+    assert first.predictable(noise) != other.predictable(noise)
+
+
+def test_what_does_not_vary_predicts_nothing_and_is_not_predicted() -> None:
+    X, noise = rows(100)
+    X[:, 1] = 4.0
+    assert Regressions.on(X).is_noise(noise)
+    assert Regressions.on(X).predictable(np.ones(100)) == 0.0
+
+
+def test_the_law_is_found_down_to_noise_if_longer_equations_are_there() -> None:
+    X, noise = rows(200)
+    y = X[:, 0] * X[:, 1] + 0.1 * noise
+    trees = [parse(text, NAMES) for text in ("x0", "x0*x1", "x0*x1 + 0.00123*sin(3.21*x2)")]
+    losses = [1.5, 0.01, 0.00999]
+
+    def found(trees: list[Expr], losses: list[float]) -> int | None:
+        return down_to_noise(trees, losses, X, y, lambda: Regressions.on(X))
+
+    assert found(trees, losses) == 1
+    assert found(trees[:2], losses[:2]) is None  # the search may only not have come further
+    assert found([trees[0], parse("x0 + x1", NAMES), trees[0]], [1.5, 0.4, 0.4]) is None
+    assert found([], []) is None

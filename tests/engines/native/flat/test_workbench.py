@@ -1,0 +1,54 @@
+"""What the stages of the flat search do with rows alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+from forms import WIDE, points, read
+
+from symtorch.engines.native.flat.workbench import Budget, Workbench
+from symtorch.engines.native.forms.vocabulary import Vocabulary
+from symtorch.equations.expr import Expr
+
+X = points(200)
+Y = (X[:, 0] * X[:, 1] + 0.1 * np.random.default_rng(1).normal(size=200))[:, None]
+LAW, LONGER = read("x0*x1"), read("1.0123*x0*x1 + 0.00123*sin(3.21*x2)")
+
+
+def bench(hint: Sequence[Expr], seconds: float | None = 1e6) -> tuple[Workbench, list[int]]:
+    """A workbench that knows an equation, one that gives hints, and of which outputs it was asked for them."""
+    asked = []
+
+    def hints(output: int, late: Callable[[], bool]) -> Sequence[Expr]:
+        asked.append(output)
+        return [] if late() else hint
+
+    made = Workbench(X, Y, Vocabulary(WIDE), Budget(patience=1, seconds=seconds), hints=hints)
+    made.offer(0, [read("x0")])
+    return made, asked
+
+
+def test_hints_are_fitted_and_not_asked_for_again_where_only_noise_is_left() -> None:
+    made, asked = bench([LAW, LONGER])
+    made.take_hints()
+    assert asked == [0]
+    assert any(candidate.expr == LAW for candidate in made.archives[0].front.values())
+    made.take_hints()
+    assert asked == [0]
+
+
+@pytest.mark.parametrize(
+    ("hint", "seconds", "goes_on"),
+    [([], 1e6, True), ([], None, False), ([LAW, LONGER], 1e6, False)],
+    ids=["more than noise is left", "without a limit", "noise is left"],
+)
+def test_rounds_in_vain_end_a_search_of_rows_alone_at_the_noise_or_without_a_limit(
+    hint: Sequence[Expr], seconds: float | None, goes_on: bool
+) -> None:
+    made, _ = bench(hint, seconds)
+    made.take_hints()
+    for _ in range(4):
+        made.measure()
+    assert made.open == ([0] if goes_on else [])
