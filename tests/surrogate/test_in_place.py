@@ -135,7 +135,7 @@ def test_what_was_said_of_an_equation_is_not_said_of_it_with_other_constants() -
     assert "loss" not in repr(model.equation(0))
     assert f"complexity {before.complexity}]" in repr(model)
     assert "inf" not in str(model.fronts[0])
-    assert "inf" not in model._repr_html_()
+    assert ">inf<" not in model._repr_html_()
     assert model.fronts[0].equations_["loss"].isna().tolist() == [False, False, True]
     assert model.fronts[0][0].loss == 1.0  # of the others it is known as before
     model.switch_to_block()

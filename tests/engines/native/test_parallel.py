@@ -445,7 +445,8 @@ KILLED = """
 import os, sys, time
 from pathlib import Path
 import joblib
-from symtorch.engines.native.parallel import Mailbox
+from joblib.externals.loky import get_reusable_executor
+from symtorch.engines.native.parallel import Mailbox, _follow_this_process
 
 def work(box, folder):
     box.watch()
@@ -454,7 +455,12 @@ def work(box, folder):
 
 with Mailbox.open() as box:
     Path(sys.argv[1], "mailbox").write_text(str(box.folder.parent))
-    joblib.Parallel(2, "loky")(joblib.delayed(work)(box, sys.argv[1]) for _ in range(2))
+
+    def calls():
+        _follow_this_process(get_reusable_executor(reuse=True))
+        yield from (joblib.delayed(work)(box, sys.argv[1]) for _ in range(2))
+
+    joblib.Parallel(2, "loky", pre_dispatch="all")(calls())
 """
 
 
