@@ -13,6 +13,7 @@ from symtorch.engines.native.fitting.levenberg_marquardt import Rows, fit
 from symtorch.engines.native.fitting.losses import parse_loss
 from symtorch.engines.native.flat.search import Budget, FlatSearch
 from symtorch.engines.native.flat.watch import Watch
+from symtorch.engines.native.forms.tuning import FormsTuning
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.hardware import device
 from symtorch.engines.native.structure.asking import ask_teacher, evidence_of, law_found
@@ -89,6 +90,8 @@ class Runner:
             self._finish()
         if self.task.polished is not None:
             self._polish(self.task.polished)
+        if not self.interrupted:
+            self._write_readably()
         self._ended = True
 
     def ask(self) -> tuple[Laws | None, ...]:
@@ -135,6 +138,18 @@ class Runner:
                     continue
                 if archive.runs(tree, found / archive.scale):
                     archive.front[complexity] = replace(candidate, expr=expr, tree=tree, loss=found / archive.scale)
+
+    def _write_readably(self) -> None:
+        """Put the picks into the form that reads best; see :mod:`.forms.reading`."""
+        archives = self._search.archives
+        share = min(1.0, current(FormsTuning).read_in_full / len(archives))
+        try:
+            for archive in archives:
+                if self._polishing.out_of_time():
+                    return
+                archive.write_readably(self.task.options.model_selection, share)
+        except KeyboardInterrupt:
+            self._interrupted = True
 
     # ---- what there is, at any time
 

@@ -14,10 +14,11 @@ from symtorch.engines.native.fitting.losses import Loss
 from symtorch.engines.native.fitting.precision import runs
 from symtorch.engines.native.fitting.tuning import FittingTuning
 from symtorch.engines.native.forms import normal
+from symtorch.engines.native.forms.reading import most_readable
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.tuning import current
 from symtorch.equations.expr import Expr
-from symtorch.equations.selection import pareto
+from symtorch.equations.selection import pareto, scores, select
 
 EXACT = 1e-13
 """Relative loss under which an equation counts as exact: the square of float32's rounding, and some."""
@@ -33,6 +34,9 @@ _CLOSE = 1e-9
 
 _CLOSE_TO_EXACT = 1e-10
 """Relative loss under which a front doesn't make others look hopeless: a few steps may not get there."""
+
+_READ_ROWS = 512
+"""Rows on which two forms of one expression must have the same values; all decide in the end."""
 
 _FITTED = 1e-28
 """Relative loss at which a fit is at its end: the square of float64's rounding, and some."""
@@ -221,6 +225,31 @@ class Archive:
 
     def _place(self, candidate: Candidate) -> None:
         self.front[candidate.complexity] = candidate
+
+    def write_readably(self, rule: str, share: float = 1.0) -> None:
+        """Put what the rule picks into the form that reads best of those that cost no more and lose nothing.
+
+        Args:
+            rule: by which an equation is picked from a front; see :mod:`symtorch.equations.selection`.
+            share: see :func:`.most_readable`.
+        """
+        front = self.pareto()
+        if not front:
+            return
+        complexities, losses = [c.complexity for c in front], [c.loss for c in front]
+        picked = front[select(complexities, losses, scores(complexities, losses), rule)]
+        X = np.column_stack([column[:_READ_ROWS] for column in self.rows.columns])
+        found = most_readable(picked.expr, self.words, X, share)
+        if found is None or found[1] == picked.tree:
+            return
+        expr, tree = found
+        loss = loss_of(expr, self.rows, self.loss) / self.scale
+        complexity = self.words.complexity(tree)
+        as_good = loss <= max(picked.loss * (1.0 + 1.0 / len(self.rows)), ROUNDING)
+        if as_good and complexity <= picked.complexity and self.runs(tree, loss):
+            if complexity < picked.complexity:
+                del self.front[picked.complexity]
+            self._place(Candidate(expr, tree, complexity, loss))
 
     # ---- where it stands
 
