@@ -9,9 +9,10 @@ may be asked. The text of the engine's default pick is printed beside the formul
 
 ``same``      equal up to the order of terms and factors and the placing of signs: both are brought into one
               form that drops these (:func:`canonical`), and the forms are equal, constants to nine digits;
-``simpler``   the same function on fresh rows, in fewer nodes of that form: the table's formulas are as AI
-              Feynman typed them, ``x0*x3*x4*x2/(x1/(2*pi))``, and not all are in lowest terms;
-``unlike``    the same function, in as many nodes or more;
+``simpler``   the same function on fresh rows, at a lower complexity (PySR's count in these operators) than the
+              formula: the table's are as AI Feynman typed them, ``x0*x3*x4*x2/(x1/(2*pi))``, and complexity is
+              what a front is sorted by, so that no textbook form is preferred that costs more;
+``unlike``    the same function, as complex as the formula or more;
 ``not found`` another function.
 
 Constants of a formula are multiplied together, ``1/(4*pi)`` is one number. Nothing is multiplied out,
@@ -28,8 +29,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from srbench import Law, error, laws, search
+from srbench import SEARCH_SPACE, Law, error, laws, search
 
+from symtorch.engines.native.forms.normal import normalise
+from symtorch.engines.native.forms.vocabulary import Vocabulary
+from symtorch.engines.options import SearchOptions
 from symtorch.equations import Equation
 from symtorch.equations.expr import Call, Constant, Expr, Variable
 from symtorch.equations.operators import parity
@@ -54,11 +58,6 @@ class Form:
 
     kind: str
     parts: tuple[Form, ...] = ()
-
-    def __len__(self) -> int:
-        """Nodes, where each sign between two parts of a sum or a product is one."""
-        own = max(1, len(self.parts) - 1) if self.kind in "+*" else 1
-        return own + sum(len(part) for part in self.parts)
 
 
 Product = tuple[float, dict[Form, float]]
@@ -178,10 +177,12 @@ def judged(pick: Equation, law: Law) -> str:
     """The word for a pick; see the head of this file."""
     if error(pick, law, law.draw(10_000, 90_000)) > FOUND:
         return "not found"
-    found, textbook = canonical(pick.expr), canonical(law.expr)
-    if found == textbook:
+    if canonical(pick.expr) == canonical(law.expr):
         return "same"
-    return "simpler" if len(found) < len(textbook) else "unlike"
+    words = Vocabulary(SearchOptions.from_params(SEARCH_SPACE))
+    textbook = words.render(normalise(law.expr))
+    assert textbook is not None, f"{law.name} can't be written in {SEARCH_SPACE}"
+    return "simpler" if pick.complexity < words.complexity(textbook) else "unlike"
 
 
 def run(law: Law, seconds: float, seed: int) -> Result:
@@ -192,7 +193,7 @@ def run(law: Law, seconds: float, seed: int) -> Result:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=30.0, help="limit of each search")
+    parser.add_argument("--seconds", type=float, default=60.0, help="limit of each search")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--laws", nargs="+", default=[], help="only these")
     parser.add_argument("--every", type=int, default=1)

@@ -91,7 +91,11 @@ def written(value: float, digits: int = 5) -> Numeral | None:
 
 
 def near(value: float, within: float) -> Iterator[Numeral]:
-    """Numerals within a relative distance of a positive number, what is quickest to read first."""
+    """Numerals within a relative distance of a positive number, what is quickest to read first.
+
+    >>> [numeral.text for numeral in near(1.0472, 1e-5)]
+    ['pi/3']
+    """
     numerals, values = _table()
     first, last = (bisect_left(values, value * (1.0 + sign * within)) for sign in (-1.0, 1.0))
     yield from sorted(numerals[first:last], key=lambda numeral: numeral.bits)

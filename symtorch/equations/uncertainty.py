@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from symtorch.equations.expr import Call, Constant, Expr, Variable, constants, fold
+from symtorch.equations.numerals import near
 from symtorch.errors import InputError
 
 _ROUNDING = float(np.finfo(np.float64).eps)
@@ -72,12 +73,15 @@ def _with_error(value: float, error: float) -> str:
 def is_exact(value: float) -> bool:
     """Whether a constant is a simple number, which no fit comes upon but by decision.
 
-    Those are fractions with denominators up to 12 and numerators up to 1,000, of 1, pi, e and the root of 2:
-    exponents and factors that belong to the form of a law, and constants that a search has rounded to them.
+    Those are fractions with denominators up to 12 and numerators up to 1,000, of 1, pi, e and the root of 2, and
+    those that are written as such (:mod:`.numerals`): exponents and factors that belong to the form of a law, and
+    constants that a search has rounded to them.
 
-    >>> [is_exact(value) for value in (-1.0, 2 / 3, math.pi / 2, 1.974)]
-    [True, True, True, False]
+    >>> [is_exact(value) for value in (-1.0, 2 / 3, math.pi / 2, 3 / (8 * math.pi), 1.974)]
+    [True, True, True, True, False]
     """
+    if next(near(abs(value), 2 * _ROUNDING), None) is not None:
+        return True
     ratios = [abs(value) / unit * d for unit in _NUMBERS for d in _DENOMINATORS]
     return any(ratio <= _LARGEST and abs(ratio - round(ratio)) <= 2 * _ROUNDING * ratio for ratio in ratios)
 

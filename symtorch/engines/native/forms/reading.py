@@ -21,7 +21,7 @@ import numpy as np
 
 from symtorch.engines.native.forms.normal import normalise
 from symtorch.engines.native.forms.renderer import Renderer
-from symtorch.engines.native.forms.simplify import RULES, forms_of, same_values, shortest, take_out
+from symtorch.engines.native.forms.simplify import RULES, divide_out, forms_of, same_values, shortest, take_out
 from symtorch.engines.native.forms.tuning import FormsTuning
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.tuning import current
@@ -70,7 +70,7 @@ def most_readable(expr: Expr, words: Vocabulary, X: np.ndarray, share: float = 1
         ties=True,
     ).render
     ranked: list[tuple[float, int, Expr, Expr]] = []
-    for form in forms_of(expr, words, round(share * tuning.read), 0.5, (take_out, *RULES)):
+    for form in forms_of(expr, words, round(share * tuning.read), 0.5, (take_out, divide_out, *RULES)):
         tree = render(form)
         if tree is not None and words.complexity(tree) <= words.complexity(own):
             tree = arranged(transform(tree, _rounded), words)
@@ -164,5 +164,5 @@ def _is_whole(value: float) -> bool:
     return float(value).is_integer() if numeral is None else not numeral.is_quotient
 
 
-_PER_LINE = 0.15
+_PER_LINE = 0.1
 """Of a quotient where there was a product: ``x/2`` beside ``0.5*x``."""

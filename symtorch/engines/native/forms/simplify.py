@@ -345,6 +345,18 @@ def half_angle(node: Expr) -> Iterator[Expr]:
                 yield add([*rest, Constant(_difference(constant, -c)), multiply([Constant(-c), power(other, 2.0)])])
 
 
+def quarter_turns(node: Expr) -> Iterator[Expr]:
+    """``sin(u + pi/2) -> cos(u)``, and so on for every quarter of a turn."""
+    if not (isinstance(node, Call) and node.op in (_SIN, _COS)):
+        return
+    constant, _ = terms(node.args[0])
+    quarters = round(constant / (0.5 * math.pi)) if math.isfinite(constant) else 0
+    if quarters and abs(constant - quarters * 0.5 * math.pi) <= SAME:
+        turned = (quarters + (node.op == _COS)) % 4  # a cosine is a sine a quarter of a turn on
+        wave = apply(_COS if turned % 2 else _SIN, [add([node.args[0], Constant(-constant)])])
+        yield multiply([Constant(-1.0 if turned >= 2 else 1.0), wave])
+
+
 def into_condition(node: Expr) -> Iterator[Expr]:
     """``a*cond(u, b) -> cond(u, a*b)``: a factor goes where the condition holds."""
     if not is_product(node):
@@ -399,6 +411,25 @@ def take_out(node: Expr) -> Iterator[Expr]:
             yield multiply([term, add([Constant(1.0), *others])])
 
 
+def divide_out(node: Expr) -> Iterator[Expr]:
+    """``(a*u + b)/(c*u + d) -> b/d + (a - b*c/d)*u/(c*u + d)``: one term of a numerator leaves it."""
+    if not is_product(node):
+        return
+    c, found = factors(node)
+    for i, (below, p) in enumerate(found):
+        for j, (above, q) in enumerate(found):
+            if p != -1.0 or q != 1.0 or not (is_sum(above) and is_sum(below)):
+                continue
+            rest = [Constant(c), *(power(b, e) for k, (b, e) in enumerate(found) if k not in (i, j))]
+            (constant, upper), (lower_constant, lower) = terms(above), terms(below)
+            known = {term: a for a, term in lower}
+            shares = [a / known[term] for a, term in upper if term in known]
+            shares += [constant / lower_constant] if constant and lower_constant else []
+            for share in shares:
+                left = add([above, multiply([Constant(-share), below])])
+                yield multiply([*rest, add([Constant(share), multiply([left, power(below, -1.0)])])])
+
+
 RULES: tuple[Rule, ...] = (
     multiply_out,
     absorb,
@@ -409,6 +440,7 @@ RULES: tuple[Rule, ...] = (
     join_logs,
     one_wave,
     half_angle,
+    quarter_turns,
     into_condition,
     hyperbolic,
 )
