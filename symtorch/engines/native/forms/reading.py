@@ -27,6 +27,7 @@ from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.tuning import current
 from symtorch.equations.expr import Call, Constant, Expr, Variable, evaluate, fold, transform
 from symtorch.equations.numerals import effort, rounded, written
+from symtorch.equations.operators import Operator
 
 _PER_CLUTTER = 1e-3
 """What a unit of clutter counts beside one of complexity: it decides between what costs the same."""
@@ -133,29 +134,38 @@ def arranged(tree: Expr, words: Vocabulary) -> Expr:
     if times is None or divide is None:
         return tree
 
-    def rule(node: Expr) -> Expr:
-        if not isinstance(node, Call) or node.op not in (times, divide):
+    def arrange(node: Expr, is_whole: bool) -> Expr:
+        """``is_whole``: not a factor of a product that has its own number."""
+        if not isinstance(node, Call):
             return node
-        above, below = (node, None) if node.op is times else node.args
-        value, rest = _leading(above)
-        if rest is None or value in (1.0, -1.0):
-            return node
-        under = Constant(rounded(1.0 / value))
-        moved = Call(divide, (rest, under if below is None else Call(times, (under, below))))
-        better = _is_whole(under.value) and clutter(moved) + _PER_LINE * (below is None) < clutter(node)
-        return moved if better and words.cost(moved) <= words.cost(node) else node
+        is_product = node.op in (times, divide)
+        node = _moved(node, times, divide, words) if is_product and is_whole else node
+        return Call(node.op, tuple(arrange(arg, not is_product) for arg in node.args))
 
-    def _leading(above: Expr) -> tuple[float, Expr | None]:
-        """The number that a chain of products begins with, and the others."""
-        if not (isinstance(above, Call) and above.op is times):
-            return 1.0, None
-        first, last = above.args
-        if isinstance(first, Constant):
-            return first.value, last
-        value, rest = _leading(first)
-        return value, None if rest is None else Call(times, (rest, last))
+    return arrange(tree, True)
 
-    return transform(tree, rule)
+
+def _moved(node: Call, times: Operator, divide: Operator, words: Vocabulary) -> Call:
+    """A product or a quotient with its number on the other side of the line, if that reads better."""
+    above, below = (node, None) if node.op is times else node.args
+    value, rest = _leading(above, times)
+    if rest is None or value in (0.0, 1.0, -1.0):
+        return node
+    under = Constant(rounded(1.0 / value))
+    moved = Call(divide, (rest, under if below is None else Call(times, (under, below))))
+    better = _is_whole(under.value) and clutter(moved) + _PER_LINE * (below is None) < clutter(node)
+    return moved if better and words.cost(moved) <= words.cost(node) else node
+
+
+def _leading(above: Expr, times: Operator) -> tuple[float, Expr | None]:
+    """The number that a chain of products begins with, and the others."""
+    if not (isinstance(above, Call) and above.op is times):
+        return 1.0, None
+    first, last = above.args
+    if isinstance(first, Constant):
+        return first.value, last
+    value, rest = _leading(first, times)
+    return value, None if rest is None else Call(times, (rest, last))
 
 
 def _is_whole(value: float) -> bool:
