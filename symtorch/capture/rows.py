@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -129,6 +129,27 @@ class Captured:
     def teacher(self, block: Block) -> Teacher | None:
         """The block as a function of X's columns, or None where its rows can't be asked for one by one."""
         return self.trial(block).teacher
+
+    def answered_by(self, block: Block) -> Captured:
+        """The same rows with the answers of another block, which is called in the same way.
+
+        Raises:
+            InputError: it can't be, or its answers have another shape or are not finite.
+        """
+        problem: Exception | str = "it was captured with arguments that are no tensors"
+        for full_rank in (False, True) if self.layout.complete else ():
+            try:
+                Y = _teacher(block, self, full_rank)(self.X)
+            except Exception as error:  # whatever a block raises when it is called in a way it does not know
+                problem = error
+                continue
+            if np.isfinite(Y).all():
+                return replace(self, Y=Y, halves=None)
+            problem = f"{int((~np.isfinite(Y)).any(axis=1).sum())} of {len(Y)} answers are NaN or infinite"
+        raise InputError(
+            f"{type(block).__name__} can't answer the rows that were captured ({problem}). Pass blocks that are called "
+            f"as the first one is, and return as many outputs."
+        )
 
     def trial(self, block: Block, limit: int | None = None, dear: float = math.inf) -> Trial:
         """The block as a function of X's columns, tried out.

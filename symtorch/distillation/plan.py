@@ -299,7 +299,7 @@ def _no_argument(name: str, unknown: Mapping[str, Any]) -> InputError:
 _ARGUMENTS = (
     "inputs output_dim parent_model variable_transforms save_path sr_params fit_params SLIME slime_params engine "
     "forward arguments output_index max_rows held_out drop_nonfinite resume progress encoding projection "
-    "skip rows ask"
+    "skip rows ask teachers"
 ).split()
 
 

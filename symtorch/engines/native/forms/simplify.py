@@ -297,6 +297,18 @@ def join_logs(node: Expr) -> Iterator[Expr]:
         yield add([*rest, Call(LOG, (multiply([Constant(math.exp(constant)), joined]),))])
 
 
+def exp_of_logs(node: Expr) -> Iterator[Expr]:
+    """``exp(c*log(u) + v) -> u^c*exp(v)``."""
+    if not (isinstance(node, Call) and node.op == normal.EXP):
+        return
+    constant, found = terms(node.args[0])
+    logs = [(c, t) for c, t in found if isinstance(t, Call) and t.op == LOG and normal.nice_exponent(c)]
+    if logs:
+        rest = [multiply([Constant(c), t]) for c, t in found if (c, t) not in logs]
+        outside = [power(t.children[0], c) for c, t in logs]
+        yield multiply([*outside, apply(normal.EXP, [add([*rest, Constant(constant)])])])
+
+
 def one_wave(node: Expr) -> Iterator[Expr]:
     """``a*sin(u) + b*cos(u) -> r*sin(u + d)`` and ``sin(u)*cos(u) -> sin(2*u)/2``."""
     if is_sum(node):
@@ -438,6 +450,7 @@ RULES: tuple[Rule, ...] = (
     common_power,
     flip,
     join_logs,
+    exp_of_logs,
     one_wave,
     half_angle,
     quarter_turns,

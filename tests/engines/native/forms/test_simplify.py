@@ -46,6 +46,7 @@ X[:, 1] *= 0.4
         ("x0*(1 - 2/(exp(2*x1) + 1))", 4),  # tanh
         ("log(x0) + log(x1) - log(x2)", 6),
         ("x0*x1 + x0*x2 + x0*x3", 7),
+        ("exp(log(x0) - 2*log(x1) + 0.5*log(x2))", 7),  # x0*sqrt(x2)/x1²
         ("(x0 + x1)*(x0 - x1) + square(x1)", 2),
         ("log(x0 + 1/x0) + log(square(x0) + x0)", 9),  # log((x0 + 1)*(x0² + 1))
         ("x0*square(square(x0) + x0 + 1) - square(square(x0) + x0)", 12),  # x0⁵ + x0⁴ + x0³ + x0² + x0
@@ -179,6 +180,7 @@ def test_every_rule_is_reached() -> None:
         "common_power": "sqrt(x0)*sqrt(x1)",
         "flip": "-1*x0*(x1 - x2)",
         "join_logs": "log(x0) + log(x1)",
+        "exp_of_logs": "exp(2*log(x0) + x1)",
         "one_wave": "sin(x0) + 2*cos(x0)",
         "half_angle": "x1 + cos(2*x0)",
         "quarter_turns": f"sin(x0 + {math.pi / 2})",
