@@ -54,10 +54,11 @@ class Alternatives:
     @property
     def nearest(self) -> Law | None:
         """The equation whose value is nearest to the answer; None where there is none."""
-        if self.answer is None:
+        answer = self.answer
+        if answer is None:
             return None
         equations = (self.pick, *self.others)
-        return min(zip(equations, self.values, strict=True), key=lambda pair: abs(pair[1] - self.answer))[0]
+        return min(zip(equations, self.values, strict=True), key=lambda pair: abs(pair[1] - answer))[0]
 
     def answered(self, value: float) -> Alternatives:
         """With what the block, or an experiment, says to the question.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -103,10 +104,10 @@ def test_networks_are_teachers_too() -> None:
         ([lambda x: np.full((len(x), 2), np.nan)], "NaN"),
     ],
 )
-def test_what_is_no_teacher_is_refused(teachers: object, match: str) -> None:
+def test_what_is_no_teacher_is_refused(teachers: Any, match: str) -> None:
     block = symtorch.SymbolicModel(noisy(1.0), "bad")
     with pytest.raises(InputError, match=match):
-        block.distill(X, sr_params=PARAMS, ask=False, teachers=teachers)  # type: ignore[arg-type]
+        block.distill(X, sr_params=PARAMS, ask=False, teachers=teachers)
 
 
 def test_teachers_go_with_no_projection(block: symtorch.SymbolicModel) -> None:
@@ -115,9 +116,10 @@ def test_teachers_go_with_no_projection(block: symtorch.SymbolicModel) -> None:
 
 
 def test_there_must_be_something_to_do_again(block: symtorch.SymbolicModel) -> None:
+    bad: Any
     for bad in (-1, True, 2.5):
         with pytest.raises(InputError, match="resamples"):
-            block.stability(resamples=bad)  # type: ignore[arg-type]
+            block.stability(resamples=bad)
     with pytest.raises(InputError, match="does not exist"):
         block.stability(resamples=1, output=7)
     with pytest.raises(NotDistilledError, match="done again"):

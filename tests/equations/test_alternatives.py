@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,8 +20,8 @@ def law(text: str, loss: float, complexity: int) -> Equation:
     return Equation(parse(text, NAMES), NAMES, complexity, loss)
 
 
-def front(*laws: Equation, **fields: object) -> Front:
-    return Front(laws, model_selection="accuracy", n_samples=200, **fields)  # type: ignore[arg-type]
+def front(*laws: Equation, **fields: Any) -> Front:
+    return Front(laws, model_selection="accuracy", n_samples=200, **fields)
 
 
 LAWS = (law("x", 0.5, 1), law("sin(x)", 0.0105, 2), law("x - x^3/6", 0.01, 7))
