@@ -156,7 +156,9 @@ class SymbolicModel(LegacyNames, nn.Module):
                 it, weighed by nearness. The equations stand apart from the others; see ``slime_fronts``.
             slime_params: ``x``, the point (n_inputs,), ``J_nn``, ``num_synthetic``, ``real_weighting``,
                 ``nn_metric``, ``var``; see :class:`symtorch.local.neighbourhood.Neighbourhood`.
-            fit_params: ``variable_names``, one per variable, and ``weights``, one per row of the data.
+            fit_params: ``variable_names``, one per variable; ``weights``, one per row of the data; ``gradients``
+                (n_rows, n_outputs, n_inputs), the derivatives of the outputs by the block's inputs on each row, which
+                the constants are fitted to and the equations judged by beside the values, with the native engine.
             engine: "native", "pysr", "auto" (PySR where it is installed and ready, else native), or an
                 object of your own; see :class:`symtorch.engines.Engine`.
             forward: ``forward(model, batch)`` runs the model on one batch, where ``model(batch)`` does not:

@@ -112,8 +112,11 @@ class Captured:
     def n_rows(self) -> int:
         return len(self.X)
 
-    def rows_of(self, values: np.ndarray) -> np.ndarray:
+    def rows_of(self, values: np.ndarray, what: str = "weights") -> np.ndarray:
         """Of values for all rows seen (n_seen, ...), such as weights, those of the rows kept here.
+
+        Args:
+            what: they are called in an error.
 
         Raises:
             InputError: there is not one value for each row seen.
@@ -121,8 +124,8 @@ class Captured:
         values = np.asarray(values)
         if values.ndim == 0 or len(values) != self.n_seen:
             raise InputError(
-                f"{np.size(values) if values.ndim == 0 else len(values)} weights for {self.n_seen} rows of data; "
-                f"give one weight per row."
+                f"{np.size(values) if values.ndim == 0 else len(values)} {what} for {self.n_seen} rows of data; "
+                f"give one {what.removesuffix('s')} per row."
             )
         return values[self.rows]
 

@@ -68,6 +68,7 @@ class NativeEngine(Engine):
 
     name = "native"
     takes_guesses = True
+    takes_gradients = True
     parameters = _PYSR_MACHINERY
 
     def check(self, options: SearchOptions) -> None:

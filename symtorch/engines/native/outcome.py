@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,6 +11,8 @@ from symtorch.engines.native.baseline.writing import Written
 from symtorch.engines.native.fitting.archive import EXACT
 from symtorch.engines.native.fitting.losses import Loss
 from symtorch.engines.native.fitting.precision import finite
+from symtorch.engines.native.fitting.slopes import Slopes, loss_with_slopes
+from symtorch.engines.native.forms.normal import normalise
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.units import Units
 from symtorch.engines.options import SearchOptions
@@ -50,16 +53,19 @@ def front_of(
         seconds: that all took.
     """
     y = samples.Y[:, k]
+    judge = _judge(samples, k, loss)
     searched = [
-        Equation(tree, samples.variable_names, options.complexity(tree), loss_on_all(tree, samples, y, loss))
+        Equation(tree, samples.variable_names, options.complexity(tree), judge(tree))
         for tree in found
         if options.violation(tree) is None
     ]
     if not baseline and not searched:
         searched = [
-            Equation(tree, samples.variable_names, options.complexity(tree), loss_on_all(tree, samples, y, loss))
+            Equation(tree, samples.variable_names, options.complexity(tree), judge(tree))
             for tree in _smallest(samples, options, y)
         ]
+    if samples.gradients is not None:
+        baseline = [replace(written, loss=judge(written.tree)) for written in baseline]
     return Front.from_candidates(
         [*searched, *_better(searched, baseline, samples.variable_names)],
         model_selection=options.model_selection,
@@ -119,6 +125,15 @@ def _better(searched: Sequence[Equation], baseline: Sequence[Written], names: tu
         if level > rounding and written.loss < _BETTER * level:
             out.append(Equation(written.tree, names, written.complexity, written.loss))
     return out
+
+
+def _judge(samples: Samples, k: int, loss: Loss) -> Callable[[Expr], float]:
+    """The loss of a tree for output k: of its values, and of its derivatives where those are known."""
+    y = samples.Y[:, k]
+    if samples.gradients is None:
+        return lambda tree: loss_on_all(tree, samples, y, loss)
+    slopes = Slopes.of(samples.X, y, samples.gradients[:, k], samples.weights)
+    return lambda tree: loss_with_slopes(normalise(tree), slopes, loss)
 
 
 def loss_on_all(tree: Expr, samples: Samples, y: np.ndarray, loss: Loss) -> float:

@@ -11,6 +11,7 @@ from symtorch.capture.rows import Counted
 from symtorch.engines.native.fitting.archive import Archive
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows, fit
 from symtorch.engines.native.fitting.losses import parse_loss
+from symtorch.engines.native.fitting.slopes import Slopes
 from symtorch.engines.native.flat.search import Budget, FlatSearch
 from symtorch.engines.native.flat.watch import Watch
 from symtorch.engines.native.forms.tuning import FormsTuning
@@ -92,6 +93,7 @@ class Runner:
             self._polish(self.task.polished)
         if not self.interrupted:
             self._write_readably()
+        self._heed_slopes()
         self._ended = True
 
     def ask(self) -> tuple[Laws | None, ...]:
@@ -148,6 +150,18 @@ class Runner:
                 if self._polishing.out_of_time():
                     return
                 archive.write_readably(self.task.options.model_selection, share)
+        except KeyboardInterrupt:
+            self._interrupted = True
+
+    def _heed_slopes(self) -> None:
+        """Where derivatives are known, the last word is theirs too; see :mod:`.fitting.slopes`."""
+        samples = self.task.fitted
+        if samples.gradients is None:
+            return
+        try:
+            for k, archive in enumerate(self._search.archives):
+                slopes = Slopes.of(samples.X, samples.Y[:, k], samples.gradients[:, k], samples.weights)
+                archive.heed_slopes(slopes, self._polishing.out_of_time)
         except KeyboardInterrupt:
             self._interrupted = True
 

@@ -55,7 +55,11 @@ class Units:
             return samples
         teacher = None if samples.teacher is None else _InUnits(samples.teacher, self)
         X, Y = _times(samples.X, self.inputs, -1), _times(samples.Y, self.outputs, -1)
-        return replace(samples, X=X, Y=Y, teacher=teacher)
+        gradients = samples.gradients
+        if gradients is not None:
+            exponents = np.asarray(self.inputs) - np.asarray(self.outputs)[:, None]
+            gradients = np.ldexp(gradients, exponents.astype(np.int64))
+        return replace(samples, X=X, Y=Y, teacher=teacher, gradients=gradients)
 
     def guess(self, expr: Expr, output: int) -> Expr:
         """A normal form for an output in the user's units as one in the search's."""

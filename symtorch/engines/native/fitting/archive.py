@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from symtorch.engines.native.fitting.clean import Judge, clean
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows, fit, loss_of
 from symtorch.engines.native.fitting.losses import Loss
 from symtorch.engines.native.fitting.precision import runs
+from symtorch.engines.native.fitting.slopes import Slopes, fit_with_slopes, loss_with_slopes
 from symtorch.engines.native.fitting.tuning import FittingTuning
 from symtorch.engines.native.forms import normal
 from symtorch.engines.native.forms.reading import most_readable
@@ -250,6 +251,37 @@ class Archive:
             if complexity < picked.complexity:
                 del self.front[picked.complexity]
             self._place(Candidate(expr, tree, complexity, loss))
+
+    def heed_slopes(self, slopes: Slopes, stop: Callable[[], bool]) -> None:
+        """Judge again by values and derivatives, the constants fitted to both: the front and the best beside it.
+
+        From then on losses are those of both, as a share of the best constant's on the values.
+
+        Args:
+            slopes: of the rows that were searched.
+            stop: asked between two candidates; True leaves the rest out.
+        """
+        front = self.pareto()
+        shapes = {normal.key(candidate.expr) for candidate in front}
+        others = (c for c in self.found.values() if normal.key(c.expr) not in shapes)
+        ranked = sorted(others, key=lambda c: self.merit(c, self.tuning.price))[: self.tuning.with_slopes]
+        judged: dict[int, Candidate] = {}
+        for candidate in (*front, *ranked):
+            if stop() and judged:
+                break
+            again = self._with_slopes(candidate, slopes)
+            known = judged.get(again.complexity)
+            if self.runs(again.tree, again.loss) and (known is None or again.loss < known.loss):
+                judged[again.complexity] = again
+        self.front = judged or self.front
+
+    def _with_slopes(self, candidate: Candidate, slopes: Slopes) -> Candidate:
+        before = loss_with_slopes(candidate.expr, slopes, self.loss)
+        expr, found = fit_with_slopes(candidate.expr, slopes, self.loss, self.tuning.clean_steps)
+        tree = self.words.legal(expr)
+        if tree is None or before <= max(ROUNDING * self.scale, found / self.tuning.least_gain):
+            return replace(candidate, loss=before / self.scale)  # as it was written
+        return Candidate(expr, tree, self.words.complexity(tree), found / self.scale)
 
     # ---- where it stands
 

@@ -54,6 +54,9 @@ class FittingTuning:
     lost_share: float = 0.1
     """The same as a share of the equation's own loss, where that is more."""
 
+    with_slopes: int = 40
+    """Expressions beside the front that are judged again where derivatives are known, the most promising by values."""
+
     damping: float = 1e-3
     """Lambda at first, in units of the scaled normal matrix's diagonal of ones (Marquardt 1963 has 1e-2)."""
     raised: float = 8.0
