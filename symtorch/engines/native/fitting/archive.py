@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from symtorch.engines.native.fitting.clean import Judge, clean
+from symtorch.engines.native.fitting.clean import Judge, clean, snap
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows, fit, loss_of
 from symtorch.engines.native.fitting.losses import Loss
 from symtorch.engines.native.fitting.precision import runs
@@ -188,8 +188,7 @@ class Archive:
         if candidate is None or not self._improves(candidate):
             return candidate
         self._place(candidate)
-        judge = Judge(self._refit, lambda e: loss_of(e, self.rows, self.loss), self.scale, len(self.rows))
-        for better in clean(candidate.expr, candidate.loss * self.scale, judge):
+        for better in clean(candidate.expr, candidate.loss * self.scale, self._judge):
             again = self._remember(better[0], None, better[1] / self.scale)
             if again is not None:
                 candidate = again
@@ -200,6 +199,10 @@ class Archive:
             if normal.key(out) not in self.tried:  # (x - y)^2 + (x + y)^2 is shorter so
                 self.offer(out, steps)
         return candidate
+
+    @property
+    def _judge(self) -> Judge:
+        return Judge(self._refit, lambda e: loss_of(e, self.rows, self.loss), self.scale, len(self.rows))
 
     def _refit(self, expr: Expr) -> tuple[Expr, float]:
         return fit(expr, self.rows, self.loss, self.tuning.clean_steps, enough=_FITTED * self.scale)
@@ -240,11 +243,13 @@ class Archive:
         complexities, losses = [c.complexity for c in front], [c.loss for c in front]
         picked = front[select(complexities, losses, scores(complexities, losses), rule)]
         X = np.column_stack([column[:_READ_ROWS] for column in self.rows.columns])
-        found = most_readable(picked.expr, self.words, X, share)
+        start, _ = snap(picked.expr, picked.loss * self.scale, self._judge)
+        found = most_readable(start, self.words, X, share)
         if found is None or found[1] == picked.tree:
             return
         expr, tree = found
-        loss = loss_of(expr, self.rows, self.loss) / self.scale
+        tree, loss = snap(tree, loss_of(tree, self.rows, self.loss), self._judge)
+        loss /= self.scale
         complexity = self.words.complexity(tree)
         as_good = loss <= max(picked.loss * (1.0 + 1.0 / len(self.rows)), ROUNDING)
         if as_good and complexity <= picked.complexity and self.runs(tree, loss):

@@ -68,7 +68,7 @@ class Slopes:
     def shares(self) -> np.ndarray:
         """(1 + n_inputs,), what each row of the residuals counts."""
         varying = self.spread > 0.0
-        return np.concatenate([[1.0], varying / max(1, np.count_nonzero(varying))])
+        return np.concatenate([[1.0], varying / max(1, int(varying.sum()))])
 
 
 def _node(tape: Tape, node: int) -> Expr:

@@ -33,7 +33,7 @@ _PER_CLUTTER = 1e-3
 """What a unit of clutter counts beside one of complexity: it decides between what costs the same."""
 _PER_VARIABLE = 0.5
 """What reading a variable takes once more, where a long decimal is 1."""
-_NEGATIVE = 0.3
+_NEGATIVE = 0.5
 """Of a number with a sign of its own, ``x*(-2)``."""
 _WITHIN = 0.4
 """Of a quotient right above or below a line, ``(a/b)/c``, or in a sum there."""
@@ -109,13 +109,18 @@ def _own(node: Expr) -> float:
     assert isinstance(node, Call)
     name = node.op.name
     if name in ("+", "-"):
-        number = node.args[1] if name == "+" else node.args[0]
-        if number == Constant(1.0):
+        number, other = node.args[::-1] if name == "+" else node.args
+        if number == Constant(1.0) and not _is_number_over(other):
             return _ONE_AND
         return _MINUS_NUMBER * (name == "-" and isinstance(node.args[1], Constant))
     if name == "/":
         return _WITHIN * sum(map(_has_quotient, node.args)) + _ONE_OVER * (node.args[0] == Constant(1.0))
     return _ABS * (name == "abs")
+
+
+def _is_number_over(node: Expr) -> bool:
+    """Whether it is a number over something: ``1 - 3/(u + 2)`` corrects nothing, it is ``(u - 1)/(u + 2)``."""
+    return isinstance(node, Call) and node.op.name == "/" and isinstance(node.args[0], Constant)
 
 
 def _has_quotient(node: Expr) -> bool:

@@ -170,6 +170,12 @@ def multiply_out(node: Expr) -> Iterator[Expr]:
             yield add([multiply([*rest, term]) for term in _summands(base)])
 
 
+def gather(node: Expr) -> Iterator[Expr]:
+    """A sum with what is in it multiplied out, so that like terms meet: ``(a - b)^2 + 2*a*b -> a^2 + b^2``."""
+    if is_sum(node) and any(is_sum(base) for _, term in terms(node)[1] for base, _ in factors(term)[1]):
+        yield normal.multiplied_out(node)
+
+
 def absorb(node: Expr) -> Iterator[Expr]:
     """``f^e * (a + b)^p -> (a*f^(e/p) + b*f^(e/p))^p``: a factor goes into a sum, whatever the power."""
     if not is_product(node):
@@ -305,7 +311,7 @@ def exp_of_logs(node: Expr) -> Iterator[Expr]:
     logs = [(c, t) for c, t in found if isinstance(t, Call) and t.op == LOG and normal.nice_exponent(c)]
     if logs:
         rest = [multiply([Constant(c), t]) for c, t in found if (c, t) not in logs]
-        outside = [power(t.children[0], c) for c, t in logs]
+        outside = [power(t.children[0], round(6.0 * c) / 6.0) for c, t in logs]
         yield multiply([*outside, apply(normal.EXP, [add([*rest, Constant(constant)])])])
 
 
@@ -444,6 +450,7 @@ def divide_out(node: Expr) -> Iterator[Expr]:
 
 RULES: tuple[Rule, ...] = (
     multiply_out,
+    gather,
     absorb,
     extract,
     complete_square,

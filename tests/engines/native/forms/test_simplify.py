@@ -46,6 +46,7 @@ X[:, 1] *= 0.4
         ("x0*(1 - 2/(exp(2*x1) + 1))", 4),  # tanh
         ("log(x0) + log(x1) - log(x2)", 6),
         ("x0*x1 + x0*x2 + x0*x3", 7),
+        ("x1*(square(x0/x1 - 0.25) + 0.9375)/x0 + 0.5*cos(2*x2)", 11),  # x0/x1 + x1/x0 - sin²(x2)
         ("exp(log(x0) - 2*log(x1) + 0.5*log(x2))", 7),  # x0*sqrt(x2)/x1²
         ("(x0 + x1)*(x0 - x1) + square(x1)", 2),
         ("log(x0 + 1/x0) + log(square(x0) + x0)", 9),  # log((x0 + 1)*(x0² + 1))
@@ -174,6 +175,7 @@ def test_squares_are_completed(text: str, expected: str) -> None:
 def test_every_rule_is_reached() -> None:
     texts = {
         "multiply_out": "x0*(x1 + x2)",
+        "gather": "(x0 - x1)^2 + 2*x0*x1",
         "absorb": "x0*sqrt(x1 + x2)",
         "extract": "x0*x1 + x0*x2",
         "complete_square": "2*x0^2 + 3*x0*x1 + x1^2",
