@@ -42,6 +42,7 @@ def front_of(
     engine: str,
     reason: str,
     seconds: float,
+    is_right: Callable[[Expr], bool] = lambda tree: True,
 ) -> Front:
     """The front of output k of the samples.
 
@@ -51,6 +52,7 @@ def front_of(
         engine: name of the engine.
         reason: why the search ended.
         seconds: that all took.
+        is_right: whether a tree may be returned for all that the options don't say.
     """
     y = samples.Y[:, k]
     judge = _judge(samples, k, loss)
@@ -63,6 +65,7 @@ def front_of(
         searched = [
             Equation(tree, samples.variable_names, options.complexity(tree), judge(tree))
             for tree in _smallest(samples, options, y)
+            if is_right(tree)
         ]
     if samples.gradients is not None:
         baseline = [replace(written, loss=judge(written.tree)) for written in baseline]
