@@ -137,9 +137,9 @@ class Dimensions:
     def _of_output(self, samples: Samples, k: int) -> Dimension | None:
         outputs: Any = self.outputs
         if outputs is None or not isinstance(outputs[0], tuple):
-            return outputs  # type: ignore[no-any-return]
+            return outputs
         position = k if len(outputs) == samples.n_outputs else samples.output_indices[k]
-        return outputs[position]  # type: ignore[no-any-return]
+        return outputs[position]
 
 
 def check_sizes(Y: np.ndarray, outputs: Sequence[int], loss: Loss) -> None:
