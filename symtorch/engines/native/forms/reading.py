@@ -17,6 +17,8 @@ few and short, quotients aren't put into one another, and a correction is one to
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from symtorch.engines.native.forms.normal import normalise
@@ -63,24 +65,28 @@ def most_readable(expr: Expr, words: Vocabulary, X: np.ndarray, share: float = 1
     own = words.legal(expr)
     if own is None:
         return None
-    render = Renderer(
-        words.arithmetic,
-        words.options.operators,
-        lambda tree: words.cost(tree) + _PER_CLUTTER * clutter(tree),
-        words.ways_to_raise,
-        ties=True,
-    ).render
     ranked: list[tuple[float, int, Expr, Expr]] = []
     for form in forms_of(expr, words, round(share * tuning.read), 0.5, (take_out, divide_out, *RULES)):
-        tree = render(form)
-        if tree is not None and words.complexity(tree) <= words.complexity(own):
-            tree = arranged(transform(tree, _rounded), words)
-            if words.options.violation(tree) is None:
+        for tree in _written(form, words):
+            if words.complexity(tree) <= words.complexity(own) and words.options.violation(tree) is None:
                 ranked.append((words.cost(tree) + _PER_CLUTTER * clutter(tree), len(ranked), form, tree))
     for _, _, form, tree in sorted(ranked, key=lambda item: item[:2]):
         if same_values(evaluate(tree, X), values):
             return form, tree
     return expr, own
+
+
+def _written(form: Expr, words: Vocabulary) -> Iterator[Expr]:
+    """A form in the user's operators, its coefficients outside of sums and, where that costs no more, inside."""
+
+    def cost(tree: Expr) -> float:
+        return words.cost(tree) + _PER_CLUTTER * clutter(tree)
+
+    operators = words.options.operators
+    for ties in (False, True):
+        tree = Renderer(words.arithmetic, operators, cost, words.ways_to_raise, ties=ties).render(form)
+        if tree is not None:
+            yield arranged(transform(tree, _rounded), words)
 
 
 def _rounded(node: Expr) -> Expr:

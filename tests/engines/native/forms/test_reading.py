@@ -48,6 +48,7 @@ def read(text: str, words: Vocabulary = WORDS) -> str:
         ("0.9999999999999999*x0 - 1.0000000000000002", "x0 - 1"),
         ("-1*x0*x1*cos(x2)", "-x0*x1*cos(x2)"),
         ("x1*square(x2)*x2/sqrt(square(x2) - square(x1))", "x1*square(x2)/sqrt(1 - square(x1)/square(x2))"),
+        (f"{1 / (2 * math.pi)}*x0*x1/(exp(x0*x1) - 1)", "x0*x1/(2*pi*(exp(x0*x1) - 1))"),
         ("(2*x0 + 3*x1)/(x1 - x0/3)", "27/(3 - x0/x1) - 6"),
     ],
 )
