@@ -51,6 +51,9 @@ from symtorch.equations.operators import OPERATORS
 SAME = 1e-9
 """Forms whose values differ by more than this, relative to their size, are not the same law."""
 
+_FURTHER = 0.5
+"""A form must be so much cheaper for the search to begin anew from it: a long way goes over several shorter forms."""
+
 _SIN, _COS, _TANH = OPERATORS["sin"], OPERATORS["cos"], OPERATORS["tanh"]
 Rule = Callable[[Expr], Iterator[Expr]]
 
@@ -73,7 +76,9 @@ def shortest(expr: Expr, words: Vocabulary, X: np.ndarray, most: int | None = No
         found = next((form for form in shorter if _is_same(form, values, words, X)), None)
         if found is None:
             return expr
-        expr = found  # and on from there: a long way goes over several shorter forms
+        expr = found
+        if start - met[found] < _FURTHER:
+            return expr
 
 
 def _is_same(form: Expr, values: np.ndarray, words: Vocabulary, X: np.ndarray) -> bool:
