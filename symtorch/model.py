@@ -780,7 +780,8 @@ class SymbolicModel(LegacyNames, nn.Module):
         if not resamples and not request.runs:
             raise InputError("resamples is 0, and the last distillation had no teachers; there is nothing to compare.")
         found = self._findings("global")
-        wanted = request.plan.outputs(found.require().n_searched) if output is None else [output]
+        searched = request.plan.outputs(found.require().n_searched)
+        wanted = [i for i in searched if i in found.fronts] if output is None else [output]
         for i in wanted:
             found.equation(i)  # says what is wrong with an output
 
