@@ -25,11 +25,14 @@ from symtorch.distillation.own import with_own
 from symtorch.distillation.plan import Plan
 from symtorch.distillation.plan import distill as plan_distill
 from symtorch.distillation.projected import Judging, Projecting, distill_projected
+from symtorch.distillation.reruns import Request, check_blocks
 from symtorch.engines.base import Engine, ProgressCallback
 from symtorch.engines.options import DEFAULT_SR_PARAMS
 from symtorch.engines.samples import Samples, split_rows
+from symtorch.equations.alternatives import Alternatives
 from symtorch.equations.front import Equation, Front, Fronts
 from symtorch.equations.names import identifiers
+from symtorch.equations.stability import Stability
 from symtorch.equations.suggest import Suggestion, suggest
 from symtorch.errors import InputError, NotDistilledError, NotSetUpError, PoorFitWarning, StateError
 from symtorch.legacy import LegacyNames
@@ -53,7 +56,7 @@ from symtorch.surrogate.report import Report
 logger = logging.getLogger("symtorch")
 
 _SURROGATE = "surrogate"
-_DATA = ("_cache", "_split", "_seen", "_judging")
+_DATA = ("_cache", "_split", "_seen", "_judging", "_request")
 _OURS = ("symtorch_block", "block_name", _SURROGATE, "pruning_mask", "_found", "_pruned", *_DATA)
 _ID_NAME = re.compile(r"block_\d+")
 _KEPT_ROWS, _KEPT_VALUES = 1_000, 1 << 20
@@ -101,6 +104,7 @@ class SymbolicModel(LegacyNames, nn.Module):
         self._judging: Judging | None = None
         # Share of the captured rows that was held out, and the seed; or that there are none but those.
         self._split: tuple[float, int] | Literal["held out"] | None = None
+        self._request: Request | None = None  # the last distillation of all data, to be done again
         self._seen: Interface | Literal[False] | None = None  # of the first call; False where it can't be read
         # It is part of the extra state: a buffer that comes and goes would make the keys of state dicts differ.
         self.register_buffer("pruning_mask", None, persistent=False)
@@ -136,6 +140,7 @@ class SymbolicModel(LegacyNames, nn.Module):
         mixing: bool | int = False,
         rows: Rows | None = USUAL_MASK,
         ask: Ask = None,
+        teachers: Sequence[nn.Module | Callable[..., Any]] = (),
         **unknown: Any,
     ) -> Front | dict[int, Front]:
         """Find equations for the block's outputs.
@@ -156,7 +161,9 @@ class SymbolicModel(LegacyNames, nn.Module):
                 it, weighed by nearness. The equations stand apart from the others; see ``slime_fronts``.
             slime_params: ``x``, the point (n_inputs,), ``J_nn``, ``num_synthetic``, ``real_weighting``,
                 ``nn_metric``, ``var``; see :class:`symtorch.local.neighbourhood.Neighbourhood`.
-            fit_params: ``variable_names``, one per variable, and ``weights``, one per row of the data.
+            fit_params: ``variable_names``, one per variable; ``weights``, one per row of the data; ``gradients``
+                (n_rows, n_outputs, n_inputs), the derivatives of the outputs by the block's inputs on each row, which
+                the constants are fitted to and the equations judged by beside the values, with the native engine.
             engine: "native", "pysr", "auto" (PySR where it is installed and ready, else native), or an
                 object of your own; see :class:`symtorch.engines.Engine`.
             forward: ``forward(model, batch)`` runs the model on one batch, where ``model(batch)`` does not:
@@ -186,6 +193,8 @@ class SymbolicModel(LegacyNames, nn.Module):
             ask: whether the search may ask the block for its output at rows of its own, some thousand to some ten
                 thousand for each output; a number is the most rows for all outputs. None asks, unless that takes
                 more than 5 ms a row. ``front.rows_asked`` counts them.
+            teachers: other blocks that are called as this one is, such as the same part of networks trained from
+                other seeds. Each is searched too, as it answers the same rows; :meth:`stability` compares.
             unknown: search options by mistake, which belong into ``sr_params``; raise with a hint.
 
         Returns:
@@ -224,6 +233,9 @@ class SymbolicModel(LegacyNames, nn.Module):
         around = Neighbourhood.from_params(slime_params) if SLIME else None
         if around is not None and projection is not None:
             raise InputError("SLIME=True explains around a point, a projection is of all data; leave one of them out.")
+        check_blocks(teachers)
+        if teachers and (projection is not None or around is not None):
+            raise InputError("teachers are searched on all data and inputs; leave them out, or projection and SLIME.")
         captured = self._capture(
             inputs,
             parent_model,
@@ -237,6 +249,8 @@ class SymbolicModel(LegacyNames, nn.Module):
             moments=plan.moments,
         )
         found = self.distill_captured(captured, plan, progress, around)
+        if self._request is not None and teachers:
+            self._request = self._request.with_others(teachers)
         self._split = None if around is not None and around.x is not None else (plan.held_out, plan.seed)
         return found
 
@@ -306,6 +320,8 @@ class SymbolicModel(LegacyNames, nn.Module):
             fronts = with_own(fronts, before, interface, plan, samples, held_out)
         found = before.with_fronts(fronts, interface, samples, write_options(plan.options.given))
         self._replace(kind, found, keep=before.can_stand_beside(interface))
+        if around is None:
+            self._request = None if projecting is not None else Request(plan, captured, self.symtorch_block)
         if projecting is not None:
             self._judging = projecting.judging()
             if len(self.fronts) == interface.n_searched:
@@ -370,7 +386,7 @@ class SymbolicModel(LegacyNames, nn.Module):
 
     def clear_cache(self) -> None:
         """Forget the captured data."""
-        self._cache = self._judging = None
+        self._cache = self._judging = self._request = None
 
     # ---- equations
 
@@ -769,6 +785,74 @@ class SymbolicModel(LegacyNames, nn.Module):
         X, Y = self._data(interface)
         formulas.check_output(output, Y.shape[1])
         return suggest(X, Y[:, output], interface.variable_names, functions, top)
+
+    def stability(self, resamples: int = 20, output: int | None = None) -> Stability | dict[int, Stability]:
+        """How often the pick's skeleton is found again, and how its constants scatter.
+
+        The last distillation is done again on rows drawn with replacement, each time with another seed, and so
+        are the searches behind its ``teachers``, which take turns. What each of these picked is counted by
+        skeleton. That takes as long as so many distillations; within ``joblib.parallel_config`` the outputs of
+        each are shared out among its workers.
+
+        Args:
+            resamples: searches; 0 for those behind the teachers alone.
+            output: the one output; None for all that the last distillation searched for.
+
+        Returns:
+            {output: Stability}, or with ``output`` that output's Stability.
+
+        Raises:
+            InputError: no searches, or there is no such output.
+            NotDistilledError: there was no distillation of all data in this process, or its data was forgotten.
+        """
+        request = self._request
+        if request is None:
+            raise NotDistilledError(
+                f"{self.block_name!r} has no distillation to be done again; call distill(...) in this process, "
+                f"without a projection or a point to explain."
+            )
+        if isinstance(resamples, bool) or not isinstance(resamples, int) or resamples < 0:
+            raise InputError(f"resamples is {resamples!r}; expected a number of searches.")
+        if not resamples and not request.runs:
+            raise InputError("resamples is 0, and the last distillation had no teachers; there is nothing to compare.")
+        found = self._findings("global")
+        searched = request.plan.outputs(found.require().n_searched)
+        wanted = [i for i in searched if i in found.fronts] if output is None else [output]
+        for i in wanted:
+            found.equation(i)  # says what is wrong with an output
+
+        def told(number: int) -> None:
+            logger.info("%s: search %d of %d on other rows", self.block_name, number + 1, resamples)
+
+        runs = [*request.runs, *request.resampled(wanted, resamples, told)]
+        counted = {i: found.fronts[i].stability(fronts[i] for fronts in runs if i in fronts) for i in wanted}
+        return counted if output is None else counted[output]
+
+    def alternatives(self, output: int = 0, ask: bool = True) -> Alternatives:
+        """Equations of other skeletons as good as the pick within the error, and the question that tells them apart.
+
+        The question is a point within the ranges of the data, at which they differ most; the block is asked there.
+
+        Args:
+            output: index of the output.
+            ask: whether to ask the block the question.
+
+        Raises:
+            InputError: there is no such output, or no data: distill first, in this process.
+        """
+        found = self._findings("global")
+        found.equation(output)
+        interface = found.require()
+        X, Y = self._data(interface)
+        runs = self._request.runs if self._request is not None and self._request.runs else ()
+        also = formulas.judged_on([fronts[output].best for fronts in runs if output in fronts], X, Y[:, output])
+        alternatives = found.fronts[output].alternatives(X, also)
+        if alternatives.question is None or not ask or self._cache is None:
+            return alternatives
+        teacher = interface.encoding.teacher(lambda: self._cache[1].teacher(self.symtorch_block))  # type: ignore[index]
+        if teacher is None:
+            return alternatives
+        return alternatives.answered(teacher(np.array([alternatives.question]))[0, output])
 
     def searched_data(self) -> formulas.Data | None:
         """Variables (n, n_variables) and searched outputs (n, n_searched) of the last distillation; None once gone."""

@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -112,8 +112,11 @@ class Captured:
     def n_rows(self) -> int:
         return len(self.X)
 
-    def rows_of(self, values: np.ndarray) -> np.ndarray:
+    def rows_of(self, values: np.ndarray, what: str = "weights") -> np.ndarray:
         """Of values for all rows seen (n_seen, ...), such as weights, those of the rows kept here.
+
+        Args:
+            what: they are called in an error.
 
         Raises:
             InputError: there is not one value for each row seen.
@@ -121,14 +124,35 @@ class Captured:
         values = np.asarray(values)
         if values.ndim == 0 or len(values) != self.n_seen:
             raise InputError(
-                f"{np.size(values) if values.ndim == 0 else len(values)} weights for {self.n_seen} rows of data; "
-                f"give one weight per row."
+                f"{np.size(values) if values.ndim == 0 else len(values)} {what} for {self.n_seen} rows of data; "
+                f"give one {what.removesuffix('s')} per row."
             )
         return values[self.rows]
 
     def teacher(self, block: Block) -> Teacher | None:
         """The block as a function of X's columns, or None where its rows can't be asked for one by one."""
         return self.trial(block).teacher
+
+    def answered_by(self, block: Block) -> Captured:
+        """The same rows with the answers of another block, which is called in the same way.
+
+        Raises:
+            InputError: it can't be, or its answers have another shape or are not finite.
+        """
+        problem: Exception | str = "it was captured with arguments that are no tensors"
+        for full_rank in (False, True) if self.layout.complete else ():
+            try:
+                Y = _teacher(block, self, full_rank)(self.X)
+            except Exception as error:  # whatever a block raises when it is called in a way it does not know
+                problem = error
+                continue
+            if np.isfinite(Y).all():
+                return replace(self, Y=Y, halves=None)
+            problem = f"{int((~np.isfinite(Y)).any(axis=1).sum())} of {len(Y)} answers are NaN or infinite"
+        raise InputError(
+            f"{type(block).__name__} can't answer the rows that were captured ({problem}). Pass blocks that are called "
+            f"as the first one is, and return as many outputs."
+        )
 
     def trial(self, block: Block, limit: int | None = None, dear: float = math.inf) -> Trial:
         """The block as a function of X's columns, tried out.

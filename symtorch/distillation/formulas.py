@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,12 @@ def own_equation(
     counted = SearchOptions.counting(found.options).complexity(expr) if complexity is None else complexity
     own = Equation(expr, names, counted, loss)
     return own.with_errors(X, y) if data is not None and refit_constants else own
+
+
+def judged_on(equations: Sequence[Equation], X: np.ndarray, y: np.ndarray) -> list[Equation]:
+    """The equations with their mean squared errors on these rows; those that aren't finite there are left out."""
+    losses = [float(np.mean((equation.predict(X) - y) ** 2)) for equation in equations]
+    return [replace(eq, loss=loss) for eq, loss in zip(equations, losses, strict=True) if math.isfinite(loss)]
 
 
 def check_output(output: int, n_outputs: int) -> None:

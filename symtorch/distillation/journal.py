@@ -64,6 +64,10 @@ class Journalled(Engine):
         return self.engine.takes_guesses
 
     @property
+    def takes_gradients(self) -> bool:
+        return self.engine.takes_gradients
+
+    @property
     def parameters(self) -> Collection[str]:
         return self.engine.parameters
 

@@ -67,6 +67,7 @@ class Plan:
     column_names: tuple[str, ...] | None = None
     projection: Projection | None = None
     skip: int | None = None
+    gradients: np.ndarray | None = None
     mixing: bool | int = False
 
     @classmethod
@@ -107,6 +108,8 @@ class Plan:
         fit = dict(fit_params or {})
         names = fit.pop("variable_names", None)
         weights = fit.pop("weights", None)
+        gradients = fit.pop("gradients", None)
+        _check_takes_gradients(gradients, chosen, projection)
         if fit:  # what the engine alone understands
             chosen = chosen.bind(fit_params=fit)
         chosen.check(options)
@@ -133,6 +136,7 @@ class Plan:
             ask,
             projection=projection,
             skip=None if isinstance(skip, str) else skip or 0,
+            gradients=None if gradients is None else _numpy(gradients),
             mixing=mixing,
         )
 
@@ -161,8 +165,25 @@ class Plan:
         teacher, asking = limited(encoding, lambda: trial or tried(captured, block, self.ask), self.ask)
         weights = None if self.weights is None else captured.rows_of(self.weights)
         running = captured.layout.result.running
-        samples = Samples(variables, encoding.targets(Y, X), weights, names, teacher, dtype=running, asking=asking)
+        samples = Samples(
+            variables,
+            encoding.targets(Y, X),
+            weights,
+            names,
+            teacher,
+            dtype=running,
+            asking=asking,
+            gradients=self._gradients_of(captured, encoding),
+        )
         return samples, Interface(captured.layout, Y.shape[1], samples.variable_names, encoding)
+
+    def _gradients_of(self, captured: Captured, encoding: Encoding) -> np.ndarray | None:
+        """The user's derivatives of the rows that were kept."""
+        if self.gradients is None:
+            return None
+        if not isinstance(encoding, Identity):
+            raise InputError("fit_params has gradients by the block's inputs, but the search is on other variables.")
+        return captured.rows_of(self.gradients, "gradients")
 
     def _fitted(self, captured: Captured, block: Any, known: Trial | None) -> tuple[Encoding, Trial | None]:
         """The encoding for these rows, and what has come of trying the block out by then."""
@@ -190,6 +211,8 @@ class Plan:
         self, captured: Captured, block: Any, around: Neighbourhood
     ) -> tuple[Samples, Samples | None, Interface]:
         """Samples around a point, of the data and new ones; and as many new ones to judge by."""
+        if self.gradients is not None:
+            raise InputError("gradients were given, but SLIME draws new rows around x; leave one of them out.")
         if self.weights is not None:
             raise InputError("weights were given, but around a point SLIME weighs the rows; leave one of them out.")
         trial = self._trial_around(captured, block, around)
@@ -317,7 +340,7 @@ def _no_argument(name: str, unknown: Mapping[str, Any]) -> InputError:
     """What may be meant by an argument that there is not."""
     if is_option(name):
         return OptionError(f"{name!r} is a search option; pass it as sr_params={{{name!r}: {unknown[name]!r}}}.")
-    if name in ("variable_names", "weights"):
+    if name in ("variable_names", "weights", "gradients"):
         return InputError(f"{name!r} belongs into fit_params: fit_params={{{name!r}: ...}}.")
     if name in DEFAULT_SLIME_PARAMS:
         return InputError(f"{name!r} belongs into slime_params: SLIME=True, slime_params={{{name!r}: ...}}.")
@@ -329,7 +352,7 @@ def _no_argument(name: str, unknown: Mapping[str, Any]) -> InputError:
 _ARGUMENTS = (
     "inputs output_dim parent_model variable_transforms save_path sr_params fit_params SLIME slime_params engine "
     "forward arguments output_index max_rows held_out drop_nonfinite resume progress encoding projection "
-    "skip mixing rows ask"
+    "skip mixing rows ask teachers"
 ).split()
 
 
@@ -365,6 +388,15 @@ def _encoding_of(
             check_transforms(transforms, names)
             return lambda X, Y: Transforms.make(transforms, X.shape[1], names)
     raise InputError("variable_transforms and encoding were given; the transforms are an encoding, leave one out.")
+
+
+def _check_takes_gradients(gradients: Any, engine: Engine, projection: Any) -> None:
+    if gradients is None:
+        return
+    if not engine.takes_gradients:
+        raise InputError(f"fit_params has gradients, which engine {engine.name!r} doesn't take; engine='native' does.")
+    if projection is not None:
+        raise InputError("fit_params has gradients by the block's inputs, a projection has other ones; leave one out.")
 
 
 def _check_projection(projection: Any, skip: Any, other_encoding: bool, weights: Any) -> None:

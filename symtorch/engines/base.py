@@ -88,6 +88,11 @@ class Engine(ABC):
         return False
 
     @property
+    def takes_gradients(self) -> bool:
+        """Whether it fits to derivatives of the outputs beside their values, where the samples have them."""
+        return False
+
+    @property
     def parameters(self) -> Collection[str]:
         """Search options that it takes beside the fields of SearchOptions; they come in ``options.extra``."""
         return ()
@@ -122,8 +127,8 @@ class Engine(ABC):
         """
         if fit_params:
             raise InputError(
-                f"fit_params {list(fit_params)} are not known to engine {self.name!r}; expected 'variable_names' "
-                f"and 'weights'. engine='pysr' takes all of PySR's."
+                f"fit_params {list(fit_params)} are not known to engine {self.name!r}; expected 'variable_names', "
+                f"'weights' and 'gradients'. engine='pysr' takes all of PySR's."
             )
         return self
 

@@ -114,6 +114,10 @@ class Adapter(Engine):
         return bool(self._own("takes_guesses", False))
 
     @property
+    def takes_gradients(self) -> bool:
+        return bool(self._own("takes_gradients", False))
+
+    @property
     def parameters(self) -> Collection[str]:
         return self._own("parameters", ())
 

@@ -47,6 +47,8 @@ class Samples:
         dtype: type in which equations of the samples will run, the block's own: float64, float32 or float16.
         output_indices: which of the block's outputs each column of Y is; default 0, 1, ...
         asking: how much the teacher may be asked. An engine that asks must heed its limit.
+        gradients: (n_samples, n_outputs, n_inputs), finite, derivatives of the outputs by the inputs; None where
+            they aren't known. For engines that take them (:attr:`.Engine.takes_gradients`).
 
     Raises:
         InputError: shapes that don't fit, too few rows, values that aren't finite, bad names.
@@ -60,6 +62,7 @@ class Samples:
     dtype: np.dtype = field(default_factory=lambda: np.dtype(np.float64))
     output_indices: tuple[int, ...] = ()
     asking: Asking = Asking()
+    gradients: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         X = _matrix("inputs", self.X)
@@ -78,6 +81,8 @@ class Samples:
             raise InputError(f"{len(self.output_indices)} output_indices for {Y.shape[1]} outputs; give one for each.")
         if self.weights is not None:
             object.__setattr__(self, "weights", _check_weights(self.weights, len(X)))
+        if self.gradients is not None:
+            object.__setattr__(self, "gradients", _check_gradients(self.gradients, X, Y))
 
     @property
     def n_samples(self) -> int:
@@ -101,7 +106,8 @@ class Samples:
     def take(self, rows: np.ndarray) -> Samples:
         """The samples of these rows (indices or a mask)."""
         weights = None if self.weights is None else self.weights[rows]
-        return replace(self, X=self.X[rows], Y=self.Y[rows], weights=weights)
+        gradients = None if self.gradients is None else self.gradients[rows]
+        return replace(self, X=self.X[rows], Y=self.Y[rows], weights=weights, gradients=gradients)
 
     def outputs(self, columns: Sequence[int]) -> Samples:
         """The same samples with only these outputs, the teacher's answers included."""
@@ -109,7 +115,8 @@ class Samples:
         teacher = self.teacher
         chosen = None if teacher is None else (lambda X: teacher(X)[:, columns])
         indices = tuple(self.output_indices[k] for k in columns)
-        return replace(self, Y=self.Y[:, columns], teacher=chosen, output_indices=indices)
+        gradients = None if self.gradients is None else self.gradients[:, columns]
+        return replace(self, Y=self.Y[:, columns], teacher=chosen, output_indices=indices, gradients=gradients)
 
     def split(self, fraction: float = 0.2, seed: int = 0, minimum: int = 50) -> tuple[Samples, Samples | None]:
         """Rows to search on, and rows held out to judge the result by.
@@ -127,6 +134,8 @@ class Samples:
         digest = hashlib.blake2b(digest_size=16)
         for array in (self.X, self.Y, self.weights):
             digest.update(b"-" if array is None else f"{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
+        if self.gradients is not None:
+            digest.update(f"{self.gradients.shape}".encode() + np.ascontiguousarray(self.gradients).tobytes())
         digest.update("\0".join(self.variable_names).encode())
         return digest.hexdigest()
 
@@ -157,6 +166,25 @@ def _matrix(what: str, values: np.ndarray) -> np.ndarray:
             f"to leave those rows out."
         )
     return values
+
+
+def _check_gradients(gradients: np.ndarray, X: np.ndarray, Y: np.ndarray) -> np.ndarray:
+    """Derivatives as (n, n_outputs, n_inputs); of one output, (n, n_inputs) will do."""
+    gradients = np.asarray(gradients)
+    if gradients.dtype.kind not in "fiu":
+        raise InputError(f"gradients are of type {gradients.dtype}; expected real numbers.")
+    expected = (len(X), Y.shape[1], X.shape[1])
+    if gradients.ndim == 2 and Y.shape[1] == 1:
+        gradients = gradients[:, None]
+    if gradients.shape != expected:
+        raise InputError(
+            f"gradients have shape {gradients.shape}; expected {expected}, (n_rows, n_outputs, n_inputs): the "
+            f"derivative of each output by each input on each row."
+        )
+    bad = int((~np.isfinite(gradients)).any(axis=(1, 2)).sum())
+    if bad:
+        raise InputError(f"gradients are NaN or infinite in {bad} of {len(X)} rows; leave those rows out.")
+    return np.ascontiguousarray(gradients, dtype=np.float64)
 
 
 def _check_weights(weights: np.ndarray, n_samples: int) -> np.ndarray:

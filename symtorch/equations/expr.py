@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from symtorch.equations.numerals import written
 from symtorch.equations.table import Row
 from symtorch.errors import InputError
 
@@ -274,8 +275,8 @@ def evaluate(expr: Expr, X: np.ndarray) -> np.ndarray:
     return np.array(np.broadcast_to(out, (len(X),)), dtype=np.float64)
 
 
-_ATOM, _MINUS = 100, 3
-"""Precedence of whatever never needs parentheses, and of a leading minus (under powers, over products)."""
+_ATOM, _MINUS, _TIMES = 100, 3, 2
+"""Precedence of whatever never needs parentheses, of a leading minus (under powers, over products), of a product."""
 
 
 def to_text(expr: Expr, names: Sequence[str], digits: int | None = None) -> str:
@@ -283,20 +284,24 @@ def to_text(expr: Expr, names: Sequence[str], digits: int | None = None) -> str:
 
     Args:
         names: name of each input column.
-        digits: significant digits of the constants, for people: ``x + (-2)*y`` reads ``x - 2*y``.
+        digits: significant digits of the constants, for people: ``x + (-2)*y`` reads ``x - 2*y``,
+            ``(-1)*x`` reads ``-x``, ``x*(y*z)`` reads ``x*y*z``, and 1.5707963267948966 reads ``pi/2``.
             None for all that float64 carries, which is what makes the round trip exact.
     """
 
-    def number(value: float) -> str:
+    def number(value: float) -> tuple[str, int]:
         if not math.isfinite(value):
-            return {math.inf: "inf", -math.inf: "-inf"}.get(value, "nan")
+            return {math.inf: "inf", -math.inf: "-inf"}.get(value, "nan"), _MINUS if value < 0.0 else _ATOM
+        numeral = None if digits is None else written(value, digits)
+        if numeral is not None:
+            text, precedence = numeral.text, _TIMES if set("*/") & set(numeral.text) else _ATOM
+            return (f"-{text}", min(precedence, _MINUS)) if value < 0.0 else (text, precedence)
         text = repr(value) if digits is None else f"{value:.{digits}g}"
-        return text[:-2] if text.endswith(".0") else text
+        return text[:-2] if text.endswith(".0") else text, _MINUS if text.startswith("-") else _ATOM
 
     def rule(node: Expr, parts: list[tuple[str, int]]) -> tuple[str, int]:
         if isinstance(node, Constant):
-            text = number(node.value)
-            return text, (_ATOM if not text.startswith("-") else _MINUS)
+            return number(node.value)
         if isinstance(node, Variable):
             return names[node.index], _ATOM
         assert isinstance(node, Call)
@@ -308,7 +313,10 @@ def to_text(expr: Expr, names: Sequence[str], digits: int | None = None) -> str:
         # same tree. Powers get them on both sides, since Python's ** groups the other way.
         tight = op.precedence + 1 if op.name == "^" else op.precedence
         a = left[0] if left[1] >= tight else f"({left[0]})"
-        b = right[0] if right[1] > op.precedence else f"({right[0]})"
+        flat = digits is not None and op.name in "+*" and right[1] == op.precedence
+        b = right[0] if right[1] > op.precedence or flat else f"({right[0]})"
+        if digits is not None and op.name == "*" and a == "-1":
+            return b[1:] if b.startswith("-") else f"-{b}", op.precedence
         symbol, gap = op.name, " " if op.name in "+-" else ""
         if b.startswith("-"):
             if gap and digits is not None:  # for people: x - 2*y, though the tree says x + (-2)*y

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from symtorch.equations import show
+from symtorch.equations.alternatives import Alternatives, alternatives, as_good
 from symtorch.equations.description import lengths
 from symtorch.equations.expr import Expr, constants, evaluate, size, to_text
 from symtorch.equations.lines import line_of
 from symtorch.equations.selection import approximation, heeding, leaves_much, pareto, scores, select
+from symtorch.equations.stability import Stability
 from symtorch.equations.uncertainty import Estimate, standard_errors
 from symtorch.equations.verdict import Evidence, Verdict, judge
 from symtorch.errors import InputError, listed
@@ -233,6 +235,47 @@ class Front:
         wanted = range(len(self)) if of is None else set(of)
         known = (eq.with_errors(X, y, weights) if i in wanted else eq for i, eq in enumerate(self))
         return replace(self, equations=tuple(known))
+
+    def alternatives(self, X: np.ndarray | None = None, also: Iterable[Equation] = (), seed: int = 0) -> Alternatives:
+        """Other skeletons as good as the pick within the error, and the question at which they differ most.
+
+        The error is what chance does to the mean loss (two standard errors), and the block's own where that is
+        known. :meth:`symtorch.SymbolicModel.alternatives` takes its data, and asks the block that question.
+
+        >>> from symtorch.equations.parser import parse
+        >>> texts = {"x": 0.2, "sin(x)": 0.011, "x - x^3/6": 0.01}
+        >>> laws = [Equation(parse(t, ["x"]), ("x",), len(t), loss) for t, loss in texts.items()]
+        >>> front = Front.from_candidates(laws, n_samples=100, model_selection="accuracy")
+        >>> front.alternatives(np.linspace(-1, 3, 50)[:, None])
+          complexity        loss         there  equation
+        >          9   1.000e-02          -1.5  x - x^3/6
+                   6   1.100e-02       0.14112  sin(x)
+        they differ most at x=3
+
+        Args:
+            X: (n, n_inputs), rows that span the points that can be asked for; None for no question.
+            also: further equations, with losses on the same rows.
+            seed: of the points that are compared.
+
+        Raises:
+            InputError: X is no matrix with a column for each variable.
+        """
+        worst = max((eq.loss for eq in self if math.isfinite(eq.loss)), default=0.0)
+        level = as_good(self.best, worst, self.n_samples, self.evidence.reach)
+        return alternatives(self.best, [*self, *also], level, X, seed)
+
+    def stability(self, others: Iterable[Front]) -> Stability:
+        """How often this pick's skeleton is the pick of other searches, and how its constants scatter over them.
+
+        :meth:`symtorch.SymbolicModel.stability` runs such searches.
+
+        Args:
+            others: fronts over the same variables, from other rows, seeds, networks or options.
+
+        Raises:
+            InputError: there are none.
+        """
+        return Stability.of(self.best, [front.best for front in others])
 
     def __iter__(self) -> Iterator[Equation]:
         return iter(self.equations)

@@ -51,6 +51,14 @@ class Equation(Protocol):
     def latex(self) -> str: ...
 
 
+class Law(Equation, Protocol):
+    """The same, and what is read of one that is compared with others."""
+
+    @property
+    def variable_names(self) -> tuple[str, ...]: ...
+    def predict(self, X: np.ndarray) -> np.ndarray: ...
+
+
 class Front(Protocol):
     """What is read of a :class:`symtorch.equations.Front`."""
 

@@ -14,6 +14,7 @@ import sympy
 from sympy.logic.boolalg import BooleanAtom
 
 from symtorch.equations.expr import Call, Constant, Expr, Variable, fold
+from symtorch.equations.numerals import written
 from symtorch.equations.operators import ALIASES, OPERATORS
 from symtorch.equations.sympy_words import LARGEST_INTEGER, number
 from symtorch.errors import ParseError, listed
@@ -44,9 +45,16 @@ def to_sympy(expr: Expr, names: Sequence[str]) -> Any:
 
 
 def latex(expr: Expr, names: Sequence[str], precision: int) -> str:
-    """The tree in LaTeX, constants rounded to ``precision`` significant digits."""
+    """The tree in LaTeX, constants as a textbook writes them or rounded to ``precision`` significant digits."""
     shown = to_sympy(expr, names)
-    return sympy.latex(shown.xreplace({n: sympy.Float(n, precision) for n in shown.atoms(sympy.Float)}))
+    return sympy.latex(shown.xreplace({n: _shown(n, precision) for n in shown.atoms(sympy.Float)}))
+
+
+def _shown(value: Any, precision: int) -> Any:
+    numeral = written(float(value), precision)
+    if numeral is None:
+        return sympy.Float(value, precision)
+    return numeral.sympy() if value > 0 else -numeral.sympy()
 
 
 # ---- the way back

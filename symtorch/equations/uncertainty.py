@@ -19,6 +19,7 @@ import numpy as np
 
 from symtorch.equations.expr import Call, Constant, Expr, Variable, constants, fold
 from symtorch.equations.lines import line_of
+from symtorch.equations.numerals import near
 from symtorch.errors import InputError
 
 _ROUNDING = float(np.finfo(np.float64).eps)
@@ -73,11 +74,12 @@ def _with_error(value: float, error: float) -> str:
 def is_exact(value: float) -> bool:
     """Whether a constant is a simple number, which no fit comes upon but by decision.
 
-    Those are fractions with denominators up to 12 and numerators up to 1,000, of 1, pi, e and the root of 2:
-    exponents and factors that belong to the form of a law, and constants that a search has rounded to them.
+    Those are fractions with denominators up to 12 and numerators up to 1,000, of 1, pi, e and the root of 2, and
+    those that are written as such (:mod:`.numerals`): exponents and factors that belong to the form of a law, and
+    constants that a search has rounded to them.
 
-    >>> [is_exact(value) for value in (-1.0, 2 / 3, math.pi / 2, 1.974)]
-    [True, True, True, False]
+    >>> [is_exact(value) for value in (-1.0, 2 / 3, math.pi / 2, 3 / (8 * math.pi), 1.974)]
+    [True, True, True, True, False]
     """
     return bool(_are_exact([value])[0])
 
@@ -88,7 +90,8 @@ def _are_exact(values: Sequence[float]) -> np.ndarray:
         units = np.outer(1.0 / np.array(_NUMBERS), np.array(_DENOMINATORS)).ravel()
         ratios = np.abs(np.asarray(values, dtype=np.float64))[:, None] * units
         found = (ratios <= _LARGEST) & (np.abs(ratios - np.round(ratios)) <= 2 * _ROUNDING * ratios)
-    return found.any(axis=1)
+    written = [next(near(abs(value), 2 * _ROUNDING), None) is not None for value in values]
+    return found.any(axis=1) | np.array(written, dtype=bool)
 
 
 def standard_errors(

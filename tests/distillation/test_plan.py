@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from linear_engine import LinearEngine
 
-from symtorch import OptionError, SymbolicModel
+from symtorch import InputError, OptionError, Projection, SymbolicModel
 
 X = np.random.default_rng(0).uniform(1.0, 3.0, size=(400, 2))
 
@@ -72,3 +73,22 @@ def test_a_loss_that_is_none_is_refused_before_any_data_is_moved() -> None:
         distilled(elementwise_loss=lambda prediction, target: target - prediction)
     with pytest.raises(OptionError, match="elementwise_loss"):
         distilled(elementwise_loss=3)
+
+
+def test_gradients_are_refused_where_nothing_heeds_them() -> None:
+    X = np.random.default_rng(0).uniform(1.0, 2.0, (60, 2))
+    block = SymbolicModel(lambda x: x[:, 0] * x[:, 1], "product")
+    params = {"random_state": 0, "niterations": 1}
+    known = {"gradients": X[:, ::-1]}
+    assert block.distill(X, sr_params=params, fit_params=known, output_dim=0).best.complexity == 3
+    few: dict[str, Any] = {"gradients": X[:9]}
+    with pytest.raises(InputError, match="9 gradients for 60 rows of data; give one gradient per row"):
+        block.distill(X, sr_params=params, fit_params=few)
+    with pytest.raises(InputError, match="other variables"):
+        block.distill(X, sr_params=params, fit_params=known, variable_transforms=["x0*x1"])
+    with pytest.raises(InputError, match="projection"):
+        block.distill(X, sr_params=params, fit_params=known, projection=Projection(inputs=1))
+    with pytest.raises(InputError, match="SLIME"):
+        block.distill(X, sr_params=params, fit_params=known, SLIME=True, slime_params={"x": X[0]})
+    with pytest.raises(InputError, match="doesn't take"):
+        block.distill(X, sr_params=params, fit_params=known, engine=LinearEngine())

@@ -40,6 +40,9 @@ def test_values_that_are_not_finite_are_counted_and_placed() -> None:
         ({"weights": np.ones(99)}, "99 weights"),
         ({"weights": -np.ones(100)}, "not negative"),
         ({"weights": np.zeros(100)}, "zero"),
+        ({"gradients": np.zeros((99, 2, 3))}, r"expected \(100, "),
+        ({"gradients": np.zeros(100)}, "derivative of each output by each input"),
+        ({"gradients": np.array(["a"])}, "real numbers"),
     ],
 )
 def test_bad_samples_are_refused(change: Any, what: str) -> None:
@@ -65,3 +68,19 @@ def test_one_output_alone_takes_its_teacher_along() -> None:
     samples = Samples(X, Y, teacher=lambda rows: rows[:, :2] * 2).outputs([1])
     np.testing.assert_array_equal(samples.Y, Y[:, [1]])
     np.testing.assert_array_equal(samples.teacher(X), X[:, [1]] * 2)
+
+
+def test_gradients_go_with_their_rows_and_outputs() -> None:
+    X, Y = np.arange(60.0).reshape(20, 3), np.arange(40.0).reshape(20, 2)
+    gradients = np.arange(120.0).reshape(20, 2, 3)
+    samples = Samples(X, Y, gradients=gradients)
+    taken = samples.take(np.array([3, *range(10)])).outputs([1])
+    assert taken.gradients is not None
+    assert np.array_equal(taken.gradients[0, 0], gradients[3, 1])
+    assert samples.fingerprint() != Samples(X, Y).fingerprint() != Samples(X, Y, gradients=-gradients).fingerprint()
+    one = Samples(X, Y[:, :1], gradients=gradients[:, 0])
+    assert one.gradients is not None
+    assert one.gradients.shape == (20, 1, 3)
+    gradients[4] = np.nan
+    with pytest.raises(InputError, match="in 1 of 20 rows"):
+        Samples(X, Y, gradients=gradients)

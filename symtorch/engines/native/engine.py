@@ -6,9 +6,11 @@ import logging
 import secrets
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
 
 from symtorch.engines.base import Engine, Progress, ProgressCallback
 from symtorch.engines.native.baseline.least_squares import Baseline, least_squares
@@ -22,7 +24,7 @@ from symtorch.engines.native.outcome import front_of, in_users_units, varies, wi
 from symtorch.engines.native.runner import Runner
 from symtorch.engines.native.screening import Group, group
 from symtorch.engines.native.task import Found, Task
-from symtorch.engines.native.units import Units, check_sizes
+from symtorch.engines.native.units import Dimensions, Units, check_sizes
 from symtorch.engines.options import SearchOptions
 from symtorch.engines.samples import Samples
 from symtorch.equations.expr import Expr
@@ -69,12 +71,28 @@ class NativeEngine(Engine):
     """
 
     name = "native"
+    _dimensions: Dimensions | None = None
     takes_guesses = True
+    takes_gradients = True
     parameters = _PYSR_MACHINERY
 
     def check(self, options: SearchOptions) -> None:
         """Raise OptionError for what only another engine can honour; it names both."""
         check_options(options)
+
+    def bind(self, fit_params: Mapping[str, Any] | None = None, save_path: str | Path | None = None) -> Engine:
+        """This engine with units: ``X_units``, a list with one per input, and ``y_units``, one or one per output.
+
+        No equation that it returns is wrong in their dimensions; see :mod:`symtorch.equations.dimensions`.
+        """
+        rest = dict(fit_params or {})
+        units = {name: rest.pop(name) for name in ("X_units", "y_units") if rest.get(name) is not None}
+        super().bind(rest, save_path)
+        if not units:
+            return self
+        bound = NativeEngine()
+        bound._dimensions = Dimensions.of(units.get("X_units"), units.get("y_units"))
+        return bound
 
     def search(self, samples: Samples, options: SearchOptions, progress: ProgressCallback | None = None) -> list[Front]:
         """One front per output; see :class:`symtorch.engines.base.Engine`.
@@ -84,7 +102,9 @@ class NativeEngine(Engine):
         Raises:
             OptionError: an option that only another engine can honour; it names both.
         """
-        course = _Course(samples, options, progress)
+        if self._dimensions is not None:
+            self._dimensions.check(samples)
+        course = _Course(samples, options, progress, self._dimensions)
         with one_thread():
             course.run()
             return course.last_fronts()
@@ -93,8 +113,15 @@ class NativeEngine(Engine):
 class _Course:
     """One search: its tasks, where they stand, and how to tell others of it."""
 
-    def __init__(self, samples: Samples, options: SearchOptions, progress: ProgressCallback | None) -> None:
+    def __init__(
+        self,
+        samples: Samples,
+        options: SearchOptions,
+        progress: ProgressCallback | None,
+        dimensions: Dimensions | None = None,
+    ) -> None:
         self.started = time.monotonic()
+        self.dimensions = dimensions
         self.given, self.options, self.progress = samples, options, progress
         self.loss = check_options(options)
         if options.extra:
@@ -199,6 +226,13 @@ class _Course:
         exact = {k for k in range(self.samples.n_outputs) if k not in self.varying or k in self.baseline.solved}
         reasons = {k: "exact" for k in range(self.samples.n_outputs) if self.baseline.left[k] < EXACT} | reasons
         found, written = in_users_units(trees, self.baseline.equations, self.units, self.given, self.options, self.loss)
+        for k in range(self.samples.n_outputs) if self.dimensions is not None else ():
+            trees_of, written_of = found.get(k, []), written[k]
+            found[k] = [tree for tree in trees_of if self._is_right(tree, k)]
+            written[k] = [own for own in written_of if self._is_right(own.tree, k)]
+            if len(found[k]) + len(written[k]) < len(trees_of) + len(written_of) and k in self.varying:
+                exact -= {k}  # what is left need not be
+                reasons[k] = "converged" if reasons.get(k) == "exact" or k not in reasons else reasons[k]
         fronts = [
             front_of(
                 self.given,
@@ -210,6 +244,7 @@ class _Course:
                 engine=NativeEngine.name,
                 reason="exact" if k in exact else reasons.get(k, unreached),
                 seconds=seconds,
+                is_right=partial(self._is_right, k=k),
             )
             for k in range(self.samples.n_outputs)
         ]
@@ -225,6 +260,10 @@ class _Course:
             return fronts
         regressions = cache(lambda: Regressions.on(self.given.X))
         return [with_noise(front, self.given, k, regressions) for k, front in enumerate(fronts)]
+
+    def _is_right(self, tree: Expr, k: int) -> bool:
+        """Whether a tree for output k has the dimensions that the user named."""
+        return self.dimensions is None or self.dimensions.are_right(tree, self.given, k)
 
     def _failed(self, outputs: Sequence[int], error: Exception) -> EngineError:
         unfinished = {k for number, task in enumerate(self.tasks) if number not in self.found for k in task.outputs}

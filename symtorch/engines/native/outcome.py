@@ -12,6 +12,8 @@ from symtorch.engines.native.fitting.archive import EXACT
 from symtorch.engines.native.fitting.losses import Loss
 from symtorch.engines.native.fitting.precision import finite
 from symtorch.engines.native.fitting.residuals import Regressions, down_to_noise
+from symtorch.engines.native.fitting.slopes import Slopes, loss_with_slopes
+from symtorch.engines.native.forms.normal import normalise
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.units import Units
 from symtorch.engines.options import SearchOptions
@@ -41,6 +43,7 @@ def front_of(
     engine: str,
     reason: str,
     seconds: float,
+    is_right: Callable[[Expr], bool] = lambda tree: True,
 ) -> Front:
     """The front of output k of the samples.
 
@@ -50,18 +53,23 @@ def front_of(
         engine: name of the engine.
         reason: why the search ended.
         seconds: that all took.
+        is_right: whether a tree may be returned for all that the options don't say.
     """
     y = samples.Y[:, k]
+    judge = _judge(samples, k, loss)
     searched = [
-        Equation(tree, samples.variable_names, options.complexity(tree), loss_on_all(tree, samples, y, loss))
+        Equation(tree, samples.variable_names, options.complexity(tree), judge(tree))
         for tree in found
         if options.violation(tree) is None
     ]
     if not baseline and not searched:
         searched = [
-            Equation(tree, samples.variable_names, options.complexity(tree), loss_on_all(tree, samples, y, loss))
+            Equation(tree, samples.variable_names, options.complexity(tree), judge(tree))
             for tree in _smallest(samples, options, y)
+            if is_right(tree)
         ]
+    if samples.gradients is not None:
+        baseline = [replace(written, loss=judge(written.tree)) for written in baseline]
     return Front.from_candidates(
         [*searched, *_better(searched, baseline, samples.variable_names)],
         model_selection=options.model_selection,
@@ -139,6 +147,15 @@ def _better(searched: Sequence[Equation], baseline: Sequence[Written], names: tu
         if level > rounding and written.loss < _BETTER * level:
             out.append(Equation(written.tree, names, written.complexity, written.loss))
     return out
+
+
+def _judge(samples: Samples, k: int, loss: Loss) -> Callable[[Expr], float]:
+    """The loss of a tree for output k: of its values, and of its derivatives where those are known."""
+    y = samples.Y[:, k]
+    if samples.gradients is None:
+        return lambda tree: loss_on_all(tree, samples, y, loss)
+    slopes = Slopes.of(samples.X, y, samples.gradients[:, k], samples.weights)
+    return lambda tree: loss_with_slopes(normalise(tree), slopes, loss)
 
 
 def loss_on_all(tree: Expr, samples: Samples, y: np.ndarray, loss: Loss) -> float:

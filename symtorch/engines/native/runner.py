@@ -11,8 +11,10 @@ from symtorch.capture.rows import Counted
 from symtorch.engines.native.fitting.archive import Archive
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows, fit
 from symtorch.engines.native.fitting.losses import parse_loss
+from symtorch.engines.native.fitting.slopes import Slopes
 from symtorch.engines.native.flat.search import Budget, FlatSearch
 from symtorch.engines.native.flat.watch import Watch
+from symtorch.engines.native.forms.tuning import FormsTuning
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.hardware import device
 from symtorch.engines.native.structure.asking import ask_teacher, evidence_of, law_found
@@ -101,6 +103,9 @@ class Runner:
             self._finish()
         if self.task.polished is not None:
             self._polish(self.task.polished)
+        if not self.interrupted:
+            self._write_readably()
+        self._heed_slopes()
         self._ended = True
 
     def ask(self) -> tuple[Laws | None, ...]:
@@ -147,6 +152,30 @@ class Runner:
                     continue
                 if archive.runs(tree, found / archive.scale):
                     archive.front[complexity] = replace(candidate, expr=expr, tree=tree, loss=found / archive.scale)
+
+    def _write_readably(self) -> None:
+        """Put the picks into the form that reads best; see :mod:`.forms.reading`."""
+        archives = self._search.archives
+        share = min(1.0, current(FormsTuning).read_in_full / len(archives))
+        try:
+            for archive in archives:
+                if self._polishing.out_of_time():
+                    return
+                archive.write_readably(self.task.options.model_selection, share)
+        except KeyboardInterrupt:
+            self._interrupted = True
+
+    def _heed_slopes(self) -> None:
+        """Where derivatives are known, the last word is theirs too; see :mod:`.fitting.slopes`."""
+        samples = self.task.fitted
+        if samples.gradients is None:
+            return
+        try:
+            for k, archive in enumerate(self._search.archives):
+                slopes = Slopes.of(samples.X, samples.Y[:, k], samples.gradients[:, k], samples.weights)
+                archive.heed_slopes(slopes, self._polishing.out_of_time)
+        except KeyboardInterrupt:
+            self._interrupted = True
 
     # ---- what there is, at any time
 

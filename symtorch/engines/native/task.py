@@ -157,7 +157,17 @@ def _restricted(samples: Samples, columns: Sequence[int], outputs: Sequence[int]
     limit = samples.asking.limit
     share = None if limit is None else limit * len(outputs) // samples.n_outputs
     asking = replace(samples.asking, limit=share)
-    return replace(samples, X=X, Y=Y, variable_names=names, teacher=teacher, output_indices=indices, asking=asking)
+    gradients = None if samples.gradients is None else samples.gradients[:, list(outputs)][:, :, list(columns)]
+    return replace(
+        samples,
+        X=X,
+        Y=Y,
+        variable_names=names,
+        teacher=teacher,
+        output_indices=indices,
+        asking=asking,
+        gradients=gradients,
+    )
 
 
 def _renumbered(expr: Expr, columns: Sequence[int]) -> Expr:

@@ -1,4 +1,4 @@
-"""Powers of two between the user's units and those of the search, where the user's are extreme.
+"""Units: powers of two between the user's and those of the search, where the user's are extreme; and dimensions.
 
 Squares, quotients and powers of numbers such as 1e-200 leave the range of float64. Columns that are so far from
 one are searched in units of a power of two, which changes no digit, and the unit is put back into the constants
@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from symtorch.engines.native.fitting.losses import Loss
 from symtorch.engines.native.forms.normal import multiply, normalise
 from symtorch.engines.samples import Samples, Teacher
+from symtorch.equations.dimensions import Dimension, dimension, is_consistent
 from symtorch.equations.expr import Constant, Expr, Variable, substitute
 from symtorch.errors import InputError
 
@@ -55,7 +57,11 @@ class Units:
             return samples
         teacher = None if samples.teacher is None else _InUnits(samples.teacher, self)
         X, Y = _times(samples.X, self.inputs, -1), _times(samples.Y, self.outputs, -1)
-        return replace(samples, X=X, Y=Y, teacher=teacher)
+        gradients = samples.gradients
+        if gradients is not None:
+            exponents = np.asarray(self.inputs) - np.asarray(self.outputs)[:, None]
+            gradients = np.ldexp(gradients, exponents.astype(np.int64))
+        return replace(samples, X=X, Y=Y, teacher=teacher, gradients=gradients)
 
     def guess(self, expr: Expr, output: int) -> Expr:
         """A normal form for an output in the user's units as one in the search's."""
@@ -88,6 +94,52 @@ class _InUnits:
     def __call__(self, X: np.ndarray) -> np.ndarray:
         answers = np.asarray(self.whole(_times(X, self.units.inputs, 1)), dtype=np.float64)
         return _times(answers, self.units.outputs, -1)
+
+
+@dataclass(frozen=True)
+class Dimensions:
+    """What the user says of the units of inputs and outputs.
+
+    Attributes:
+        inputs: of each input; None where nothing was said, so that anything may be added to anything.
+        outputs: one for all outputs, or one for each; None for any.
+    """
+
+    inputs: tuple[Dimension, ...] | None
+    outputs: Dimension | tuple[Dimension, ...] | None
+
+    @classmethod
+    def of(cls, inputs: Any, outputs: Any) -> Dimensions:
+        """Of units as text.
+
+        Raises:
+            InputError: what can't be read.
+        """
+        if inputs is not None and (isinstance(inputs, str) or not isinstance(inputs, Sequence)):
+            raise InputError(f"X_units is {inputs!r}; expected a list with the unit of each input, as ['m', 's'].")
+        own = None if inputs is None else tuple(map(dimension, inputs))
+        each = isinstance(outputs, Sequence) and not isinstance(outputs, str)
+        of_outputs = None if outputs is None else tuple(map(dimension, outputs)) if each else dimension(outputs)
+        return cls(own, of_outputs)
+
+    def check(self, samples: Samples) -> None:
+        """Raise InputError unless there is one for each input and output of the samples."""
+        if self.inputs is not None and len(self.inputs) != samples.n_inputs:
+            raise InputError(f"X_units has {len(self.inputs)} units for {samples.n_inputs} inputs; give one for each.")
+        several = self.outputs is not None and isinstance(self.outputs[0], tuple)
+        if several and len(self.outputs or ()) not in (samples.n_outputs, max(samples.output_indices) + 1):
+            raise InputError(f"y_units has {len(self.outputs or ())} units; there are {samples.n_outputs} outputs.")
+
+    def are_right(self, tree: Expr, samples: Samples, k: int) -> bool:
+        """Whether a tree for output k is right in its dimensions."""
+        return self.inputs is None or is_consistent(tree, self.inputs, self._of_output(samples, k))
+
+    def _of_output(self, samples: Samples, k: int) -> Dimension | None:
+        outputs: Any = self.outputs
+        if outputs is None or not isinstance(outputs[0], tuple):
+            return outputs
+        position = k if len(outputs) == samples.n_outputs else samples.output_indices[k]
+        return outputs[position]
 
 
 def check_sizes(Y: np.ndarray, outputs: Sequence[int], loss: Loss) -> None:

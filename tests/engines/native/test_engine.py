@@ -15,10 +15,11 @@ from symtorch.engines import Progress, resolve
 from symtorch.engines.native import NativeEngine
 from symtorch.engines.options import SearchOptions
 from symtorch.engines.samples import Samples
+from symtorch.equations.dimensions import dimension, is_consistent
 from symtorch.equations.expr import constants, evaluate, variables
 from symtorch.equations.front import Front
 from symtorch.equations.parser import parse
-from symtorch.errors import OptionError
+from symtorch.errors import InputError, OptionError
 from symtorch.testing import EngineContract, inputs
 
 WIDE = {
@@ -313,3 +314,43 @@ def test_what_least_squares_finds_is_told_before_the_search_begins() -> None:
     assert sizes == [len(front) for front in fronts]
     assert min(sizes) > 1
     assert {front.stop_reason for front in fronts} == {"interrupted"}
+
+
+def test_what_is_wrong_in_its_dimensions_is_never_returned() -> None:
+    X = np.random.default_rng(0).uniform(1.0, 2.0, (100, 2))
+    y = X[:, 0] + X[:, 1] + 0.05 * np.sin(3e4 * X[:, 0])
+    options = SearchOptions.from_params(
+        {"binary_operators": ["+", "*", "/"], "unary_operators": ["sin"], "niterations": 1, "random_state": 0}
+    )
+    samples = Samples(X, y[:, None], variable_names=("x", "t"))
+    (plain,) = NativeEngine().search(samples, options)
+    (front,) = NativeEngine().bind({"X_units": ["m", "s"], "y_units": "m/s"}).search(samples, options)
+    inputs, speed = [dimension("m"), dimension("s")], dimension("m/s")
+    assert not all(is_consistent(equation.expr, inputs, speed) for equation in plain)
+    assert all(is_consistent(equation.expr, inputs, speed) for equation in front)
+
+
+def test_an_exact_law_of_the_wrong_dimension_is_none() -> None:
+    X = np.random.default_rng(0).uniform(1.0, 2.0, (100, 2))
+    options = SearchOptions.from_params({"niterations": 1, "random_state": 0})
+    (front,) = NativeEngine().bind({"X_units": ["m", "s"]}).search(Samples(X, X.sum(axis=1)[:, None]), options)
+    assert front.best.loss > 0.0
+    assert front.stop_reason != "exact"
+    (right,) = NativeEngine().bind({"X_units": ["m", "km"]}).search(Samples(X, X.sum(axis=1)[:, None]), options)
+    assert (str(right.best), right.stop_reason) == ("x0 + x1", "exact")
+
+
+@pytest.mark.parametrize(
+    ("units", "match"),
+    [
+        ({"X_units": ["m"]}, "1 units for 2 inputs"),
+        ({"X_units": "m"}, "expected a list"),
+        ({"X_units": ["m", "furlong"]}, "no unit 'furlong'"),
+        ({"y_units": ["m", "s", "K"]}, "3 units; there are 1 outputs"),
+        ({"X_units": ["m", "s"], "category": [1]}, "category"),
+    ],
+)
+def test_units_that_do_not_fit_are_refused(units: Any, match: str) -> None:
+    X = np.random.default_rng(0).uniform(1.0, 2.0, (100, 2))
+    with pytest.raises(InputError, match=match):
+        NativeEngine().bind(units).search(Samples(X, X[:, :1]), SearchOptions.from_params({}))

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from symtorch.engines.native.fitting.clean import Judge, clean
+from symtorch.engines.native.fitting.clean import Judge, clean, snap
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows, fit, loss_of
 from symtorch.engines.native.fitting.losses import Loss
 from symtorch.engines.native.fitting.precision import runs
+from symtorch.engines.native.fitting.slopes import Slopes, fit_with_slopes, loss_with_slopes
 from symtorch.engines.native.fitting.tuning import FittingTuning
 from symtorch.engines.native.forms import normal
+from symtorch.engines.native.forms.reading import most_readable
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.tuning import current
 from symtorch.equations.expr import Expr
-from symtorch.equations.selection import pareto
+from symtorch.equations.selection import pareto, scores, select
 
 EXACT = 1e-13
 """Relative loss under which an equation counts as exact: the square of float32's rounding, and some."""
@@ -33,6 +35,9 @@ _CLOSE = 1e-9
 
 _CLOSE_TO_EXACT = 1e-10
 """Relative loss under which a front doesn't make others look hopeless: a few steps may not get there."""
+
+_READ_ROWS = 512
+"""Rows on which two forms of one expression must have the same values; all decide in the end."""
 
 _FITTED = 1e-28
 """Relative loss at which a fit is at its end: the square of float64's rounding, and some."""
@@ -183,8 +188,7 @@ class Archive:
         if candidate is None or not self._improves(candidate):
             return candidate
         self._place(candidate)
-        judge = Judge(self._refit, lambda e: loss_of(e, self.rows, self.loss), self.scale, len(self.rows))
-        for better in clean(candidate.expr, candidate.loss * self.scale, judge):
+        for better in clean(candidate.expr, candidate.loss * self.scale, self._judge):
             again = self._remember(better[0], None, better[1] / self.scale)
             if again is not None:
                 candidate = again
@@ -195,6 +199,10 @@ class Archive:
             if normal.key(out) not in self.tried:  # (x - y)^2 + (x + y)^2 is shorter so
                 self.offer(out, steps)
         return candidate
+
+    @property
+    def _judge(self) -> Judge:
+        return Judge(self._refit, lambda e: loss_of(e, self.rows, self.loss), self.scale, len(self.rows))
 
     def _refit(self, expr: Expr) -> tuple[Expr, float]:
         return fit(expr, self.rows, self.loss, self.tuning.clean_steps, enough=_FITTED * self.scale)
@@ -221,6 +229,64 @@ class Archive:
 
     def _place(self, candidate: Candidate) -> None:
         self.front[candidate.complexity] = candidate
+
+    def write_readably(self, rule: str, share: float = 1.0) -> None:
+        """Put what the rule picks into the form that reads best of those that cost no more and lose nothing.
+
+        Args:
+            rule: by which an equation is picked from a front; see :mod:`symtorch.equations.selection`.
+            share: see :func:`.most_readable`.
+        """
+        front = self.pareto()
+        if not front:
+            return
+        complexities, losses = [c.complexity for c in front], [c.loss for c in front]
+        picked = front[select(complexities, losses, scores(complexities, losses), rule)]
+        X = np.column_stack([column[:_READ_ROWS] for column in self.rows.columns])
+        start, _ = snap(picked.expr, picked.loss * self.scale, self._judge)
+        found = most_readable(start, self.words, X, share)
+        if found is None or found[1] == picked.tree:
+            return
+        expr, tree = found
+        tree, loss = snap(tree, loss_of(tree, self.rows, self.loss), self._judge)
+        loss /= self.scale
+        complexity = self.words.complexity(tree)
+        as_good = loss <= max(picked.loss * (1.0 + 1.0 / len(self.rows)), ROUNDING)
+        if as_good and complexity <= picked.complexity and self.runs(tree, loss):
+            if complexity < picked.complexity:
+                del self.front[picked.complexity]
+            self._place(Candidate(expr, tree, complexity, loss))
+
+    def heed_slopes(self, slopes: Slopes, stop: Callable[[], bool]) -> None:
+        """Judge again by values and derivatives, the constants fitted to both: the front and the best beside it.
+
+        From then on losses are those of both, as a share of the best constant's on the values.
+
+        Args:
+            slopes: of the rows that were searched.
+            stop: asked between two candidates; True leaves the rest out.
+        """
+        front = self.pareto()
+        shapes = {normal.key(candidate.expr) for candidate in front}
+        others = (c for c in self.found.values() if normal.key(c.expr) not in shapes)
+        ranked = sorted(others, key=lambda c: self.merit(c, self.tuning.price))[: self.tuning.with_slopes]
+        judged: dict[int, Candidate] = {}
+        for candidate in (*front, *ranked):
+            if stop() and judged:
+                break
+            again = self._with_slopes(candidate, slopes)
+            known = judged.get(again.complexity)
+            if self.runs(again.tree, again.loss) and (known is None or again.loss < known.loss):
+                judged[again.complexity] = again
+        self.front = judged or self.front
+
+    def _with_slopes(self, candidate: Candidate, slopes: Slopes) -> Candidate:
+        before = loss_with_slopes(candidate.expr, slopes, self.loss)
+        expr, found = fit_with_slopes(candidate.expr, slopes, self.loss, self.tuning.clean_steps)
+        tree = self.words.legal(expr)
+        if tree is None or before <= max(ROUNDING * self.scale, found / self.tuning.least_gain):
+            return replace(candidate, loss=before / self.scale)  # as it was written
+        return Candidate(expr, tree, self.words.complexity(tree), found / self.scale)
 
     # ---- where it stands
 

@@ -18,6 +18,7 @@ from symtorch.engines.native.forms.choices import jumps_in
 from symtorch.engines.native.forms.places import at, places, put
 from symtorch.engines.native.tuning import current
 from symtorch.equations.expr import Call, Constant, Expr
+from symtorch.equations.numerals import near
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,9 @@ def _is_threshold(expr: Expr, path: tuple[int, ...]) -> bool:
 def _simple_numbers(value: float) -> Iterator[float]:
     """Numbers that ``value`` may stand for, the simplest first."""
     within = current(FittingTuning).snap_within
-    near = [math.copysign(nice, value) for nice in NICE if abs(abs(value) - nice) <= within * nice]
-    yield from near
+    yield from (math.copysign(nice, value) for nice in NICE if abs(abs(value) - nice) <= within * nice)
+    closely = near(abs(value), current(FittingTuning).snap_closely)
+    yield from (math.copysign(numeral.value, value) for numeral in closely)
     # The fewest digits that leave a hundred times less than the last of them is worth.
     for digits in range(1, 9):
         rounded = float(f"{value:.{digits}g}")

@@ -36,6 +36,9 @@ class FittingTuning:
     """Steps of each such refit; it starts near its end."""
     snap_within: float = 2e-3
     """A constant this close to a simple number, relatively, is tried as that number; the data decide."""
+    snap_closely: float = 1e-6
+    """A constant this close to one of the 1,400 numbers of :mod:`.numerals` is tried as that number. About 250 of them
+    lie within a factor of e, so one in two thousand constants comes so close by chance."""
     huge: float = 1e3
     """A coefficient beside which a term without one may be negligible."""
 
@@ -50,6 +53,9 @@ class FittingTuning:
     """What running in that type may lose besides, as a share of the best constant's loss."""
     lost_share: float = 0.1
     """The same as a share of the equation's own loss, where that is more."""
+
+    with_slopes: int = 40
+    """Expressions beside the front that are judged again where derivatives are known, the most promising by values."""
 
     damping: float = 1e-3
     """Lambda at first, in units of the scaled normal matrix's diagonal of ones (Marquardt 1963 has 1e-2)."""

@@ -41,6 +41,7 @@ class Renderer:
         ways_to_raise: an exponent -> the ways of writing such a power.
         deep: chains are written ``((a + b) + c) + d``, else ``(a + b) + (c + d)``.
         backwards: chains begin with their last part.
+        ties: coefficients are tried inside sums also where that saves nothing, for a ``cost`` that minds more.
     """
 
     def __init__(
@@ -51,9 +52,10 @@ class Renderer:
         ways_to_raise: Callable[[float], list[Way]],
         deep: bool = True,
         backwards: bool = False,
+        ties: bool = False,
     ) -> None:
         self.arithmetic, self.operators, self.cost, self.ways_to_raise = arithmetic, operators, cost, ways_to_raise
-        self.deep, self.backwards = deep, backwards
+        self.deep, self.backwards, self.ties = deep, backwards, ties
         self._known: dict[Expr, Expr | None] = {}
 
     def render(self, expr: Expr) -> Expr | None:
@@ -185,7 +187,7 @@ class Renderer:
             if is_sum(base) and (c > 0.0 or exponent % 2.0 == 1.0):
                 inside = math.copysign(_power(abs(c), 1.0 / exponent), c)
                 constant, addends = terms(base)
-                if math.isfinite(inside) and inside != 0.0 and (c == -1.0 or _worth_sharing(inside, addends)):
+                if math.isfinite(inside) and inside != 0.0 and (c == -1.0 or _saved(inside, addends) >= 1 - self.ties):
                     parts = [multiply([Constant(inside * a), term]) for a, term in addends]
                     yield 1.0, [*found[:k], (add([*parts, Constant(inside * constant)]), exponent), *found[k + 1 :]]
 
@@ -273,10 +275,10 @@ def _mostly_minus(expr: Expr) -> bool:
     return 2 * sum(c < 0.0 for c, _ in found) > len(found) and any(c == -1.0 for c, _ in found)
 
 
-def _worth_sharing(inside: float, addends: list[tuple[float, Expr]]) -> bool:
-    """Whether the terms of a sum take a coefficient for less than it costs outside."""
+def _saved(inside: float, addends: list[tuple[float, Expr]]) -> int:
+    """Coefficients fewer if the terms of a sum take one from outside."""
     lost = sum(abs(a) == 1.0 and any(e > 0.0 for _, e in factors(term)[1]) for a, term in addends)
-    return 1 + sum(abs(inside * a) == 1.0 for a, _ in addends) > lost
+    return 1 + sum(abs(inside * a) == 1.0 for a, _ in addends) - lost
 
 
 def _pieces(times: Operator, tree: Expr) -> list[Expr]:

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -51,50 +51,72 @@ from symtorch.equations.operators import OPERATORS
 SAME = 1e-9
 """Forms whose values differ by more than this, relative to their size, are not the same law."""
 
+_FURTHER = 0.5
+"""A form must be so much cheaper for the search to begin anew from it: a long way goes over several shorter forms."""
+
 _SIN, _COS, _TANH = OPERATORS["sin"], OPERATORS["cos"], OPERATORS["tanh"]
 Rule = Callable[[Expr], Iterator[Expr]]
 
 
-def shortest(expr: Expr, words: Vocabulary, X: np.ndarray) -> Expr:
+def shortest(expr: Expr, words: Vocabulary, X: np.ndarray, most: int | None = None) -> Expr:
     """The cheapest form of an expression that was met among so many, with the same values on X.
 
     Args:
         expr: a normal form.
         words: the user's operators; forms that can't be written are passed through but not returned.
         X: (n, n_inputs) samples.
+        most: how many are looked at, from each form that is cheaper than those before; by default
+            :attr:`.FormsTuning.forms`.
     """
-    start, met = _met(expr, words, current(FormsTuning).forms)
     values = evaluate(expr, X)
-    for form, cost in sorted(met.items(), key=lambda item: item[1]):
-        if not cost < start:
-            break
-        if same_values(evaluate(form, X), values) and words.legal(form) is not None:
-            return form
-    return expr
+    most = current(FormsTuning).forms if most is None else most
+    while True:
+        start, met = _met(expr, words, most, RULES)
+        shorter = (form for form in sorted(met, key=lambda form: met[form]) if met[form] < start)
+        found = next((form for form in shorter if _is_same(form, values, words, X)), None)
+        if found is None:
+            return expr
+        expr = found
+        if start - met[found] < _FURTHER:
+            return expr
 
 
-def forms_of(expr: Expr, words: Vocabulary, most: int, longer: float) -> list[Expr]:
+def _is_same(form: Expr, values: np.ndarray, words: Vocabulary, X: np.ndarray) -> bool:
+    return same_values(evaluate(form, X), values) and words.legal(form) is not None
+
+
+def forms_of(
+    expr: Expr, words: Vocabulary, most: int, longer: float, rules: Sequence[Rule] | None = None
+) -> list[Expr]:
     """The expression and forms that algebra makes of it, the cheapest first; some hold for some signs only.
 
     Args:
         expr: a normal form.
         most: how many are looked at.
         longer: by how much more than the expression one may cost.
+        rules: what leads from form to form; by default :data:`RULES`.
     """
-    start, met = _met(expr, words, most)
+    start, met = _met(expr, words, most, RULES if rules is None else rules)
     return sorted((form for form, cost in met.items() if cost <= start + longer), key=lambda form: met[form])
 
 
-def _met(expr: Expr, words: Vocabulary, most: int) -> tuple[float, dict[Expr, float]]:
-    """The cost of an expression, and the forms of it met by a best-first search, with what each costs."""
+def _met(expr: Expr, words: Vocabulary, most: int, rules: Sequence[Rule]) -> tuple[float, dict[Expr, float]]:
+    """The cost of an expression, and the forms of it met by a best-first search, with what each costs.
+
+    It begins at the expression and at what it is multiplied out, from where a polynomial is a few steps away.
+    """
     tuning = current(FormsTuning)
     start = _cost(expr, words)
     met = {expr: start}
-    heap = [(start, 0, expr)]
+    out = normal.multiplied_out(expr)
+    if _sound(out):
+        met.setdefault(out, _cost(out, words))
+    heap = [(cost, -len(met) + number, form) for number, (form, cost) in enumerate(met.items())]
+    heapq.heapify(heap)
     count = 0
     while heap and count < most:
         _, _, cheapest = heapq.heappop(heap)
-        for form in rewritten(cheapest):
+        for form in rewritten(cheapest, rules):
             if form in met:
                 continue
             count += 1
@@ -124,10 +146,10 @@ def _cost(expr: Expr, words: Vocabulary) -> float:
     return words.cost(tree) + 0.01 * len(numbers) + 0.001 * sum(value < 0 for value in numbers)
 
 
-def rewritten(expr: Expr) -> Iterator[Expr]:
+def rewritten(expr: Expr, rules: Sequence[Rule] | None = None) -> Iterator[Expr]:
     """Every form that one rule at one place makes of a normal form."""
     for path, node in places(expr):
-        for rule in RULES:
+        for rule in RULES if rules is None else rules:
             for new in rule(node):
                 form = normal.normalise(put(expr, path, new))
                 if _sound(form):
@@ -151,6 +173,12 @@ def multiply_out(node: Expr) -> Iterator[Expr]:
             rest = [Constant(c), *(power(b, e) for i, (b, e) in enumerate(found) if i != k)]
             rest += [base] if exponent == 2.0 else []
             yield add([multiply([*rest, term]) for term in _summands(base)])
+
+
+def gather(node: Expr) -> Iterator[Expr]:
+    """A sum with what is in it multiplied out, so that like terms meet: ``(a - b)^2 + 2*a*b -> a^2 + b^2``."""
+    if is_sum(node) and any(is_sum(base) for _, term in terms(node)[1] for base, _ in factors(term)[1]):
+        yield normal.multiplied_out(node)
 
 
 def absorb(node: Expr) -> Iterator[Expr]:
@@ -220,9 +248,7 @@ def complete_square(node: Expr) -> Iterator[Expr]:
             if k is None and v != Constant(1.0):
                 continue
             c = constant if k is None else found[k][0]
-            left = c - b * b / (4.0 * a)
-            if abs(left) <= SAME * abs(c):
-                left = 0.0
+            left = _difference(c, b * b / (4.0 * a))
             whole = power(add([root, multiply([Constant(b / (2.0 * a)), v])]), 2.0)
             rest = [multiply([Constant(c), t]) for m, (c, t) in enumerate(found) if m not in (i, j, k)]
             offset = 0.0 if k is None else constant
@@ -282,6 +308,18 @@ def join_logs(node: Expr) -> Iterator[Expr]:
         yield add([*rest, Call(LOG, (multiply([Constant(math.exp(constant)), joined]),))])
 
 
+def exp_of_logs(node: Expr) -> Iterator[Expr]:
+    """``exp(c*log(u) + v) -> u^c*exp(v)``."""
+    if not (isinstance(node, Call) and node.op == normal.EXP):
+        return
+    constant, found = terms(node.args[0])
+    logs = [(c, t) for c, t in found if isinstance(t, Call) and t.op == LOG and normal.nice_exponent(c)]
+    if logs:
+        rest = [multiply([Constant(c), t]) for c, t in found if (c, t) not in logs]
+        outside = [power(t.children[0], round(6.0 * c) / 6.0) for c, t in logs]
+        yield multiply([*outside, apply(normal.EXP, [add([*rest, Constant(constant)])])])
+
+
 def one_wave(node: Expr) -> Iterator[Expr]:
     """``a*sin(u) + b*cos(u) -> r*sin(u + d)`` and ``sin(u)*cos(u) -> sin(2*u)/2``."""
     if is_sum(node):
@@ -309,6 +347,37 @@ def one_wave(node: Expr) -> Iterator[Expr]:
                     yield multiply([Constant(c * 0.5**e), *rest, double])
                 elif q == -e and abs(e) == 1.0:
                     yield multiply([Constant(c), *rest, power(apply(OPERATORS["tan"], [b.args[0]]), q)])
+
+
+def half_angle(node: Expr) -> Iterator[Expr]:
+    """``a*cos(2*u) + b -> 2*a*cos(u)^2 + (b - a)``, the same with a sine, and ``a*cos(u)^2 + b*sin(u)^2``."""
+    if not is_sum(node):
+        return
+    constant, found = terms(node)
+    for k, (c, term) in enumerate(found):
+        rest = [multiply([Constant(a), t]) for j, (a, t) in enumerate(found) if j != k]
+        if isinstance(term, Call) and term.op == _COS:
+            half = multiply([Constant(0.5), term.args[0]])
+            for op, sign in ((_COS, 1.0), (_SIN, -1.0)):
+                square = multiply([Constant(2.0 * sign * c), power(apply(op, [half]), 2.0)])
+                yield add([*rest, square, Constant(_difference(constant, sign * c))])
+        if is_power(term) and term.children[1] == Constant(2.0):
+            wave = term.children[0]
+            if isinstance(wave, Call) and wave.op in (_SIN, _COS):
+                other = apply(_COS if wave.op == _SIN else _SIN, list(wave.args))
+                yield add([*rest, Constant(_difference(constant, -c)), multiply([Constant(-c), power(other, 2.0)])])
+
+
+def quarter_turns(node: Expr) -> Iterator[Expr]:
+    """``sin(u + pi/2) -> cos(u)``, and so on for every quarter of a turn."""
+    if not (isinstance(node, Call) and node.op in (_SIN, _COS)):
+        return
+    constant, _ = terms(node.args[0])
+    quarters = round(constant / (0.5 * math.pi)) if math.isfinite(constant) else 0
+    if quarters and abs(constant - quarters * 0.5 * math.pi) <= SAME:
+        turned = (quarters + (node.op == _COS)) % 4  # a cosine is a sine a quarter of a turn on
+        wave = apply(_COS if turned % 2 else _SIN, [add([node.args[0], Constant(-constant)])])
+        yield multiply([Constant(-1.0 if turned >= 2 else 1.0), wave])
 
 
 def into_condition(node: Expr) -> Iterator[Expr]:
@@ -348,15 +417,55 @@ def _summands(total: Expr) -> list[Expr]:
     return [*parts, Constant(constant)] if constant else parts
 
 
+def _difference(a: float, b: float) -> float:
+    """``a - b``, 0 where that is what rounding leaves."""
+    return 0.0 if abs(a - b) <= SAME * abs(a) else a - b
+
+
+def take_out(node: Expr) -> Iterator[Expr]:
+    """``a + b -> a*(1 + b/a)``: the others as a correction to one term."""
+    if not is_sum(node):
+        return
+    summands = _summands(node)
+    for k, term in enumerate(summands):
+        if not isinstance(term, Constant):
+            inverse = power(term, -1.0)
+            others = [multiply([other, inverse]) for j, other in enumerate(summands) if j != k]
+            yield multiply([term, add([Constant(1.0), *others])])
+
+
+def divide_out(node: Expr) -> Iterator[Expr]:
+    """``(a*u + b)/(c*u + d) -> b/d + (a - b*c/d)*u/(c*u + d)``: one term of a numerator leaves it."""
+    if not is_product(node):
+        return
+    c, found = factors(node)
+    for i, (below, p) in enumerate(found):
+        for j, (above, q) in enumerate(found):
+            if p != -1.0 or q != 1.0 or not (is_sum(above) and is_sum(below)):
+                continue
+            rest = [Constant(c), *(power(b, e) for k, (b, e) in enumerate(found) if k not in (i, j))]
+            (constant, upper), (lower_constant, lower) = terms(above), terms(below)
+            known = {term: a for a, term in lower}
+            shares = [a / known[term] for a, term in upper if term in known]
+            shares += [constant / lower_constant] if constant and lower_constant else []
+            for share in shares:
+                left = add([above, multiply([Constant(-share), below])])
+                yield multiply([*rest, add([Constant(share), multiply([left, power(below, -1.0)])])])
+
+
 RULES: tuple[Rule, ...] = (
     multiply_out,
+    gather,
     absorb,
     extract,
     complete_square,
     common_power,
     flip,
     join_logs,
+    exp_of_logs,
     one_wave,
+    half_angle,
+    quarter_turns,
     into_condition,
     hyperbolic,
 )

@@ -24,3 +24,8 @@ class FormsTuning:
     """Terms above which a product of sums is not multiplied out."""
     functions: int = 6
     """Functions that mutation tries in the place of a node, the user's first ones."""
+    read: int = 60
+    """Forms of the pick that are looked at for the one that reads best. Half or twice as many: the same count of
+    ``benchmarks/textbook.py``."""
+    read_in_full: int = 8
+    """Outputs of one search up to which each pick gets so many; of more, each gets its share."""

@@ -13,7 +13,7 @@ from symtorch.engines.native.fitting.archive import Archive
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows
 from symtorch.engines.native.fitting.losses import SQUARED
 from symtorch.engines.native.forms import normal
-from symtorch.equations.expr import Expr
+from symtorch.equations.expr import Expr, constants, to_text
 
 
 def archive(y: np.ndarray, X: np.ndarray, **fields: Any) -> Archive:
@@ -98,3 +98,28 @@ def test_height_falls_as_the_front_does(X: np.ndarray) -> None:
         heights.append(found.height())
     assert heights == sorted(heights, reverse=True)
     assert heights[-1] < heights[0] - 5.0
+
+
+def test_the_pick_is_written_as_it_reads_best(X: np.ndarray) -> None:
+    found = archive(X[:, 0] * np.sin(X[:, 1]) - X[:, 0], X)
+    found.consider(forms("x0", "x0*sin(x1) - x0", "2*x0 + 0.3*x1"), never)
+    before = found.pareto()
+    found.write_readably("law")
+    after = found.pareto()
+    assert to_text(after[-1].tree, ["x", "y"], digits=5) == "x*(sin(y) - 1)"
+    assert after[:-1] == before[:-1]
+    assert after[-1].complexity == before[-1].complexity
+    assert after[-1].loss < 1e-20
+
+
+def test_an_empty_archive_has_nothing_to_write(X: np.ndarray) -> None:
+    found = archive(X[:, 0], X)
+    found.write_readably("law")
+    assert found.pareto() == []
+
+
+def test_constants_close_to_those_of_textbooks_become_them(X: np.ndarray) -> None:
+    found = archive(3.0 / (8.0 * np.pi) * X[:, 0] + 0.7312345678 * X[:, 1], X)
+    found.consider(forms("0.1*x0 + 0.5*x1"), never)
+    assert constants(found.pareto()[-1].expr) == pytest.approx([3.0 / (8.0 * np.pi), 0.7312345678], abs=1e-12)
+    assert 3.0 / (8.0 * np.pi) in constants(found.pareto()[-1].expr)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -44,7 +46,15 @@ X[:, 1] *= 0.4
         ("x0*(1 - 2/(exp(2*x1) + 1))", 4),  # tanh
         ("log(x0) + log(x1) - log(x2)", 6),
         ("x0*x1 + x0*x2 + x0*x3", 7),
+        ("x1*(square(x0/x1 - 0.25) + 0.9375)/x0 + 0.5*cos(2*x2)", 11),  # x0/x1 + x1/x0 - sin²(x2)
+        ("exp(log(x0) - 2*log(x1) + 0.5*log(x2))", 7),  # x0*sqrt(x2)/x1²
         ("(x0 + x1)*(x0 - x1) + square(x1)", 2),
+        ("log(x0 + 1/x0) + log(square(x0) + x0)", 9),  # log((x0 + 1)*(x0² + 1))
+        ("x0*square(square(x0) + x0 + 1) - square(square(x0) + x0)", 12),  # x0⁵ + x0⁴ + x0³ + x0² + x0
+        ("square(x0) + x0*cos(x1) + 0.125*cos(2*x1) + 0.125", 7),  # (x0 + cos(x1)/2)²
+        ("square(sin(x0)) + square(cos(x0)) + x1", 3),
+        (f"x0*(x1*sin(x2 + {math.pi / 2}) + 1)", 8),  # x0*(x1*cos(x2) + 1)
+        (f"cos(x2 + {math.pi / 2}) + sin(x1 - {math.pi}) + cos(x0 - {math.pi})", 10),
     ],
 )
 def test_ugly_forms_become_short_ones(ugly: str, complexity: int) -> None:
@@ -165,13 +175,17 @@ def test_squares_are_completed(text: str, expected: str) -> None:
 def test_every_rule_is_reached() -> None:
     texts = {
         "multiply_out": "x0*(x1 + x2)",
+        "gather": "(x0 - x1)^2 + 2*x0*x1",
         "absorb": "x0*sqrt(x1 + x2)",
         "extract": "x0*x1 + x0*x2",
         "complete_square": "2*x0^2 + 3*x0*x1 + x1^2",
         "common_power": "sqrt(x0)*sqrt(x1)",
         "flip": "-1*x0*(x1 - x2)",
         "join_logs": "log(x0) + log(x1)",
+        "exp_of_logs": "exp(2*log(x0) + x1)",
         "one_wave": "sin(x0) + 2*cos(x0)",
+        "half_angle": "x1 + cos(2*x0)",
+        "quarter_turns": f"sin(x0 + {math.pi / 2})",
         "into_condition": "x1*cond(x0 - 0.3, 1)",
         "hyperbolic": "1 - 2/(exp(x0) + 1)",
     }
