@@ -40,7 +40,7 @@ from symtorch.state.model import ModelState, from_tensor, to_tensor
 from symtorch.state.version1 import take_legacy
 from symtorch.surrogate.choosing import mean_loss, simplest_within
 from symtorch.surrogate.constants import Loss, batches_of, fit_constants
-from symtorch.surrogate.encodings import Encoding, Fit, Identity, Projection, Transform
+from symtorch.surrogate.encodings import Encoding, Fit, Gated, Identity, Projection, Transform
 from symtorch.surrogate.fidelity import OutputFidelity, check_min_r2, fidelity, poorly_fitted
 from symtorch.surrogate.figures import plot_output
 from symtorch.surrogate.findings import Findings
@@ -129,6 +129,7 @@ class SymbolicModel(LegacyNames, nn.Module):
         encoding: Encoding | Fit | None = None,
         projection: Projection | None = None,
         skip: int | str | None = "auto",
+        terms: Gated | None = None,
         rows: Rows | None = USUAL_MASK,
         ask: Ask = None,
         **unknown: Any,
@@ -172,6 +173,8 @@ class SymbolicModel(LegacyNames, nn.Module):
                 all rows of the data, not only to those kept. Outputs are then coordinates; see
                 :class:`symtorch.Projection` and :meth:`report`.
             skip: rank of that linear map; "auto" for the projection's ``inputs``, 0 or None for no linear map.
+            terms: units of a gated MLP as further equations of a projection; see :class:`symtorch.Gated`. Their
+                front holds the term alone, and they come after the outputs that are searched for.
             rows: which rows count, for padding is no data: the name of a mask in dict batches, or a function
                 (batch) -> mask. ``attention_mask`` is used where there is one that fits; None counts all rows.
             ask: whether the search may ask the block for its output at rows of its own, some thousand to some ten
@@ -200,6 +203,7 @@ class SymbolicModel(LegacyNames, nn.Module):
             encoding=encoding,
             projection=projection,
             skip=skip,
+            terms=terms,
             sr_params=sr_params,
             fit_params=fit_params,
             engine=engine,
@@ -225,6 +229,7 @@ class SymbolicModel(LegacyNames, nn.Module):
             drop_nonfinite=drop_nonfinite,
             rows=rows,
             moments=plan.moments,
+            terms=plan.terms,
         )
         found = self.distill_captured(captured, plan, progress, around)
         self._split = None if around is not None and around.x is not None else (plan.held_out, plan.seed)
@@ -232,7 +237,9 @@ class SymbolicModel(LegacyNames, nn.Module):
 
     def _capture(self, inputs: Any, parent_model: nn.Module | None, **how: Any) -> Captured:
         """The block's data, from the cache where nothing that it depends on has changed."""
-        key = fingerprint(inputs, parent_model, self.symtorch_block, **how)
+        terms: Gated | None = how.pop("terms", None)
+        key = fingerprint(inputs, parent_model, self.symtorch_block, terms=repr(terms), **how)
+        features = None if terms is None else lambda name: terms.choose(self.symtorch_block, name)
         cache = self._cache
         if cache is not None and how.get("moments") is not None and cache[1].halves is None:
             cache = None  # files keep rows and no moments
@@ -240,9 +247,18 @@ class SymbolicModel(LegacyNames, nn.Module):
             logger.info("%s: data captured before is used again", self.block_name)
             return cache[1]
         with calling_blocks([self]):
-            captured = capture({self.block_name: self.symtorch_block}, inputs, model=parent_model, **how)
+            blocks = {self.block_name: self.symtorch_block}
+            captured = capture(blocks, inputs, model=parent_model, features=features, **how)
         self._cache = (key or "", captured[self.block_name])  # without a key it is never used for another search
         return captured[self.block_name]
+
+    def captured_before(self, key: str | None) -> Captured | None:
+        """The data that was kept under this key; None where there is other data, or none."""
+        return self._cache[1] if self._cache is not None and key is not None and self._cache[0] == key else None
+
+    def keep_captured(self, key: str | None, captured: Captured) -> None:
+        """Keep data for distillations of the same; without a key it serves no other."""
+        self._cache = (key or "", captured)
 
     def distill_captured(
         self,
@@ -265,7 +281,7 @@ class SymbolicModel(LegacyNames, nn.Module):
         samples: Samples | None
         if plan.projection is not None:
             how = (plan.projection, plan.skip, captured, plan.held_out, plan.seed, plan.variable_names)
-            projecting = Projecting.fit(*how)
+            projecting = Projecting.fit(*how, self.block_name)
             interface = projecting.interface
             samples, held_out = projecting.samples(self.symtorch_block, plan.ask) or (None, None)
             if samples is None and plan.output_dim is not None:
@@ -275,13 +291,14 @@ class SymbolicModel(LegacyNames, nn.Module):
             held_out = None
         else:
             samples, held_out, interface = plan.local_samples(captured, self.symtorch_block, around)
-        fronts = {}
+        fronts: dict[int, Front] = {}
         if samples is not None:
             tell(self.block_name, samples.asking, stacklevel=3)
             logger.info("%s: %s searches %d rows", self.block_name, plan.engine.name, samples.n_samples)
             show = plan.options.progress and plan.options.verbosity > 0 if progress is None else progress is True
             with display.progress_bar(self.block_name, show) as bar:
                 active = interface.encoding.needed(self._kept_outputs(interface.n_outputs))
+                active = active if projecting is None else active[: projecting.n_free]
                 engine = plan.journalled(
                     self._own_name if name is None else name, interface, "" if around is None else "_local"
                 )
@@ -290,6 +307,8 @@ class SymbolicModel(LegacyNames, nn.Module):
                     fronts = plan_distill(plan, samples, engine, report, active, held_out)
                 else:
                     fronts = distill_projected(plan, samples, engine, report, active, held_out)
+        if projecting is not None and interface.n_searched:
+            fronts, samples = projecting.with_terms(fronts, plan.options), projecting.everything()
         kind = _kind(around is not None)
         before = self._findings(kind)
         found = before.with_fronts(fronts, interface, samples, write_options(plan.options.given))
@@ -309,7 +328,7 @@ class SymbolicModel(LegacyNames, nn.Module):
             NotDistilledError: there was none in this process, or not every coordinate has an equation yet.
         """
         found = self._findings("global")
-        if self._judging is None or found.interface != self._judging.interface:
+        if self._judging is None or not self._judging.is_of(found.interface):
             raise NotDistilledError(
                 f"{self.block_name!r} has no data to report on; call distill(..., projection=...) in this process."
             )
@@ -317,7 +336,7 @@ class SymbolicModel(LegacyNames, nn.Module):
         if missing:
             raise NotDistilledError(f"coordinates {missing} of {self.block_name!r} have no equations yet.")
         laws = {i: found.equation(i).expr for i in found.fronts}
-        return self._judging.report(self.block_name, self.symtorch_block, laws)
+        return replace(self._judging, interface=found.require()).report(self.block_name, self.symtorch_block, laws)
 
     def _replace(self, kind: str, found: Findings, keep: bool = True) -> None:
         """Take new findings; what stands in the block's place is always what is shown.
@@ -384,7 +403,9 @@ class SymbolicModel(LegacyNames, nn.Module):
     def _findings(self, kind: str) -> Findings:
         """What was found; the equations in place with the constants that they have now."""
         found, in_place = self._found[kind], self.surrogate
-        return found if in_place is None or in_place.kind != kind else found.with_constants_of(in_place.equations())
+        if in_place is None or in_place.kind != kind:
+            return found
+        return found.with_constants_of(in_place.equations()).over(in_place.tuned_interface())
 
     @property
     def equations(self) -> dict[int, Equation]:
@@ -615,7 +636,7 @@ class SymbolicModel(LegacyNames, nn.Module):
         if self._cache is None:
             raise InputError("there is no data; it is kept by distill(...) until clear_cache(). Pass some as inputs=.")
         data, judging = self._cache[1], self._judging
-        if judging is not None and judging.held_out and judging.interface == self._found["global"].interface:
+        if judging is not None and judging.held_out and judging.is_of(self._found["global"].interface):
             return replace(data, X=judging.X, Y=judging.Y, rows=judging.rows), "held-out rows"
         held_out = None if self._split is None or not self._split[0] else split_rows(data.n_rows, *self._split)[1]
         if held_out is None:
@@ -868,7 +889,10 @@ class SymbolicModel(LegacyNames, nn.Module):
 
     def _state(self) -> ModelState:
         known = self.pruning_mask is not None and not self.pruning_mask.is_meta
-        return ModelState(self.block_name, self._found, self.surrogate, self._pruning() if known else None)
+        found, in_place = self._found, self.surrogate
+        if in_place is not None:
+            found = {**found, in_place.kind: found[in_place.kind].over(in_place.tuned_interface())}
+        return ModelState(self.block_name, found, self.surrogate, self._pruning() if known else None)
 
     def _take(self, state: ModelState) -> None:
         """Become what a state says, but for the name."""

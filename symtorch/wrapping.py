@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import nn
 
-from symtorch.capture import capture
+from symtorch.capture import capture, fingerprint
 from symtorch.distillation.plan import Plan
 from symtorch.equations.front import Front
 from symtorch.errors import InputError, listed
@@ -105,10 +106,30 @@ def distill(
     how = {key: options.pop(key) for key in _CAPTURE_OPTIONS if key in options}
     progress = options.pop("progress", None)
     plan = Plan.make(**options)
-    with calling_blocks(list(chosen.values())):
-        parts = {n: sm.symtorch_block for n, sm in chosen.items()}
-        captured = capture(parts, data, model=model, seed=plan.seed, moments=plan.moments, **how)
+    parts = {n: sm.symtorch_block for n, sm in chosen.items()}
+    how |= {"seed": plan.seed, "moments": plan.moments}
+    with calling_blocks(list(chosen.values())), _without_equations(wrapped.values()):
+        key = fingerprint(data, model, list(chosen), terms=repr(plan.terms), **how)
+        known = {name: sm.captured_before(key) for name, sm in chosen.items()}
+        captured = {name: data for name, data in known.items() if data is not None}
+        if len(captured) < len(chosen):
+            captured = capture(parts, data, model=model, features=plan.features(parts), **how)
+    for name, sm in chosen.items():
+        sm.keep_captured(key, captured[name])
     return {name: sm.distill_captured(captured[name], plan, progress, name=name) for name, sm in chosen.items()}
+
+
+@contextmanager
+def _without_equations(wrapped: Iterable[SymbolicModel]) -> Iterator[None]:
+    """Within it no equations are part of the model, so that its fingerprint is that of the original."""
+    before = [(sm, sm.surrogate) for sm in wrapped]
+    for sm, _ in before:
+        sm.surrogate = None
+    try:
+        yield
+    finally:
+        for sm, surrogate in before:
+            sm.surrogate = surrogate
 
 
 def _find(model: nn.Module, name: str) -> nn.Module:

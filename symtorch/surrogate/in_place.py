@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import nn
 
 from symtorch.capture.batches import is_rows
 from symtorch.capture.calls import as_tensor, is_data
@@ -121,6 +122,12 @@ class InPlace(Surrogate):
         # What it was judged by was the equation with other constants.
         expr = with_constants(equation.expr, mine)
         return replace(equation, expr=expr, source="", loss=math.inf, score=0.0, r2=None, standard_errors=None)
+
+    def tunable(self) -> list[nn.Parameter]:
+        """All numbers of it that training can change: the encoding's, and constants of the equations."""
+        maps = [] if self.maps is None else list(self.maps.parameters())
+        constants = self.function.constants
+        return [*maps, *([constants] if constants.numel() and self.interface.n_searched else [])]
 
     def trained(self) -> list[Expr] | None:
         """The trees of all outputs, where training has changed a constant of any; None where it has not."""

@@ -10,7 +10,7 @@ import numpy as np
 from torch import nn
 
 from symtorch.equations.expr import Call, Constant, Expr, evaluate, walk
-from symtorch.surrogate.encodings.projection import Projected
+from symtorch.surrogate.encodings.projected import Projected
 from symtorch.surrogate.regression import LinearMap
 
 _RANKS = (8, 16, 32, 64, 128, 256)
