@@ -5,6 +5,7 @@ from typing import Any
 
 from symtorch._version import __version__
 from symtorch.blocks.finetune import Tuning, finetune
+from symtorch.blocks.ranking import Rank, Ranking, rank_blocks
 from symtorch.engines.options import SearchOptions
 from symtorch.equations import Equation, Front
 from symtorch.errors import (
@@ -34,6 +35,8 @@ __all__ = [
     "OptionError",
     "ParseError",
     "Projection",
+    "Rank",
+    "Ranking",
     "SearchOptions",
     "StateError",
     "SymTorchError",
@@ -44,6 +47,7 @@ __all__ = [
     "explain",
     "finetune",
     "fit_constants",
+    "rank_blocks",
     "unwrap",
     "wrap",
 ]

@@ -47,6 +47,7 @@ from symtorch.surrogate.findings import Findings
 from symtorch.surrogate.in_place import InPlace
 from symtorch.surrogate.interface import Interface
 from symtorch.surrogate.module import Surrogate, output_function
+from symtorch.surrogate.released import Released, bytes_of
 from symtorch.surrogate.report import Report
 
 logger = logging.getLogger("symtorch")
@@ -550,9 +551,44 @@ class SymbolicModel(LegacyNames, nn.Module):
         return chosen
 
     def switch_to_block(self) -> None:
-        """Put the block back in its place; the equations are kept."""
+        """Put the block back in its place; the equations are kept.
+
+        Raises:
+            ReleasedError: the block's weights were released.
+        """
+        if isinstance(self.symtorch_block, Released):
+            raise self.symtorch_block.error()
         if self.surrogate is not None:
             self.surrogate.in_use = False
+
+    def release_block(self) -> int:
+        """Free the weights of the block, whose equations are in use; there is no way back in this process.
+
+        State dicts have no weights of the block from then on, and a model that loads one releases its own block too.
+        Weights that another part of the model shares stay with that part.
+
+        Returns:
+            bytes of the block's parameters and buffers.
+
+        Raises:
+            NotDistilledError: no equations are in use.
+            InputError: the equations need the block, for ``guard="block"``.
+        """
+        in_place, block = self.surrogate, self.symtorch_block
+        if isinstance(block, Released):
+            return block.n_bytes
+        if in_place is None or not in_place.in_use:
+            raise NotDistilledError("no equations are in use; call distill(...) and switch_to_symbolic() first.")
+        if in_place.guard == "block":
+            raise InputError("guard='block' needs the block; switch_to_symbolic() with another guard first.")
+        n_bytes = bytes_of(block) if isinstance(block, nn.Module) else 0
+        self._release(type(block).__name__, n_bytes)
+        return n_bytes
+
+    def _release(self, kind: str, n_bytes: int) -> None:
+        self.symtorch_block = Released(self.block_name, kind, n_bytes)
+        self.symtorch_block.training = self.training
+        self.clear_cache()
 
     @property
     def use_symbolic(self) -> bool:
@@ -892,7 +928,9 @@ class SymbolicModel(LegacyNames, nn.Module):
         found, in_place = self._found, self.surrogate
         if in_place is not None:
             found = {**found, in_place.kind: found[in_place.kind].over(in_place.tuned_interface())}
-        return ModelState(self.block_name, found, self.surrogate, self._pruning() if known else None)
+        block = self.symtorch_block
+        released = (block.kind, block.n_bytes) if isinstance(block, Released) else None
+        return ModelState(self.block_name, found, self.surrogate, self._pruning() if known else None, released)
 
     def _take(self, state: ModelState) -> None:
         """Become what a state says, but for the name."""
@@ -903,6 +941,8 @@ class SymbolicModel(LegacyNames, nn.Module):
             in_place = in_place.to(device).train(self.training).use_compiled(in_place.compile_as, where_possible=True)
         self._found, self.surrogate = dict(state.found), in_place
         self._set_pruning(state.pruning, device)
+        if state.released is not None and not isinstance(self.symtorch_block, Released):
+            self._release(*state.released)
 
     def get_extra_state(self) -> Tensor:
         """Everything symbolic, as UTF-8 JSON in a uint8 tensor (n_bytes,) on the CPU."""

@@ -16,6 +16,7 @@ from symtorch.distillation.plan import Plan
 from symtorch.equations.front import Front
 from symtorch.errors import InputError, listed
 from symtorch.model import SymbolicModel, calling_blocks
+from symtorch.surrogate.released import Released
 
 logger = logging.getLogger("symtorch.wrapping")
 
@@ -69,6 +70,7 @@ def unwrap(model: nn.Module, block: str | SymbolicModel) -> nn.Module:
 
     Raises:
         InputError: there is no SymbolicModel of that name in the model.
+        ReleasedError: the block's weights were released.
     """
     wrapped = _find(model, block) if isinstance(block, str) else block
     there = {name: m for name, m in model.named_modules() if isinstance(m, SymbolicModel)}
@@ -76,6 +78,8 @@ def unwrap(model: nn.Module, block: str | SymbolicModel) -> nn.Module:
         what = repr(block) if isinstance(block, str) else f"a {type(block).__name__}"
         raise InputError(f"{what} is not a wrapped block of this model; it has {list(there) or 'none'}.")
     original = wrapped.symtorch_block
+    if isinstance(original, Released):
+        raise original.error()
     if not isinstance(original, nn.Module):
         raise InputError(f"{wrapped.block_name!r} wraps a plain callable; there is no module to put back.")
     _replace(model, wrapped, original)
