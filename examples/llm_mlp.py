@@ -348,7 +348,7 @@ def wanted(args: argparse.Namespace) -> list[Wanted]:
     ways = [
         Wanted("mean", {"projection": symtorch.Projection(kind="mean"), "skip": None}),
         Wanted(f"linear, rank {args.skip}", {"projection": linear, "skip": args.skip}),
-        Wanted(f"linear, rank {4 * args.skip}", {"projection": linear, "skip": 4 * args.skip}, args.steps),
+        Wanted(f"linear, rank {4 * args.skip}", {"projection": linear, "skip": 4 * args.skip}),
     ]
     for rank, terms in (small, large):
         gated = {"projection": linear, "skip": rank, "terms": symtorch.Gated(terms)}

@@ -112,11 +112,12 @@ def distill(
     plan = Plan.make(**options)
     parts = {n: sm.symtorch_block for n, sm in chosen.items()}
     how |= {"seed": plan.seed, "moments": plan.moments}
-    with calling_blocks(list(chosen.values())), _without_equations(wrapped.values()):
+    with _originals(model, chosen.values()):
         key = fingerprint(data, model, list(chosen), terms=repr(plan.terms), **how)
-        known = {name: sm.captured_before(key) for name, sm in chosen.items()}
-        captured = {name: data for name, data in known.items() if data is not None}
-        if len(captured) < len(chosen):
+    known = {name: sm.captured_before(key) for name, sm in chosen.items()}
+    captured = {name: before for name, before in known.items() if before is not None}
+    if len(captured) < len(chosen):
+        with calling_blocks(list(chosen.values())):
             captured = capture(parts, data, model=model, features=plan.features(parts), **how)
     for name, sm in chosen.items():
         sm.keep_captured(key, captured[name])
@@ -124,16 +125,16 @@ def distill(
 
 
 @contextmanager
-def _without_equations(wrapped: Iterable[SymbolicModel]) -> Iterator[None]:
-    """Within it no equations are part of the model, so that its fingerprint is that of the original."""
-    before = [(sm, sm.surrogate) for sm in wrapped]
-    for sm, _ in before:
-        sm.surrogate = None
+def _originals(model: nn.Module, wrapped: Iterable[SymbolicModel]) -> Iterator[None]:
+    """Within it the blocks of these are in their places, so that what else they hold is no part of the model."""
+    pairs = [(sm, sm.symtorch_block) for sm in wrapped if isinstance(sm.symtorch_block, nn.Module) and sm is not model]
+    for sm, block in pairs:
+        _replace(model, sm, block)
     try:
         yield
     finally:
-        for sm, surrogate in before:
-            sm.surrogate = surrogate
+        for sm, block in pairs:
+            _replace(model, block, sm)
 
 
 def _find(model: nn.Module, name: str) -> nn.Module:

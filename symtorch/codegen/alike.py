@@ -85,18 +85,15 @@ class _Together:
         self, groups: list[list[Term]], exprs: Sequence[Expr], program: Program, rest: list[int], n_inputs: int
     ) -> None:
         self._groups = [_Group(group) for group in groups]
-        self._n_outputs = len(exprs)
-        places = [(term.output, term.sign) for group in groups for term in group]
-        places += [(i, 1.0) for i in rest]
-        self._signs: torch.Tensor | None = None
-        self._order: torch.Tensor | None = None
-        if sorted(places) == [(i, 1.0) for i in range(len(exprs))]:  # each equation is one term
-            if [i for i, _ in places] != list(range(len(exprs))):
-                self._order = torch.tensor([i for i, _ in places]).argsort()
+        terms = [term for group in groups for term in group]
+        made = sorted({term.output for term in terms})
+        self._signs: Tensor | None = None
+        if len(made) == len(terms) and all(term.sign > 0 for term in terms):  # each equation is one term
+            made = [term.output for term in terms]
         else:
-            self._signs = torch.zeros(len(places), len(exprs))
-            for column, (output, sign) in enumerate(places):
-                self._signs[column, output] = sign
+            self._signs = torch.zeros(len(terms), len(made))
+            for k, term in enumerate(terms):
+                self._signs[k, made.index(term.output)] = term.sign
         self._rest: Kernel | None = None
         if rest:
             lowered = lower([exprs[i] for i in rest])
@@ -105,14 +102,17 @@ class _Together:
             for own, slots in zip(lowered.slots, (program.slots[i] for i in rest), strict=True):
                 known.update(zip(own, slots, strict=True))
             self._slots = torch.tensor([known[k] for k in range(len(lowered.constants))], dtype=torch.long)
+        order = torch.tensor([*made, *rest]).argsort()
+        self._order = None if torch.equal(order, torch.arange(len(order))) else order
 
     def __call__(self, x: Tensor, constants: Tensor) -> Tensor:
         parts = [group(x, constants) for group in self._groups]
-        if self._rest is not None:
-            parts.append(self._rest(x, constants[self._slots.to(x.device)]))
         values = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
         if self._signs is not None:
-            return values @ self._signs.to(values)
+            values = values @ self._signs.to(values)
+        if self._rest is not None:
+            # Beside the product, not in it: an undefined value times zero is undefined.
+            values = torch.cat([values, self._rest(x, constants[self._slots.to(x.device)])], dim=1)
         return values if self._order is None else values.index_select(1, self._order.to(x.device))
 
 

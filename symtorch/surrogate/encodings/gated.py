@@ -149,10 +149,13 @@ def units_of(block: Any, name: str, x: Tensor, y: Tensor) -> Units:
     if isinstance(block, nn.Module) and len(x):
         size = float((y - y.mean(dim=0)).norm()) or 1.0
         half = next((p.dtype for p in block.parameters()), torch.float32) in (torch.float16, torch.bfloat16)
+        best, least = None, (20 if half else 1) * _AGREES * size
         for units, bias in _readings(block, x.shape[1], y.shape[1]):
             said = units(x) @ units.down.T + (0.0 if bias is None else bias)
-            if float((said - y).norm()) <= (20 if half else 1) * _AGREES * size:
-                return units
+            if (error := float((said - y).norm())) <= least:
+                best, least = units, error
+        if best is not None:
+            return best
     known = ", ".join(ACTIVATIONS)
     raise InputError(
         f"block {name!r} is no MLP whose units can be read: expected layers gate, up and down with "
