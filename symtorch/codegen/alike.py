@@ -127,7 +127,8 @@ class _Group:
 
     def __call__(self, x: Tensor, constants: Tensor) -> Tensor:
         values = self._form(*(take(x, constants) for take in self._take))
-        return values if values.shape == (len(x), self._n) else values.expand(len(x), self._n)
+        shape = x.shape[0], self._n
+        return values if values.shape == shape else values.expand(shape)
 
 
 class _Taken:

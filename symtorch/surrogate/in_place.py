@@ -95,7 +95,7 @@ class InPlace(Surrogate):
                 with torch.no_grad():
                     return _to_numpy(self.answer(read, read_kwargs, block, name))
         if self.guard == "none":
-            return self(*args, **kwargs)
+            return self.forward(*args, **kwargs)  # for one row, calling a module is a large part of it
         x = self.layout.join(args, kwargs)
         if self.guard == "raise":
             outputs = self.rows(x)

@@ -131,7 +131,7 @@ class Surrogate(nn.Module):
         """Of the equations, for what they are over."""
         if not self.interface.n_searched:  # an encoding that does all of it
             return columns.new_zeros(*columns.shape[:-1], 0)
-        return self.function(columns, live)
+        return self.function.forward(columns, live)
 
     def _check_width(self, x: Tensor) -> None:
         if x.shape[-1] != self.layout.n_inputs:

@@ -14,7 +14,7 @@ class Maps(nn.Module):
     """Named affine maps, in float32 whatever the module is cast to, and applied in the type of what they are given.
 
     >>> maps = Maps({"double": (2 * np.eye(2), np.ones(2))})
-    >>> maps("double", torch.tensor([[1.0, 2.0]]))
+    >>> maps.apply_map("double", torch.tensor([[1.0, 2.0]]))
     tensor([[3., 5.]])
 
     Args:
@@ -30,9 +30,12 @@ class Maps(nn.Module):
                 self.register_parameter(key, nn.Parameter(torch.from_numpy(array.copy()), requires_grad=False))
         self._cast: dict[tuple[str, torch.dtype], tuple[Any, Tensor, Tensor]] = {}
 
-    def forward(self, name: str, x: Tensor) -> Tensor:
+    def apply_map(self, name: str, x: Tensor) -> Tensor:
         """(..., n_in) -> (..., n_out), in x's dtype."""
-        weight, bias = getattr(self, f"{name}_weight"), getattr(self, f"{name}_bias")
+        # No forward, and no search for attributes: for one row, calling a module is a large part of the work.
+        weight, bias = self._parameters[f"{name}_weight"], self._parameters[f"{name}_bias"]
+        assert weight is not None
+        assert bias is not None
         if weight.dtype != x.dtype:
             weight, bias = self._in(name, x.dtype, weight, bias)
         return nn.functional.linear(x, weight, bias)

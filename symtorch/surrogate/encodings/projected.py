@@ -280,7 +280,7 @@ class Projected(Encoding):
     def _apply(self, name: str, x: Any, maps: Maps | None = None) -> Any:
         """(..., n_in) -> (..., n_out), of the kind, type and place of x."""
         if maps is not None:
-            return maps(name, x)
+            return maps.apply_map(name, x)
         weights, bias = self._maps[name]
         if not isinstance(x, torch.Tensor):
             return x @ weights + bias
