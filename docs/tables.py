@@ -324,6 +324,7 @@ def warning_list() -> str:
 
 GROUPS = {
     "Distill": ["SymbolicModel", "wrap", "unwrap", "distill", "fit_constants", "SearchOptions"],
+    "Wide blocks": ["Projection", "Gated", "finetune", "Tuning", "rank_blocks", "Ranking", "Rank"],
     "Results": [
         "Equation", "Front", "equations.Fronts", "equations.verdict.Verdict", "equations.verdict.Evidence",
         "surrogate.fidelity.OutputFidelity",
