@@ -23,6 +23,9 @@ from symtorch.surrogate.in_place import InPlace
 
 logger = logging.getLogger("symtorch.blocks")
 
+Tunable = tuple[nn.Parameter, Tensor]
+"""A parameter, and how large its numbers are; of a shape that broadcasts to it."""
+
 ModelLoss = Callable[[nn.Module, Any], Tensor]
 """(model, batch) -> scalar."""
 
@@ -30,7 +33,10 @@ _WARM_UP = 10
 """Steps over which the learning rate rises."""
 
 _LEAST_SIZE = 1e-4
-"""Size of a parameter that learning rates are relative to, at least: one of zeros must be able to move."""
+"""Size of a number that steps are relative to, at least: a zero must be able to move."""
+
+_BETAS = 0.9, 0.95
+_TINY = 1e-12
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,7 @@ def finetune(
     Parameters of the equations in use change, and nothing else of the model: constants, and of projections the linear
     part, the coordinates and what adds the equations up. What is printed, exported and saved follows. The original's
     answers are computed once; steps run the model from the first replaced block on only, where its layers allow that.
-    Adam, with learning rates relative to each parameter's size that rise and then fall.
+    Adam, with steps relative to the size of what they change, that rise and then fall.
 
     Args:
         model: with SymbolicModels in it that are switched to their equations.
@@ -87,7 +93,7 @@ def finetune(
         loss: "kl", the Kullback-Leibler divergence from the original's distribution over its classes to the tuned
             one's, in nats, averaged over rows (tokens); or ``loss(model, batch)``, a scalar tensor.
         steps: one batch each, at most.
-        lr: learning rate, as a share of each parameter's root mean square.
+        lr: learning rate, as a share of the root mean square of each coordinate's and each term's numbers.
         held_out: share of the batches to judge by, or batches; the parameters are left as they were when the loss
             on these was least.
         positions: of so many rows of a batch, drawn at random, the divergence is taken in a step; None for all.
@@ -170,7 +176,7 @@ class _Objective:
 
 def _descend(
     objective: _Objective,
-    parameters: list[nn.Parameter],
+    parameters: list[Tunable],
     train: list[Any],
     test: list[Any],
     steps: int,
@@ -181,12 +187,11 @@ def _descend(
     progress: bool | Callable[[int, float], None],
 ) -> Tuning:
     """Adam, and the parameters of the lowest held-out loss."""
-    before = objective.mean(test)
+    before, chosen = objective.mean(test), [parameter for parameter, _ in parameters]
     if not math.isfinite(before):
         raise InputError("the loss is not finite for the surrogates as they are; check the data, or use a guard.")
-    sizes = [lr * max(float(p.detach().square().mean().sqrt()), _LEAST_SIZE) for p in parameters]
-    optimizer = torch.optim.Adam([{"params": [p]} for p in parameters], betas=(0.9, 0.95))
-    best, best_loss, best_step = _copies(parameters), before, 0
+    optimizer = _RelativeAdam(parameters)
+    best, best_loss, best_step = _copies(chosen), before, 0
     history, waited, step = [(0, before)], 0, 0
     every = max(1, steps // checks)
     order: list[int] = []
@@ -195,15 +200,12 @@ def _descend(
             for step in range(1, steps + 1):
                 order = order or torch.randperm(len(train), generator=rng).tolist()
                 scale = min(1.0, step / _WARM_UP) * max(0.02, 0.5 * (1 + math.cos(math.pi * (step - 1) / steps)))
-                for group, size in zip(optimizer.param_groups, sizes, strict=True):
-                    group["lr"] = size * scale
-                optimizer.zero_grad()
                 with torch.enable_grad():
                     value = objective(train[order.pop()], rng)
                     if not value.requires_grad:
                         raise InputError("the loss does not depend on the surrogates; does the model call them?")
                     value.backward()
-                optimizer.step()
+                optimizer.step(lr * scale)
                 bar.update()
                 if callable(progress):
                     progress(step, float(value.detach()))
@@ -214,21 +216,48 @@ def _descend(
                 logger.info("finetune: step %d, held-out loss %.5g", step, now)
                 waited = 0 if now < best_loss else waited + 1
                 if now < best_loss:
-                    best, best_loss, best_step = _copies(parameters), now, step
+                    best, best_loss, best_step = _copies(chosen), now, step
                 elif waited >= patience:
                     break
     finally:
         with torch.no_grad():
-            for parameter, value in zip(parameters, best, strict=True):
+            for parameter, value in zip(chosen, best, strict=True):
                 parameter.copy_(value)
     return Tuning(before, best_loss, step, best_step, tuple(history), step < steps)
 
 
+class _RelativeAdam:
+    """Adam (Kingma and Ba, ICLR 2015), with steps that are shares of the numbers' own sizes.
+
+    Args:
+        parameters: with their sizes.
+    """
+
+    def __init__(self, parameters: Sequence[Tunable]) -> None:
+        self._parameters = [(p, size.clamp(min=_LEAST_SIZE).clone()) for p, size in parameters]
+        self._means = [(torch.zeros_like(p), torch.zeros_like(p)) for p, _ in parameters]
+        self._n = 0
+
+    @torch.no_grad()
+    def step(self, share: float) -> None:
+        """Go against the gradients, by this share of each size at most, and forget them."""
+        self._n += 1
+        first, second = 1 - _BETAS[0] ** self._n, 1 - _BETAS[1] ** self._n
+        for (parameter, size), (mean, square) in zip(self._parameters, self._means, strict=True):
+            gradient, parameter.grad = parameter.grad, None
+            if gradient is None:
+                continue
+            mean.lerp_(gradient, 1 - _BETAS[0])
+            square.lerp_(gradient.square(), 1 - _BETAS[1])
+            parameter.sub_(share * size * (mean / first) / ((square / second).sqrt() + _TINY))
+
+
 @contextmanager
-def _tuned_parameters(wrapped: Sequence[SymbolicModel]) -> Iterator[list[nn.Parameter]]:
+def _tuned_parameters(wrapped: Sequence[SymbolicModel]) -> Iterator[list[Tunable]]:
     """What is tuned, which asks for gradients within it; and nothing else of these models does."""
     surrogates = [sm.surrogate for sm in wrapped if isinstance(sm.surrogate, InPlace)]
-    chosen = [p for surrogate in surrogates for p in surrogate.tunable()]
+    tunable = [pair for surrogate in surrogates for pair in surrogate.tunable()]
+    chosen = [parameter for parameter, _ in tunable]
     if not chosen:
         raise InputError("what stands in the blocks' places has no numbers to tune.")
     before = [(p, p.requires_grad, p.grad) for p in chosen]
@@ -236,7 +265,7 @@ def _tuned_parameters(wrapped: Sequence[SymbolicModel]) -> Iterator[list[nn.Para
         for parameter in chosen:
             parameter.requires_grad_(True)
             parameter.grad = None
-        yield chosen
+        yield tunable
     finally:
         for parameter, wanted, grad in before:
             parameter.requires_grad_(wanted)

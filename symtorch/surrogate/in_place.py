@@ -123,11 +123,12 @@ class InPlace(Surrogate):
         expr = with_constants(equation.expr, mine)
         return replace(equation, expr=expr, source="", loss=math.inf, score=0.0, r2=None, standard_errors=None)
 
-    def tunable(self) -> list[nn.Parameter]:
-        """All numbers of it that training can change: the encoding's, and constants of the equations."""
-        maps = [] if self.maps is None else list(self.maps.parameters())
+    def tunable(self) -> list[tuple[nn.Parameter, torch.Tensor]]:
+        """All numbers of it that training can change, the encoding's and constants of equations, and their sizes."""
+        maps = [] if self.maps is None else self.maps.sizes()
         constants = self.function.constants
-        return [*maps, *([constants] if constants.numel() and self.interface.n_searched else [])]
+        own = [(constants, constants.detach().abs())] if constants.numel() and self.interface.n_searched else []
+        return [*maps, *own]
 
     def trained(self) -> list[Expr] | None:
         """The trees of all outputs, where training has changed a constant of any; None where it has not."""

@@ -33,9 +33,11 @@ class Maps(nn.Module):
     def apply_map(self, name: str, x: Tensor) -> Tensor:
         """(..., n_in) -> (..., n_out), in x's dtype."""
         # No forward, and no search for attributes: for one row, calling a module is a large part of the work.
-        weight, bias = self._parameters[f"{name}_weight"], self._parameters[f"{name}_bias"]
-        assert weight is not None
-        assert bias is not None
+        own, own_bias = self._parameters[f"{name}_weight"], self._parameters[f"{name}_bias"]
+        assert own is not None
+        assert own_bias is not None
+        weight: Tensor = own
+        bias: Tensor = own_bias
         if weight.dtype != x.dtype:
             weight, bias = self._in(name, x.dtype, weight, bias)
         return nn.functional.linear(x, weight, bias)
@@ -51,6 +53,23 @@ class Maps(nn.Module):
                 kept = version, weight.detach().to(dtype), bias.detach().to(dtype)
             self._cast[name, dtype] = kept
         return kept[1:]
+
+    def sizes(self) -> list[tuple[nn.Parameter, Tensor]]:
+        """The numbers, and how large they are where they are: of shapes that broadcast to theirs.
+
+        A column between two maps can be scaled by any number, if the row after it is divided by that; so each has a
+        size of its own, by which steps of training do not depend on that number.
+        """
+        found, n = [], len(self._arrays)
+        for k, name in enumerate(self._arrays):
+            weight, bias = (self._parameters[f"{name}_{what}"] for what in ("weight", "bias"))
+            assert weight is not None
+            assert bias is not None
+            # The first map makes columns, the last one takes them.
+            size = weight.detach().square().mean(dim=1 if k < n - 1 else 0, keepdim=True).sqrt()
+            whole = bias.detach().square().mean().sqrt()
+            found += [(weight, size), (bias, size[:, 0] if k < n - 1 else whole)]
+        return found
 
     def arrays(self) -> dict[str, tuple[np.ndarray, np.ndarray]] | None:
         """The maps as they are now, where they differ from those it was made of; None where they do not."""
