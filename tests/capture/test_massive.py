@@ -77,7 +77,7 @@ def test_features_are_decided_by_the_first_rows_and_have_moments_of_all() -> Non
         seen.append(len(x))
         return lambda x: x[:, :2] ** 2
 
-    sums = HalvesSums(0.0, 0, choose)  # type: ignore[arg-type]
+    sums = HalvesSums(0.0, 0, choose)
     x, y = torch.randn(20_000, 3), torch.randn(20_000, 2)
     for first in range(0, 20_000, 2000):
         sums.add(first, x[first : first + 2000], y[first : first + 2000])
