@@ -98,7 +98,7 @@ def finetune(
             on these was least.
         positions: of so many rows of a batch, drawn at random, the divergence is taken in a step; None for all.
         checks: how often the held-out loss is computed, spread evenly over the steps.
-        patience: checks without a lower loss, after which tuning stops.
+        patience: checks without a lower loss, in the second half of the steps, after which tuning stops.
         seed: of the order of batches and of those rows.
         forward: ``forward(model, batch)``, for batches that the model does not take as they are.
         rows: which rows count, as for ``distill``.
@@ -214,7 +214,8 @@ def _descend(
                 now = objective.mean(test)
                 history.append((step, now))
                 logger.info("finetune: step %d, held-out loss %.5g", step, now)
-                waited = 0 if now < best_loss else waited + 1
+                # The first, large steps may lose what the later, small ones win.
+                waited = 0 if now < best_loss or 2 * step <= steps else waited + 1
                 if now < best_loss:
                     best, best_loss, best_step = _copies(chosen), now, step
                 elif waited >= patience:

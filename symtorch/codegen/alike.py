@@ -54,7 +54,7 @@ class Term:
         return self.form, tuple(kind for kind, _ in self.leaves)
 
 
-def alike_kernel(exprs: Sequence[Expr], program: Program, n_inputs: int) -> Kernel | None:
+def alike_kernel(exprs: Sequence[Expr], program: Program, n_inputs: int) -> Together | None:
     """A kernel that computes terms of equal form together; None where few are.
 
     Args:
@@ -75,11 +75,15 @@ def alike_kernel(exprs: Sequence[Expr], program: Program, n_inputs: int) -> Kern
         return None
     rest = [i for i in range(len(exprs)) if i not in together]
     columns = [[t for t in group if t.output in together] for group in groups.values()]
-    return _Together([group for group in columns if group], exprs, program, rest, n_inputs)
+    return Together([group for group in columns if group], exprs, program, rest, n_inputs)
 
 
-class _Together:
-    """The kernel: groups of terms, the other equations, and how they make the outputs."""
+class Together:
+    """The kernel: groups of terms, the other equations, and how they make the outputs.
+
+    Attributes:
+        is_plain: whether each equation is one term with company: then it is as fast as machine code.
+    """
 
     def __init__(
         self, groups: list[list[Term]], exprs: Sequence[Expr], program: Program, rest: list[int], n_inputs: int
@@ -102,6 +106,7 @@ class _Together:
             for own, slots in zip(lowered.slots, (program.slots[i] for i in rest), strict=True):
                 known.update(zip(own, slots, strict=True))
             self._slots = torch.tensor([known[k] for k in range(len(lowered.constants))], dtype=torch.long)
+        self.is_plain = self._signs is None and not rest
         order = torch.tensor([*made, *rest]).argsort()
         self._order = None if torch.equal(order, torch.arange(len(order))) else order
 

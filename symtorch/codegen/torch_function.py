@@ -128,7 +128,8 @@ class SymbolicFunction(nn.Module):
             return self._for_device()(rows, values)
         if torch.is_grad_enabled() and (rows.requires_grad or values.requires_grad):  # C has no derivatives
             return self._kernel(rows, values)
-        if self.compiled == "auto" and (self._alike is not None or not self._pays(rows.shape[0])):
+        fast = self._alike is not None and self._alike.is_plain
+        if self.compiled == "auto" and (fast or not self._pays(rows.shape[0])):
             return self._kernel(rows, values)
         try:
             return self._in_c()(rows, values)

@@ -131,7 +131,7 @@ def test_it_stops_when_the_held_out_loss_no_longer_falls() -> None:
     model, _ = tiny()
     found = symtorch.finetune(model, BATCHES, steps=60, lr=30.0, checks=20, patience=2)
     assert found.stopped_early
-    assert found.steps == 6
+    assert found.steps == 36  # two checks without a gain in the second half
     assert found.best_step == 0
     assert found.after == found.before
     assert "stopped early" in str(found)
