@@ -131,6 +131,7 @@ class SymbolicModel(LegacyNames, nn.Module):
         projection: Projection | None = None,
         skip: int | str | None = "auto",
         terms: Gated | None = None,
+        mixing: bool | int = False,
         rows: Rows | None = USUAL_MASK,
         ask: Ask = None,
         **unknown: Any,
@@ -176,6 +177,10 @@ class SymbolicModel(LegacyNames, nn.Module):
             skip: rank of that linear map; "auto" for the projection's ``inputs``, 0 or None for no linear map.
             terms: units of a gated MLP as further equations of a projection; see :class:`symtorch.Gated`. Their
                 front holds the term alone, and they come after the outputs that are searched for.
+            mixing: the outputs may be linear combinations of simpler functions, as messages of a graph network are,
+                or latent coordinates: those are found and searched for, as many as there are outputs, or so many
+                as you say. Fronts are then by law; ``switch_to_symbolic`` and exports give the outputs. See
+                :class:`symtorch.surrogate.encodings.Mixing`.
             rows: which rows count, for padding is no data: the name of a mask in dict batches, or a function
                 (batch) -> mask. ``attention_mask`` is used where there is one that fits; None counts all rows.
             ask: whether the search may ask the block for its output at rows of its own, some thousand to some ten
@@ -205,6 +210,7 @@ class SymbolicModel(LegacyNames, nn.Module):
             projection=projection,
             skip=skip,
             terms=terms,
+            mixing=mixing,
             sr_params=sr_params,
             fit_params=fit_params,
             engine=engine,
