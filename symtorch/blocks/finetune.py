@@ -93,7 +93,7 @@ def finetune(
         loss: "kl", the Kullback-Leibler divergence from the original's distribution over its classes to the tuned
             one's, in nats, averaged over rows (tokens); or ``loss(model, batch)``, a scalar tensor.
         steps: one batch each, at most.
-        lr: learning rate, as a share of the root mean square of each coordinate's and each term's numbers.
+        lr: learning rate, as a share of the size of what a number makes: of a coordinate's spread, a term's weights.
         held_out: share of the batches to judge by, or batches; the parameters are left as they were when the loss
             on these was least.
         positions: of so many rows of a batch, drawn at random, the divergence is taken in a step; None for all.
@@ -118,10 +118,12 @@ def finetune(
     batches = list(batches_of(data))
     fitting, judging = _split(batches, held_out)
     rng = torch.Generator().manual_seed(seed)
-    with undisturbed(model), _tuned_parameters(list(wrapped.values())) as parameters:
+    with undisturbed(model):
         objective = _Objective(model, wrapped, loss, forward, rows, positions)
         train, test = objective.recorded(fitting), objective.recorded(judging)
-        return _descend(objective, parameters, train, test, steps, lr, checks, patience, rng, progress)
+        inputs = _inputs(list(wrapped.values()), lambda: objective(train[0], rng))
+        with _asking_for_gradients(inputs) as parameters:
+            return _descend(objective, parameters, train, test, steps, lr, checks, patience, rng, progress)
 
 
 class _Objective:
@@ -253,17 +255,41 @@ class _RelativeAdam:
             parameter.sub_(share * size * (mean / first) / ((square / second).sqrt() + _TINY))
 
 
-@contextmanager
-def _tuned_parameters(wrapped: Sequence[SymbolicModel]) -> Iterator[list[Tunable]]:
-    """What is tuned, which asks for gradients within it; and nothing else of these models does."""
-    surrogates = [sm.surrogate for sm in wrapped if isinstance(sm.surrogate, InPlace)]
-    tunable = [pair for surrogate in surrogates for pair in surrogate.tunable()]
-    chosen = [parameter for parameter, _ in tunable]
-    if not chosen:
-        raise InputError("what stands in the blocks' places has no numbers to tune.")
-    before = [(p, p.requires_grad, p.grad) for p in chosen]
+@torch.no_grad()
+def _inputs(wrapped: Sequence[SymbolicModel], run: Callable[[], Any]) -> list[tuple[InPlace, Tensor]]:
+    """What stands in the blocks' places, with rows (n, n_inputs) that it is given in a run.
+
+    Raises:
+        InputError: none of them is called.
+    """
+    found: dict[int, tuple[InPlace, Tensor]] = {}
+
+    def note(block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        in_place = block.surrogate
+        if isinstance(in_place, InPlace):
+            x = in_place.layout.join(args, kwargs)
+            found[id(block)] = in_place, x.detach().reshape(-1, x.shape[-1])
+
+    handles = [block.register_forward_pre_hook(note, with_kwargs=True) for block in wrapped]
     try:
-        for parameter in chosen:
+        run()
+    finally:
+        for handle in handles:
+            handle.remove()
+    if not found:
+        raise InputError("the loss does not depend on the surrogates; does the model call them?")
+    return list(found.values())
+
+
+@contextmanager
+def _asking_for_gradients(inputs: list[tuple[InPlace, Tensor]]) -> Iterator[list[Tunable]]:
+    """What is tuned, which asks for gradients within it; and nothing else of these surrogates does."""
+    tunable = [pair for in_place, x in inputs for pair in in_place.tunable(x)]
+    if not tunable:
+        raise InputError("what stands in the blocks' places has no numbers to tune.")
+    before = [(p, p.requires_grad, p.grad) for p, _ in tunable]
+    try:
+        for parameter, _ in tunable:
             parameter.requires_grad_(True)
             parameter.grad = None
         yield tunable

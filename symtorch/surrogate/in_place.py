@@ -123,9 +123,13 @@ class InPlace(Surrogate):
         expr = with_constants(equation.expr, mine)
         return replace(equation, expr=expr, source="", loss=math.inf, score=0.0, r2=None, standard_errors=None)
 
-    def tunable(self) -> list[tuple[nn.Parameter, torch.Tensor]]:
-        """All numbers of it that training can change, the encoding's and constants of equations, and their sizes."""
-        maps = [] if self.maps is None else self.maps.sizes()
+    def tunable(self, x: torch.Tensor) -> list[tuple[nn.Parameter, torch.Tensor]]:
+        """All numbers of it that training can change, the encoding's and constants of equations, and their sizes.
+
+        Args:
+            x: (n, n_inputs), rows to measure sizes on.
+        """
+        maps = [] if self.maps is None else self.maps.sizes(x)
         constants = self.function.constants
         own = [(constants, constants.detach().abs())] if constants.numel() and self.interface.n_searched else []
         return [*maps, *own]

@@ -194,7 +194,7 @@ def test_mistakes_say_what_to_do() -> None:
         ({"held_out": 1.0}, r"held_out is 1\.0"),
         ({"loss": lambda model, batch: 1.0}, "loss returned float"),
         ({"loss": lambda model, batch: torch.tensor(1.0)}, "does not depend on the surrogates"),
-        ({"loss": lambda model, batch: torch.tensor(float("nan"))}, "not finite"),
+        ({"loss": lambda model, batch: model(**batch).sum() * float("nan")}, "not finite"),
     ):
         with pytest.raises(InputError, match=message):
             symtorch.finetune(model, BATCHES[:3], **how)

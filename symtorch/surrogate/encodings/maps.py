@@ -54,21 +54,31 @@ class Maps(nn.Module):
             self._cast[name, dtype] = kept
         return kept[1:]
 
-    def sizes(self) -> list[tuple[nn.Parameter, Tensor]]:
-        """The numbers, and how large they are where they are: of shapes that broadcast to theirs.
+    @torch.no_grad()
+    def sizes(self, x: Tensor) -> list[tuple[nn.Parameter, Tensor]]:
+        """The numbers, and by how much they can change before what they make changes by its own size.
 
-        A column between two maps can be scaled by any number, if the row after it is divided by that; so each has a
-        size of its own, by which steps of training do not depend on that number.
+        The size of a weight itself says little: a coordinate along which the inputs hardly vary has large weights
+        that cancel, and a small share of them is many times the coordinate.
+
+        Args:
+            x: (n, n_in) of the first map, rows to measure on.
         """
-        found, n = [], len(self._arrays)
-        for k, name in enumerate(self._arrays):
-            weight, bias = (self._parameters[f"{name}_{what}"] for what in ("weight", "bias"))
+        found = []
+        names = list(self._arrays)
+        for name in names:
+            weight, bias = self._parameters[f"{name}_weight"], self._parameters[f"{name}_bias"]
             assert weight is not None
             assert bias is not None
-            # The first map makes columns, the last one takes them.
-            size = weight.detach().square().mean(dim=1 if k < n - 1 else 0, keepdim=True).sqrt()
-            whole = bias.detach().square().mean().sqrt()
-            found += [(weight, size), (bias, size[:, 0] if k < n - 1 else whole)]
+            if name == names[0]:
+                spread = self.apply_map(name, x).float().std(dim=0)
+                around = float(x.float().square().sum(dim=1).mean().sqrt()) or 1.0
+                found += [(weight, spread[:, None] / around), (bias, spread)]
+            else:
+                found += [
+                    (weight, weight.square().mean(dim=0, keepdim=True).sqrt()),
+                    (bias, bias.square().mean().sqrt()),
+                ]
         return found
 
     def arrays(self) -> dict[str, tuple[np.ndarray, np.ndarray]] | None:
