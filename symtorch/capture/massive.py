@@ -19,6 +19,13 @@ FACTOR = 50.0
 MOST = 0.02
 """Share of the first rows of which outputs can be massive; more of them are no exception."""
 
+GAP = 4.0
+"""Times the largest of the other outputs that a massive one has at least; without such a gap it is the end of a long
+tail, and no exception."""
+
+LATER = 20.0
+"""Times the largest of the first outputs beyond which a later one is massive, where the first ones had none."""
+
 _KEPT = 512
 """Massive rows that are kept."""
 
@@ -77,13 +84,18 @@ class Massive:
 
     @classmethod
     def of(cls, y: Tensor) -> Massive:
-        """By the first outputs (n, d_y); where many are large, none is massive."""
+        """By the first outputs (n, d_y); where many are large, or large ones come near to others, none is massive."""
         norms = y.float().norm(dim=1)
         norms = norms[torch.isfinite(norms)]
         median = float(norms.median()) if len(norms) else 0.0
-        limit = FACTOR * median if median else math.inf
-        large = float((norms > limit).float().mean()) if len(norms) else 0.0
-        return cls(limit if large <= MOST else math.inf, median)
+        if not median:
+            return cls(math.inf, median)
+        large = norms > FACTOR * median
+        if not large.any():  # beyond all that was seen
+            return cls(max(FACTOR * median, LATER * float(norms.max())), median)
+        least, most = float(norms[large].min()), float(norms[~large].max())
+        apart = least >= GAP * most and float(large.float().mean()) <= MOST
+        return cls(math.sqrt(least * most) if apart else math.inf, median)
 
     def rows_in(self, y: Tensor) -> Tensor:
         """(n,): which of these outputs (n, d_y) are massive."""

@@ -65,6 +65,12 @@ def test_large_outputs_of_many_rows_are_no_exception() -> None:
     assert found.massive is None
 
 
+def test_the_end_of_a_long_tail_is_no_exception() -> None:
+    y = torch.from_numpy(np.exp(3 * np.random.default_rng(1).normal(size=(9000, 1))))
+    assert float(y.max() / y.median()) > 1000
+    assert not Massive.of(y).rows_in(y).any()
+
+
 def test_outputs_that_are_all_zero_or_not_finite() -> None:
     assert not Massive.of(torch.zeros(10, 2)).rows_in(torch.ones(3, 2)).any()
     assert not Massive.of(torch.full((10, 2), float("nan"))).rows_in(torch.full((3, 2), float("inf"))).any()
