@@ -213,6 +213,7 @@ ADVICE = {
     "ParseError": "write the equation with [the known operators](operators.md), variables by the names of the inputs.",
     "NotDistilledError": "call `distill` first, for every output that is not pruned, or `set_equation`.",
     "NotSetUpError": "call `setup_pruning` before `prune`.",
+    "ReleasedError": "load the original model again; `release_block` frees the weights for good.",
     "EngineError": '`symtorch.engines.status()` says what is missing; `engine="native"` needs nothing. What other '
     "outputs have found is in the error's `fronts`.",
     "StateError": "load it with the version that wrote it or a later one; for a damaged file go back to a copy. A file "
@@ -323,6 +324,7 @@ def warning_list() -> str:
 
 GROUPS = {
     "Distill": ["SymbolicModel", "wrap", "unwrap", "distill", "fit_constants", "SearchOptions"],
+    "Wide blocks": ["Projection", "Gated", "finetune", "Tuning", "rank_blocks", "Ranking", "Rank"],
     "Results": [
         "Equation", "Front", "equations.Fronts", "equations.verdict.Verdict", "equations.verdict.Evidence",
         "surrogate.fidelity.OutputFidelity",

@@ -4,6 +4,8 @@ import importlib
 from typing import Any
 
 from symtorch._version import __version__
+from symtorch.blocks.finetune import Tuning, finetune
+from symtorch.blocks.ranking import Rank, Ranking, rank_blocks
 from symtorch.engines.options import SearchOptions
 from symtorch.equations import Equation, Front
 from symtorch.errors import (
@@ -19,7 +21,7 @@ from symtorch.legacy import REMOVED_FROM_PACKAGE, warn_of_old_name
 from symtorch.local.explain import Explanation, explain
 from symtorch.model import SymbolicModel
 from symtorch.surrogate.constants import fit_constants
-from symtorch.surrogate.encodings import Projection
+from symtorch.surrogate.encodings import Gated, Projection
 from symtorch.wrapping import distill, unwrap, wrap
 
 __all__ = [
@@ -27,19 +29,25 @@ __all__ = [
     "Equation",
     "Explanation",
     "Front",
+    "Gated",
     "InputError",
     "NotDistilledError",
     "OptionError",
     "ParseError",
     "Projection",
+    "Rank",
+    "Ranking",
     "SearchOptions",
     "StateError",
     "SymTorchError",
     "SymbolicModel",
+    "Tuning",
     "__version__",
     "distill",
     "explain",
+    "finetune",
     "fit_constants",
+    "rank_blocks",
     "unwrap",
     "wrap",
 ]

@@ -92,6 +92,10 @@ class NotSetUpError(SymTorchError, RuntimeError):
     """A step was taken before the one that it needs."""
 
 
+class ReleasedError(SymTorchError, RuntimeError):
+    """A block is wanted whose weights were released, for its equations stand in its place for good."""
+
+
 class EngineError(SymTorchError, RuntimeError):
     """A search engine is not available on this machine, or failed while it ran.
 

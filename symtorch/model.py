@@ -44,13 +44,14 @@ from symtorch.state.model import ModelState, from_tensor, to_tensor
 from symtorch.state.version1 import take_legacy
 from symtorch.surrogate.choosing import mean_loss, simplest_within
 from symtorch.surrogate.constants import Loss, batches_of, fit_constants
-from symtorch.surrogate.encodings import Encoding, Fit, Identity, Projection, Transform
+from symtorch.surrogate.encodings import Encoding, Fit, Gated, Identity, Projection, Transform
 from symtorch.surrogate.fidelity import OutputFidelity, check_min_r2, fidelity, poorly_fitted
 from symtorch.surrogate.figures import plot_output
 from symtorch.surrogate.findings import Findings
 from symtorch.surrogate.in_place import InPlace
 from symtorch.surrogate.interface import Interface
 from symtorch.surrogate.module import Surrogate, output_function
+from symtorch.surrogate.released import Released, bytes_of
 from symtorch.surrogate.report import Report
 
 logger = logging.getLogger("symtorch")
@@ -137,6 +138,7 @@ class SymbolicModel(LegacyNames, nn.Module):
         encoding: Encoding | Fit | None = None,
         projection: Projection | None = None,
         skip: int | str | None = "auto",
+        terms: Gated | None = None,
         mixing: bool | int = False,
         rows: Rows | None = USUAL_MASK,
         ask: Ask = None,
@@ -184,6 +186,8 @@ class SymbolicModel(LegacyNames, nn.Module):
                 all rows of the data, not only to those kept. Outputs are then coordinates; see
                 :class:`symtorch.Projection` and :meth:`report`.
             skip: rank of that linear map; "auto" for the projection's ``inputs``, 0 or None for no linear map.
+            terms: units of a gated MLP as further equations of a projection; see :class:`symtorch.Gated`. Their
+                front holds the term alone, and they come after the outputs that are searched for.
             mixing: the outputs may be linear combinations of simpler functions, as messages of a graph network are,
                 or latent coordinates: those are found and searched for, as many as there are outputs, or so many
                 as you say. Fronts are then by law; ``switch_to_symbolic`` and exports give the outputs. See
@@ -218,6 +222,7 @@ class SymbolicModel(LegacyNames, nn.Module):
             encoding=encoding,
             projection=projection,
             skip=skip,
+            terms=terms,
             mixing=mixing,
             sr_params=sr_params,
             fit_params=fit_params,
@@ -247,6 +252,7 @@ class SymbolicModel(LegacyNames, nn.Module):
             drop_nonfinite=drop_nonfinite,
             rows=rows,
             moments=plan.moments,
+            terms=plan.terms,
         )
         found = self.distill_captured(captured, plan, progress, around)
         if self._request is not None and teachers:
@@ -256,7 +262,9 @@ class SymbolicModel(LegacyNames, nn.Module):
 
     def _capture(self, inputs: Any, parent_model: nn.Module | None, **how: Any) -> Captured:
         """The block's data, from the cache where nothing that it depends on has changed."""
-        key = fingerprint(inputs, parent_model, self.symtorch_block, **how)
+        terms: Gated | None = how.pop("terms", None)
+        key = fingerprint(inputs, parent_model, self.symtorch_block, terms=repr(terms), **how)
+        features = None if terms is None else lambda name: terms.choose(self.symtorch_block, name)
         cache = self._cache
         if cache is not None and how.get("moments") is not None and cache[1].halves is None:
             cache = None  # files keep rows and no moments
@@ -264,9 +272,18 @@ class SymbolicModel(LegacyNames, nn.Module):
             logger.info("%s: data captured before is used again", self.block_name)
             return cache[1]
         with calling_blocks([self]):
-            captured = capture({self.block_name: self.symtorch_block}, inputs, model=parent_model, **how)
+            blocks = {self.block_name: self.symtorch_block}
+            captured = capture(blocks, inputs, model=parent_model, features=features, **how)
         self._cache = (key or "", captured[self.block_name])  # without a key it is never used for another search
         return captured[self.block_name]
+
+    def captured_before(self, key: str | None) -> Captured | None:
+        """The data that was kept under this key; None where there is other data, or none."""
+        return self._cache[1] if self._cache is not None and key is not None and self._cache[0] == key else None
+
+    def keep_captured(self, key: str | None, captured: Captured) -> None:
+        """Keep data for distillations of the same; without a key it serves no other."""
+        self._cache = (key or "", captured)
 
     def distill_captured(
         self,
@@ -289,7 +306,7 @@ class SymbolicModel(LegacyNames, nn.Module):
         samples: Samples | None
         if plan.projection is not None:
             how = (plan.projection, plan.skip, captured, plan.held_out, plan.seed, plan.variable_names)
-            projecting = Projecting.fit(*how)
+            projecting = Projecting.fit(*how, self.block_name)
             interface = projecting.interface
             samples, held_out = projecting.samples(self.symtorch_block, plan.ask) or (None, None)
             if samples is None and plan.output_dim is not None:
@@ -299,13 +316,14 @@ class SymbolicModel(LegacyNames, nn.Module):
             held_out = None
         else:
             samples, held_out, interface = plan.local_samples(captured, self.symtorch_block, around)
-        fronts = {}
+        fronts: dict[int, Front] = {}
         if samples is not None:
             tell(self.block_name, samples.asking, stacklevel=3)
             logger.info("%s: %s searches %d rows", self.block_name, plan.engine.name, samples.n_samples)
             show = plan.options.progress and plan.options.verbosity > 0 if progress is None else progress is True
             with display.progress_bar(self.block_name, show) as bar:
                 active = interface.encoding.needed(self._kept_outputs(interface.n_outputs))
+                active = active if projecting is None else active[: projecting.n_free]
                 engine = plan.journalled(
                     self._own_name if name is None else name, interface, "" if around is None else "_local"
                 )
@@ -314,6 +332,8 @@ class SymbolicModel(LegacyNames, nn.Module):
                     fronts = plan_distill(plan, samples, engine, report, active, held_out)
                 else:
                     fronts = distill_projected(plan, samples, engine, report, active, held_out)
+        if projecting is not None and interface.n_searched:
+            fronts, samples = projecting.with_terms(fronts, plan.options), projecting.everything()
         kind = _kind(around is not None)
         before = self._findings(kind)
         if samples is not None:
@@ -354,7 +374,7 @@ class SymbolicModel(LegacyNames, nn.Module):
             NotDistilledError: there was none in this process, or not every coordinate has an equation yet.
         """
         found = self._findings("global")
-        if self._judging is None or found.interface != self._judging.interface:
+        if self._judging is None or not self._judging.is_of(found.interface):
             raise NotDistilledError(
                 f"{self.block_name!r} has no data to report on; call distill(..., projection=...) in this process."
             )
@@ -362,7 +382,7 @@ class SymbolicModel(LegacyNames, nn.Module):
         if missing:
             raise NotDistilledError(f"coordinates {missing} of {self.block_name!r} have no equations yet.")
         laws = {i: found.equation(i).expr for i in found.fronts}
-        return self._judging.report(self.block_name, self.symtorch_block, laws)
+        return replace(self._judging, interface=found.require()).report(self.block_name, self.symtorch_block, laws)
 
     def _replace(self, kind: str, found: Findings, keep: bool = True) -> None:
         """Take new findings; what stands in the block's place is always what is shown.
@@ -429,7 +449,9 @@ class SymbolicModel(LegacyNames, nn.Module):
     def _findings(self, kind: str) -> Findings:
         """What was found; the equations in place with the constants that they have now."""
         found, in_place = self._found[kind], self.surrogate
-        return found if in_place is None or in_place.kind != kind else found.with_constants_of(in_place.equations())
+        if in_place is None or in_place.kind != kind:
+            return found
+        return found.with_constants_of(in_place.equations()).over(in_place.tuned_interface())
 
     @property
     def equations(self) -> dict[int, Equation]:
@@ -574,9 +596,44 @@ class SymbolicModel(LegacyNames, nn.Module):
         return chosen
 
     def switch_to_block(self) -> None:
-        """Put the block back in its place; the equations are kept."""
+        """Put the block back in its place; the equations are kept.
+
+        Raises:
+            ReleasedError: the block's weights were released.
+        """
+        if isinstance(self.symtorch_block, Released):
+            raise self.symtorch_block.error()
         if self.surrogate is not None:
             self.surrogate.in_use = False
+
+    def release_block(self) -> int:
+        """Free the weights of the block, whose equations are in use; there is no way back in this process.
+
+        State dicts have no weights of the block from then on, and a model that loads one releases its own block too.
+        Weights that another part of the model shares stay with that part.
+
+        Returns:
+            bytes of the block's parameters and buffers.
+
+        Raises:
+            NotDistilledError: no equations are in use.
+            InputError: the equations need the block, for ``guard="block"``.
+        """
+        in_place, block = self.surrogate, self.symtorch_block
+        if isinstance(block, Released):
+            return block.n_bytes
+        if in_place is None or not in_place.in_use:
+            raise NotDistilledError("no equations are in use; call distill(...) and switch_to_symbolic() first.")
+        if in_place.guard == "block":
+            raise InputError("guard='block' needs the block; switch_to_symbolic() with another guard first.")
+        n_bytes = bytes_of(block) if isinstance(block, nn.Module) else 0
+        self._release(type(block).__name__, n_bytes)
+        return n_bytes
+
+    def _release(self, kind: str, n_bytes: int) -> None:
+        self.symtorch_block = Released(self.block_name, kind, n_bytes)
+        self.symtorch_block.training = self.training
+        self.clear_cache()
 
     @property
     def use_symbolic(self) -> bool:
@@ -660,7 +717,7 @@ class SymbolicModel(LegacyNames, nn.Module):
         if self._cache is None:
             raise InputError("there is no data; it is kept by distill(...) until clear_cache(). Pass some as inputs=.")
         data, judging = self._cache[1], self._judging
-        if judging is not None and judging.held_out and judging.interface == self._found["global"].interface:
+        if judging is not None and judging.held_out and judging.is_of(self._found["global"].interface):
             return replace(data, X=judging.X, Y=judging.Y, rows=judging.rows), "held-out rows"
         if self._split == "held out":
             return data, "held-out rows"
@@ -994,7 +1051,12 @@ class SymbolicModel(LegacyNames, nn.Module):
 
     def _state(self) -> ModelState:
         known = self.pruning_mask is not None and not self.pruning_mask.is_meta
-        return ModelState(self.block_name, self._found, self.surrogate, self._pruning() if known else None)
+        found, in_place = self._found, self.surrogate
+        if in_place is not None:
+            found = {**found, in_place.kind: found[in_place.kind].over(in_place.tuned_interface())}
+        block = self.symtorch_block
+        released = (block.kind, block.n_bytes) if isinstance(block, Released) else None
+        return ModelState(self.block_name, found, self.surrogate, self._pruning() if known else None, released)
 
     def _take(self, state: ModelState) -> None:
         """Become what a state says, but for the name."""
@@ -1005,6 +1067,8 @@ class SymbolicModel(LegacyNames, nn.Module):
             in_place = in_place.to(device).train(self.training).use_compiled(in_place.compile_as, where_possible=True)
         self._found, self.surrogate = dict(state.found), in_place
         self._set_pruning(state.pruning, device)
+        if state.released is not None and not isinstance(self.symtorch_block, Released):
+            self._release(*state.released)
 
     def get_extra_state(self) -> Tensor:
         """Everything symbolic, as UTF-8 JSON in a uint8 tensor (n_bytes,) on the CPU."""

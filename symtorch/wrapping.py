@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import nn
 
-from symtorch.capture import capture
+from symtorch.capture import capture, fingerprint
 from symtorch.distillation.plan import Plan
 from symtorch.equations.front import Front
 from symtorch.errors import InputError, listed
 from symtorch.model import SymbolicModel, calling_blocks
+from symtorch.surrogate.released import Released
 
 logger = logging.getLogger("symtorch.wrapping")
 
@@ -68,6 +70,7 @@ def unwrap(model: nn.Module, block: str | SymbolicModel) -> nn.Module:
 
     Raises:
         InputError: there is no SymbolicModel of that name in the model.
+        ReleasedError: the block's weights were released.
     """
     wrapped = _find(model, block) if isinstance(block, str) else block
     there = {name: m for name, m in model.named_modules() if isinstance(m, SymbolicModel)}
@@ -75,6 +78,8 @@ def unwrap(model: nn.Module, block: str | SymbolicModel) -> nn.Module:
         what = repr(block) if isinstance(block, str) else f"a {type(block).__name__}"
         raise InputError(f"{what} is not a wrapped block of this model; it has {list(there) or 'none'}.")
     original = wrapped.symtorch_block
+    if isinstance(original, Released):
+        raise original.error()
     if not isinstance(original, nn.Module):
         raise InputError(f"{wrapped.block_name!r} wraps a plain callable; there is no module to put back.")
     _replace(model, wrapped, original)
@@ -107,14 +112,38 @@ def distill(
     how = {key: options.pop(key) for key in _CAPTURE_OPTIONS if key in options}
     progress = options.pop("progress", None)
     plan = Plan.make(**options)
-    with calling_blocks(list(chosen.values())):
-        parts = {n: sm.symtorch_block for n, sm in chosen.items()}
-        captured = capture(parts, data, model=model, seed=plan.seed, moments=plan.moments, **how)
+    parts = {n: sm.symtorch_block for n, sm in chosen.items()}
+    how |= {"seed": plan.seed, "moments": plan.moments}
+    key = None
+    if plan.projection is not None:  # the pass over all rows is what takes long, and may serve several projections
+        with _originals(model, chosen.values()):
+            key = fingerprint(data, model, list(chosen), terms=repr(plan.terms), **how)
+    known = {name: sm.captured_before(key) for name, sm in chosen.items()}
+    captured = {name: before for name, before in known.items() if before is not None}
+    if len(captured) < len(chosen):
+        with calling_blocks(list(chosen.values())):
+            captured = capture(parts, data, model=model, features=plan.features(parts), **how)
     found = {}
     for name, sm in chosen.items():
+        if plan.projection is not None:
+            sm.keep_captured(key, captured[name])
         found[name] = sm.distill_captured(captured[name], plan, progress, name=name)
-        sm.keep_rows(captured[name], plan)
+        if plan.projection is None:
+            sm.keep_rows(captured[name], plan)
     return found
+
+
+@contextmanager
+def _originals(model: nn.Module, wrapped: Iterable[SymbolicModel]) -> Iterator[None]:
+    """Within it the blocks of these are in their places, so that what else they hold is no part of the model."""
+    pairs = [(sm, sm.symtorch_block) for sm in wrapped if isinstance(sm.symtorch_block, nn.Module) and sm is not model]
+    for sm, block in pairs:
+        _replace(model, sm, block)
+    try:
+        yield
+    finally:
+        for sm, block in pairs:
+            _replace(model, block, sm)
 
 
 def _find(model: nn.Module, name: str) -> nn.Module:

@@ -8,16 +8,21 @@ large means cost no digits.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from symtorch.capture.massive import Massive, MassiveRows
+
 _ROWS_AT_ONCE = 4096
 """Rows multiplied at once: more would round more in float32, fewer take longer."""
+
+_FIRST_ROWS = 8192
+"""Rows, or four times the inputs if that is more, that decide on features and on what is massive."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +56,10 @@ class Moments:
         mean_x, mean_y = x.mean(axis=0), y.mean(axis=0)
         x, y = x - mean_x, y - mean_y
         return cls(len(x), mean_x, mean_y, x.T @ x, x.T @ y, y.T @ y)
+
+    def of_inputs(self, n: int) -> Moments:
+        """Those of the first n inputs alone."""
+        return Moments(self.n, self.mean_x[:n], self.mean_y, self.xx[:n, :n], self.xy[:n], self.yy)
 
     def __add__(self, other: Moments) -> Moments:
         """Of both one's rows; Chan, Golub and LeVeque, The American Statistician 37 (1983)."""
@@ -121,40 +130,107 @@ class Sums:
 
 @dataclass(frozen=True, eq=False)
 class Halves:
-    """Moments of the two halves of the rows that aren't held out, so that the one can judge what the other says."""
+    """Moments of the two halves of the rows that aren't held out, so that the one can judge what the other says.
+
+    Attributes:
+        first: of the one half.
+        second: of the other.
+        features: what gave the columns after the block's own inputs; None for no such columns.
+        massive: rows of massive outputs, which the moments leave out; None for none.
+    """
 
     first: Moments
     second: Moments
+    features: Features | None = None
+    massive: MassiveRows | None = None
 
     @property
     def whole(self) -> Moments:
         """Of both."""
         return self.first + self.second
 
+    def of_inputs(self, n: int) -> Halves:
+        """Those of the first n inputs alone."""
+        return Halves(self.first.of_inputs(n), self.second.of_inputs(n))
+
+
+class Features(Protocol):
+    """Columns made of a block's inputs (n, d_x), whose moments are wanted beside those of the inputs: (n, k)."""
+
+    def __call__(self, x: Tensor) -> Tensor: ...
+
+
+Choose = Callable[[Tensor, Tensor], Features]
+"""What decides on features by the first rows that come by: inputs (n, d_x) and outputs (n, d_y)."""
+
 
 class HalvesSums:
     """The moments of both halves as they grow.
 
+    The first rows wait until there are enough of them to say what a massive output is, and which features to take.
+
     Args:
         held_out: share of the rows that is left out, to judge by later.
         seed: of the drawing of rows.
+        choose: decides on features, whose columns come after those of the inputs; None for none.
     """
 
-    def __init__(self, held_out: float, seed: int) -> None:
+    def __init__(self, held_out: float, seed: int, choose: Choose | None = None) -> None:
         self._how = held_out, seed
         self._sums = Sums(), Sums()
+        self._choose = choose
+        self._features: Features | None = None
+        self._massive: Massive | None = None
+        self._waiting: list[tuple[int, Tensor, Tensor]] | None = []
 
     def add(self, first: int, x: Tensor, y: Tensor) -> None:
         """Take rows x (n, d_x) and y (n, d_y), of which the first one has this number among all rows seen."""
-        part, y = parts_of(np.arange(first, first + len(x)), *self._how), y.to(x.device)
+        if self._waiting is None:
+            self._add(first, x, y.to(x.device))
+            return
+        self._waiting.append((first, x, y.to(x.device).clone()))
+        if sum(len(x) for _, x, _ in self._waiting) >= max(_FIRST_ROWS, 4 * x.shape[1]):
+            self._start()
+
+    @torch.no_grad()
+    def _start(self) -> None:
+        """Decide on what the first rows say, and take them."""
+        waiting, self._waiting = self._waiting or [], None
+        if not waiting:
+            return
+        x, y = torch.cat([x for _, x, _ in waiting]), torch.cat([y for _, _, y in waiting])
+        self._massive = Massive.of(y)
+        if self._choose is not None:
+            numbers = np.concatenate([np.arange(first, first + len(x)) for first, x, _ in waiting])
+            fitted = torch.from_numpy(parts_of(numbers, *self._how) > 0).to(x.device)
+            kept = fitted & ~self._massive.rows_in(y) & torch.isfinite(x).all(dim=1) & torch.isfinite(y).all(dim=1)
+            self._features = self._choose(x[kept], y[kept])
+        for first, x, y in waiting:
+            self._add(first, x, y)
+
+    def _add(self, first: int, x: Tensor, y: Tensor) -> None:
+        numbers = np.arange(first, first + len(x))
+        part = parts_of(numbers, *self._how)
+        assert self._massive is not None
+        massive = self._massive.rows_in(y).cpu().numpy()
+        if massive.any():
+            at = torch.from_numpy(np.flatnonzero(massive)).to(x.device)
+            self._massive.take(numbers[massive], x.index_select(0, at), y.index_select(0, at))
+            part = np.where(massive, 0, part)
+        if self._features is not None:
+            x = torch.cat([x, self._features(x).to(x.dtype)], dim=1)
         for k, sums in enumerate(self._sums, start=1):
             positions = torch.from_numpy(np.flatnonzero(part == k)).to(x.device)
             sums.add(x.index_select(0, positions), y.index_select(0, positions))
 
     def halves(self) -> Halves | None:
         """What the sums say; None where one of the halves has no row."""
+        if self._waiting is not None:
+            self._start()
         first, second = (sums.moments() for sums in self._sums)
-        return None if first is None or second is None or not (first.n and second.n) else Halves(first, second)
+        if first is None or second is None or not (first.n and second.n):
+            return None
+        return Halves(first, second, self._features, None if self._massive is None else self._massive.found())
 
 
 def parts_of(numbers: np.ndarray, held_out: float, seed: int) -> np.ndarray:

@@ -18,7 +18,7 @@ from torch import nn
 from symtorch.capture.batches import batches_of, calling, placing
 from symtorch.capture.calls import Key, describe
 from symtorch.capture.early_end import EarlyEnd
-from symtorch.capture.moments import HalvesSums
+from symtorch.capture.moments import Choose, HalvesSums
 from symtorch.capture.padding import USUAL_MASK, Rows, mask_of
 from symtorch.capture.recorder import Recorder
 from symtorch.capture.rows import Block, Captured
@@ -41,6 +41,7 @@ def capture(
     drop_nonfinite: bool = False,
     rows: Rows | None = USUAL_MASK,
     moments: float | None = None,
+    features: Callable[[str], Choose] | None = None,
 ) -> dict[str, Captured]:
     """Run a model on data and keep what goes into the blocks and what comes out.
 
@@ -76,6 +77,7 @@ def capture(
             function (batch) -> mask, 1 or True on rows that count, of the leading dimensions of the block's
             calls. A mask ``attention_mask`` is used where there is one that fits; None counts every row.
         moments: sum up moments of all rows but this share of them, which is held out; None for no moments.
+        features: for a block's name, what decides on columns made of its inputs, whose moments are summed up too.
 
     Returns:
         what was captured, by block.
@@ -97,7 +99,7 @@ def capture(
             _for(name, arguments),
             _for(name, output_index),
             seed,
-            None if moments is None else HalvesSums(moments, seed),
+            None if moments is None else HalvesSums(moments, seed, None if features is None else features(name)),
         )
         for name in blocks
     }

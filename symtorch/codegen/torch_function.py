@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from symtorch.codegen.alike import alike_kernel
 from symtorch.codegen.c_compiler import compiler
 from symtorch.codegen.c_kernel import NativeKernel
 from symtorch.codegen.program import lower
@@ -75,7 +76,8 @@ class SymbolicFunction(nn.Module):
 
     def _build(self) -> None:
         self._program = lower(self._exprs)
-        self._kernel = torch_kernel(self._program, self.n_inputs)
+        self._alike = alike_kernel(self._exprs, self._program, self.n_inputs)
+        self._kernel = self._alike or torch_kernel(self._program, self.n_inputs)
         self._native: NativeKernel | None = None
         self._work = 0
         self._optimized: Kernel | None = None
@@ -126,7 +128,8 @@ class SymbolicFunction(nn.Module):
             return self._for_device()(rows, values)
         if torch.is_grad_enabled() and (rows.requires_grad or values.requires_grad):  # C has no derivatives
             return self._kernel(rows, values)
-        if self.compiled == "auto" and not self._pays(rows.shape[0]):
+        fast = self._alike is not None and self._alike.is_plain
+        if self.compiled == "auto" and (fast or not self._pays(rows.shape[0])):
             return self._kernel(rows, values)
         try:
             return self._in_c()(rows, values)
@@ -216,7 +219,7 @@ class SymbolicFunction(nn.Module):
         return super()._apply(keep_exact, recurse)
 
     def __getstate__(self) -> dict[str, Any]:
-        made = ("_program", "_kernel", "_native", "_optimized")
+        made = ("_program", "_alike", "_kernel", "_native", "_optimized")
         return {key: value for key, value in self.__dict__.items() if key not in made}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

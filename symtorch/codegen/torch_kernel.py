@@ -21,18 +21,40 @@ Kernel = Callable[[Tensor, Tensor], Tensor]
 def torch_kernel(program: Program, n_inputs: int) -> Kernel:
     """The program as a torch function."""
     program = contract(program)
+    lines, names = _body(program)
+    return _function("x, c", [*_arguments(program, n_inputs), *lines, f"return {_result(program, names)}"])
+
+
+def elementwise(program: Program) -> Callable[..., Tensor]:
+    """A program of one output as a torch function of as many tensors as it has inputs, of shapes that broadcast."""
+    program = contract(program)
+    lines, names = _body(program)
+    inputs = [f"x{value.index}" for value in program.values if isinstance(value, Input)]
+    return _function("*x", [f"{', '.join(sorted(inputs, key=_number))}, = x", "x = x[0]", *lines,
+                            f"return {names[program.outputs[0]]}"])  # fmt: skip
+
+
+def _number(name: str) -> int:
+    return int(name[1:])
+
+
+def _body(program: Program) -> tuple[list[str], list[str]]:
+    """The lines of the steps, and what each value is called."""
     printer = torch_printer(_leaf, _as_tensor)
     names = printer.leaves(program)
     last_use = {arg: i for i, value in enumerate(program.values) if isinstance(value, Step) for arg in value.args}
-    lines = _arguments(program, n_inputs)
+    lines: list[str] = []
     for number, step, text in printer.steps(program, names):
         names[number] = f"t{number}"
         lines.append(f"{names[number]} = {text}")
         # What is let go of stays in the cache for the next result.
         dead = {names[a] for a in step.args if last_use[a] == number and a not in program.outputs}
         lines += [f"del {name}" for name in sorted(dead) if name[0] == "t"]
-    lines.append(f"return {_result(program, names)}")
-    source = "def kernel(x, c):\n" + "\n".join(f"    {line}" for line in lines)
+    return lines, names
+
+
+def _function(arguments: str, lines: list[str]) -> Callable[..., Tensor]:
+    source = f"def kernel({arguments}):\n" + "\n".join(f"    {line}" for line in lines)
     scope: dict[str, Any] = {"torch": torch}
     exec(compile(source, "<symtorch>", "exec"), scope)
     return scope["kernel"]

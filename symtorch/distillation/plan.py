@@ -6,7 +6,7 @@ import difflib
 import hashlib
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from symtorch.capture import Captured
+from symtorch.capture.moments import Choose
 from symtorch.capture.rows import Counted, Trial
 from symtorch.distillation.asking import Ask, check_ask, limit_of, limited, tried, with_evidence
 from symtorch.distillation.journal import Journalled
@@ -31,6 +32,7 @@ from symtorch.local.neighbourhood import DEFAULT_SLIME_PARAMS, Neighbourhood
 from symtorch.surrogate.encodings import (
     Encoding,
     Fit,
+    Gated,
     Identity,
     Mixing,
     Projection,
@@ -68,6 +70,7 @@ class Plan:
     projection: Projection | None = None
     skip: int | None = None
     gradients: np.ndarray | None = None
+    terms: Gated | None = None
     mixing: bool | int = False
 
     @classmethod
@@ -85,6 +88,7 @@ class Plan:
         encoding: Encoding | Fit | None = None,
         projection: Projection | None = None,
         skip: int | str | None = "auto",
+        terms: Gated | None = None,
         mixing: bool | int = False,
         ask: Ask = None,
         **unknown: Any,
@@ -117,6 +121,7 @@ class Plan:
             raise InputError("variable_transforms given by name and variable_names too; give the names once.")
         fit_encoding = _encoding_of(variable_transforms, names, encoding)
         _check_projection(projection, skip, variable_transforms is not None or encoding is not None, weights)
+        _check_terms(terms, projection)
         _check_mixing(mixing, projection)
         check_ask(ask)
         if not 0 <= held_out < 1:
@@ -137,6 +142,7 @@ class Plan:
             projection=projection,
             skip=None if isinstance(skip, str) else skip or 0,
             gradients=None if gradients is None else _numpy(gradients),
+            terms=terms,
             mixing=mixing,
         )
 
@@ -144,6 +150,11 @@ class Plan:
     def moments(self) -> float | None:
         """For :func:`symtorch.capture.capture`: the share of rows to hold out of moments; None for no moments."""
         return None if self.projection is None else self.held_out
+
+    def features(self, blocks: Mapping[str, Any]) -> Callable[[str], Choose] | None:
+        """For :func:`symtorch.capture.capture`: what decides on the columns beside a block's inputs; None for none."""
+        terms = self.terms
+        return None if terms is None else lambda name: terms.choose(blocks[name], name)
 
     @property
     def seed(self) -> int:
@@ -352,7 +363,7 @@ def _no_argument(name: str, unknown: Mapping[str, Any]) -> InputError:
 _ARGUMENTS = (
     "inputs output_dim parent_model variable_transforms save_path sr_params fit_params SLIME slime_params engine "
     "forward arguments output_index max_rows held_out drop_nonfinite resume progress encoding projection "
-    "skip mixing rows ask teachers"
+    "skip terms mixing rows ask teachers"
 ).split()
 
 
@@ -412,6 +423,15 @@ def _check_projection(projection: Any, skip: Any, other_encoding: bool, weights:
         raise InputError("weights were given, but a projection is fitted to rows of equal weight; leave one out.")
     if skip != "auto" and skip is not None and (isinstance(skip, bool) or not isinstance(skip, int) or skip < 0):
         raise InputError(f"skip is {skip!r}; expected the rank of the linear part, 0 or None for none, or 'auto'.")
+
+
+def _check_terms(terms: Any, projection: Any) -> None:
+    if terms is None:
+        return
+    if not isinstance(terms, Gated):
+        raise InputError(f"terms is {terms!r}; expected symtorch.Gated(number of terms), or None.")
+    if not isinstance(projection, Projection) or projection.kind == "mean":
+        raise InputError("terms stand beside the linear part of a projection; pass projection=Projection(...) too.")
 
 
 def _check_mixing(mixing: Any, projection: Any) -> None:

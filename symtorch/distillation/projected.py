@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from symtorch.capture import Captured
+from symtorch.capture.massive import MassiveRows
 from symtorch.capture.moments import parts_of
 from symtorch.distillation.asking import Ask, limited, tried
 from symtorch.distillation.plan import Plan, distill
@@ -24,9 +25,10 @@ from symtorch.equations.front import Equation, Front, Fronts
 from symtorch.equations.names import check_names
 from symtorch.errors import InputError, OptionError
 from symtorch.surrogate.encodings import Projected, Projection
+from symtorch.surrogate.encodings.gated import Units
 from symtorch.surrogate.fidelity import judged, with_errors
 from symtorch.surrogate.interface import Interface
-from symtorch.surrogate.regression import LinearMap, Regression
+from symtorch.surrogate.regression import LinearMap, Partialled, Regression
 from symtorch.surrogate.report import Report, report
 
 logger = logging.getLogger("symtorch")
@@ -59,6 +61,7 @@ class Projecting:
         held_out: float,
         seed: int,
         names: tuple[str, ...] | None = None,
+        name: str = "block",
     ) -> Projecting:
         """Fit a projection to the captured moments.
 
@@ -68,11 +71,13 @@ class Projecting:
             captured: rows and moments.
             held_out: share of the rows that was left out of the moments.
             seed: by which it was drawn.
-            names: of the coordinates; None for z0, z1, ...
+            names: of the coordinates that are searched; None for z0, z1, ...
+            name: of the block, for messages.
 
         Raises:
-            InputError: too few rows, or values that aren't finite.
+            InputError: too few rows, values that aren't finite, or massive outputs that no gate tells apart.
         """
+        captured = _without_massive(captured)
         apart = parts_of(captured.rows, held_out, seed) == 0
         n_apart = int(apart.sum())
         if captured.halves is None or len(apart) - n_apart < MIN_SAMPLES or (held_out and n_apart < 2):
@@ -86,12 +91,28 @@ class Projecting:
                 f"{bad} of {captured.n_rows} captured rows hold NaN or infinite values. Clean the data, or pass "
                 f"drop_nonfinite=True to leave such rows out."
             )
-        regression = Regression(captured.halves)
-        encoding = projection.fit(regression, skip)
-        variables = encoding.variable_names(captured.layout.n_inputs) if names is None else names
-        check_names(variables, encoding.n_variables)
+        halves, n_inputs = captured.halves, captured.layout.n_inputs
+        units = halves.features if isinstance(halves.features, Units) else None
+        regression = Regression(halves) if units is None else Partialled(halves, n_inputs)
+        try:
+            encoding = projection.fit(regression, skip, units, halves.massive)
+        except InputError as error:
+            raise InputError(f"block {name!r} has {error} No projection answers for such rows; leave it out.") from None
+        if halves.massive is not None:
+            _check_told_apart(encoding, captured.X, halves.massive, name)
+            logger.info("block %r has %s; these are answered by a constant", name, halves.massive)
+        variables = encoding.variable_names(n_inputs)
+        if names is not None:
+            n_own = len(variables) - encoding.n_variables + len(encoding.back)
+            check_names(names, n_own)
+            variables = (*names, *variables[n_own:])
         interface = Interface(captured.layout, captured.Y.shape[1], variables, encoding)
-        return cls(regression, encoding, interface, captured, apart)
+        return cls(regression.plain, encoding, interface, captured, apart)
+
+    @property
+    def n_free(self) -> int:
+        """How many outputs there are to search for; the terms come after them."""
+        return len(self.encoding.lift) - self.encoding.n_terms
 
     def samples(self, block: Any, ask: Ask = None) -> tuple[Samples, Samples | None] | None:
         """Rows to search on and rows to judge by, as the search sees them; None with nothing to search for.
@@ -101,19 +122,38 @@ class Projecting:
             ask: what the user says of asking it.
         """
         encoding, captured = self.encoding, self.captured
-        if not len(encoding.lift):
+        if not self.n_free:
             return None
-        variables, targets = encoding.encode(captured.X), encoding.targets(captured.Y, captured.X)
+        n, everything = len(encoding.back), self.everything()
         teacher, asking = limited(encoding, lambda: tried(captured, block, ask), ask)
-        samples = Samples(variables, targets, None, self.interface.variable_names, teacher, asking=asking)
+        names = self.interface.variable_names[:n]
+        samples = Samples(everything.X[:, :n], everything.Y[:, : self.n_free], None, names, teacher, asking=asking)
         return samples.take(~self.held_out), samples.take(self.held_out) if self.held_out.sum() >= MIN_SAMPLES else None
+
+    def everything(self) -> Samples:
+        """All rows with all variables and outputs, those of the terms among them."""
+        encoding, captured = self.encoding, self.captured
+        variables, targets = encoding.encode(captured.X), encoding.targets(captured.Y, captured.X)
+        return Samples(variables, targets, None, self.interface.variable_names)
+
+    def with_terms(self, fronts: Mapping[int, Front], options: SearchOptions) -> Fronts:
+        """The fronts over all variables, and one for each term, of the term alone."""
+        names = self.interface.variable_names
+        found = {
+            i: replace(front, equations=tuple(replace(eq, variable_names=names) for eq in front.equations))
+            for i, front in fronts.items()
+        }
+        n_rows = self.regression.moments.n
+        for i, tree in enumerate(self.encoding.terms(), start=self.n_free):
+            equation = Equation(tree, names, options.complexity(tree), 0.0, r2=1.0)
+            found[i] = Front((equation,), options.model_selection, "block", "exact", n_rows)
+        return Fronts(sorted(found.items()))
 
     def judging(self) -> Judging:
         """What a report needs, and no more."""
         rows = self.held_out if self.held_out.any() else ~self.held_out
         return Judging(
             self.interface,
-            self.encoding,
             self.regression.reduced_rank,
             self.regression.moments.n,
             self.captured.X[rows],
@@ -129,7 +169,6 @@ class Judging:
 
     Attributes:
         interface: with the projection as its encoding.
-        encoding: the projection.
         linear: the best linear maps of all ranks.
         n_fitted: rows that both were fitted to.
         X: (n, n_inputs), the rows to judge by.
@@ -139,7 +178,6 @@ class Judging:
     """
 
     interface: Interface
-    encoding: Projected
     linear: LinearMap
     n_fitted: int
     X: np.ndarray
@@ -147,9 +185,40 @@ class Judging:
     rows: np.ndarray
     held_out: bool
 
+    def is_of(self, interface: Interface | None) -> bool:
+        """Whether that is the projection's, tuned or not."""
+        return (
+            interface is not None
+            and isinstance(interface.encoding, Projected)
+            and interface.variable_names == self.interface.variable_names
+            and interface.encoding.arrays_alike(self.interface.encoding)
+        )
+
     def report(self, name: str, block: Any, laws: Mapping[int, Expr]) -> Report:
         """How the projection with these equations compares with linear maps."""
-        return report(name, block, self.linear, self.encoding, laws, self.n_fitted, (self.X, self.Y), self.held_out)
+        encoding = self.interface.encoding
+        assert isinstance(encoding, Projected)
+        return report(name, block, self.linear, encoding, laws, self.n_fitted, (self.X, self.Y), self.held_out)
+
+
+def _without_massive(captured: Captured) -> Captured:
+    """Without the rows of massive outputs, which are not searched nor judged."""
+    massive = None if captured.halves is None else captured.halves.massive
+    if massive is None:
+        return captured
+    kept = ~massive.among(captured.Y)
+    return replace(captured, X=captured.X[kept], Y=captured.Y[kept], rows=captured.rows[kept])
+
+
+def _check_told_apart(encoding: Projected, X: np.ndarray, massive: MassiveRows, name: str) -> None:
+    """Raise where the gate takes ordinary rows for massive ones."""
+    answers = np.asarray(encoding.decode(np.zeros((len(X), len(encoding.lift))), X))
+    taken = int((answers == encoding.massive[0]).all(axis=1).sum())
+    if taken:
+        raise InputError(
+            f"block {name!r} has {massive}; by their inputs, {taken} of {len(X)} other rows can't be told from them. "
+            f"No projection answers for such rows; leave it out."
+        )
 
 
 def distill_projected(

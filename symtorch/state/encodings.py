@@ -14,6 +14,8 @@ from symtorch.state.arrays import read_array, write_array
 from symtorch.state.fronts import read_expr
 from symtorch.state.node import Node
 from symtorch.surrogate.encodings import Encoding, Identity, MissingTransform, Mixing, Projected, Transforms
+from symtorch.surrogate.encodings.gated import ACTIVATIONS
+from symtorch.surrogate.encodings.projected import centred
 
 
 @dataclass(frozen=True)
@@ -77,23 +79,46 @@ def _read_projected(node: Node, around: Around) -> Encoding:
     mean_x, mean_y = (read_array(node[name], 1) for name in ("mean_x", "mean_y"))
     reduce, linear, lift, back = (read_array(node[name], 2) for name in ("reduce", "linear", "lift", "back"))
     n_inputs, n_outputs, n_variables = around.n_inputs, around.n_outputs, len(around.names)
+    shift, massive = (node.optional(name) for name in ("shift", "massive"))  # earlier states have neither
+    if mean_x.shape != reduce.shape[:1]:
+        raise node["mean_x"]["shape"].fail(f"[{len(reduce)}]")
+    shifts = centred(mean_x, reduce) if shift is None else read_array(shift, 1)
+    answer = np.zeros((0, n_outputs), np.float32) if massive is None else read_array(massive, 2)
+    form = _read_terms(node)
     expected = {
         "mean_x": (mean_x, (n_inputs,)),
         "mean_y": (mean_y, (n_outputs,)),
         "reduce": (reduce, (n_inputs, reduce.shape[1])),
         "linear": (linear, (len(linear), n_outputs)),
         "lift": (lift, (len(lift), n_outputs)),
-        "back": (back, (n_variables, n_inputs)),
+        "back": (back, (len(back), n_inputs)),
+        "shift": (shifts, (reduce.shape[1],)),
+        "massive": (answer, (min(len(answer), 1), n_outputs)),
     }
     for name, (array, shape) in expected.items():
         if array.shape != shape:
             raise node[name]["shape"].fail(f"{list(shape)}")
-    if n_variables > reduce.shape[1]:
-        raise node["reduce"]["shape"].fail(f"at least {n_variables} coordinates")
-    if len(lift) > n_outputs:
-        raise node["lift"]["shape"].fail(f"at most {n_outputs} coordinates of the outputs")
-    first = node["first"].integer(0, reduce.shape[1] - len(linear))
-    return Projected(mean_x, mean_y, reduce, linear, lift, back, first)
+    _, n_terms, paired = form
+    if len(back) + (1 + paired) * n_terms != n_variables:
+        raise node["back"]["shape"].fail(f"{n_variables - (1 + paired) * n_terms} variables beside those of terms")
+    if not n_terms <= len(lift) <= n_outputs + n_terms:
+        raise node["lift"]["shape"].fail(f"{n_terms} terms and at most {n_outputs} coordinates of the outputs")
+    own = reduce.shape[1] - len(answer)
+    if n_variables > own or len(linear) > own:
+        raise node["reduce"]["shape"].fail(f"at least {max(n_variables, len(linear)) + len(answer)} coordinates")
+    first = node["first"].integer(0, own - len(linear))
+    start = node["start"].integer(0, own - n_variables) if "start" in node.value else 0
+    return Projected(mean_x, mean_y, reduce, linear, lift, back, first, start, shifts, answer, *form)
+
+
+def _read_terms(node: Node) -> tuple[str, int, bool]:
+    """Activation and number of gated terms, and whether they have two factors; earlier states have none."""
+    if node.optional("n_terms") is None:
+        return "", 0, False
+    n_terms, activation = node["n_terms"].integer(0, 1 << 16), node["activation"]
+    if activation.text() not in ACTIVATIONS and (n_terms or activation.value):
+        raise activation.fail(f"one of {', '.join(ACTIVATIONS)}")
+    return activation.text(), n_terms, node["paired"].flag()
 
 
 def _read_mixing(node: Node, around: Around) -> Encoding:

@@ -47,12 +47,14 @@ class ModelState:
         found: the findings of each of :data:`KINDS`, as they were found.
         in_place: the equations that were last put in the block's place; None for none.
         pruning: how far it is; None where it was not set up.
+        released: class and bytes of the block, where its weights were released; else None.
     """
 
     name: str
     found: Mapping[str, Findings]
     in_place: InPlace | None = None
     pruning: Pruning | None = None
+    released: tuple[str, int] | None = None
 
 
 def active_outputs(found: Findings, mask: Tensor | None) -> list[int]:
@@ -118,6 +120,7 @@ def write_model(state: ModelState) -> dict[str, Any]:
         "in_place": None if in_place is None else _write_in_place(in_place, state.name),
         "switch": dict(zip(("compile", "guard"), switch, strict=True)),
         "pruning": None if state.pruning is None else _write_pruning(state.pruning),
+        **({} if state.released is None else {"released": dict(zip(_RELEASED, state.released, strict=True))}),
     }
 
 
@@ -172,7 +175,20 @@ def read_model(root: Node, known: Mapping[str, Findings], functions: Mapping[str
         in_place.in_use = uses.text() == "equations"
     elif uses.text() == "equations":
         raise uses.fail("'block', since no equations were chosen")
-    return ModelState(root["name"].text(), found, in_place, pruning)
+    return ModelState(root["name"].text(), found, in_place, pruning, _read_released(root, in_place))
+
+
+_RELEASED = ("kind", "bytes")
+
+
+def _read_released(root: Node, in_place: InPlace | None) -> tuple[str, int] | None:
+    """The class and the bytes of a block whose weights were released; None for one that has them."""
+    node = root.optional("released")
+    if node is None:
+        return None
+    if in_place is None or not in_place.in_use:
+        raise node.fail("null, since no equations stand in the block's place")
+    return node["kind"].text(), node["bytes"].integer()
 
 
 def _read_in_place(root: Node, found: Findings, kind: str, pruning: Pruning | None) -> InPlace | None:

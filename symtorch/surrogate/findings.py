@@ -195,6 +195,10 @@ class Findings:
                 changed[i] = replace(self.fronts[i], equations=kept, pick=self.fronts[i].best.complexity)
         return replace(self, fronts=Fronts({**self.fronts, **changed})) if changed else self
 
+    def over(self, interface: Interface) -> Findings:
+        """With an interface whose encoding was tuned; itself where it was not."""
+        return self if self.interface is None or interface is self.interface else replace(self, interface=interface)
+
     def choosing(self, complexity: Any, active: Sequence[int] | None = None) -> Findings:
         """With the equations of these complexities as the chosen ones.
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import nn
 
 from symtorch.capture.batches import is_rows
 from symtorch.capture.calls import as_tensor, is_data
@@ -94,7 +95,7 @@ class InPlace(Surrogate):
                 with torch.no_grad():
                     return _to_numpy(self.answer(read, read_kwargs, block, name))
         if self.guard == "none":
-            return self(*args, **kwargs)
+            return self.forward(*args, **kwargs)  # for one row, calling a module is a large part of it
         x = self.layout.join(args, kwargs)
         if self.guard == "raise":
             outputs = self.rows(x)
@@ -121,6 +122,17 @@ class InPlace(Surrogate):
         # What it was judged by was the equation with other constants.
         expr = with_constants(equation.expr, mine)
         return replace(equation, expr=expr, source="", loss=math.inf, score=0.0, r2=None, standard_errors=None)
+
+    def tunable(self, x: torch.Tensor) -> list[tuple[nn.Parameter, torch.Tensor]]:
+        """All numbers of it that training can change, the encoding's and constants of equations, and their sizes.
+
+        Args:
+            x: (n, n_inputs), rows to measure sizes on.
+        """
+        maps = [] if self.maps is None else self.maps.sizes(x)
+        constants = self.function.constants
+        own = [(constants, constants.detach().abs())] if constants.numel() and self.interface.n_searched else []
+        return [*maps, *own]
 
     def trained(self) -> list[Expr] | None:
         """The trees of all outputs, where training has changed a constant of any; None where it has not."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from symtorch.capture.calls import as_tensor
 from symtorch.codegen.torch_function import SymbolicFunction
 from symtorch.equations.expr import Constant, Expr, Variable, constants, walk, with_constants
 from symtorch.errors import InputError
+from symtorch.surrogate.encodings.base import Encoding
 from symtorch.surrogate.interface import Interface
 
 
@@ -71,6 +73,7 @@ class Surrogate(nn.Module):
 
     Attributes:
         function: the equations as a module; its constants are parameters.
+        maps: the numbers of the encoding as a module, where it has any that can be tuned; else None.
         encodes: whether it is over the variables; else they are written out, over the block's own inputs.
         untrained: the trees of the function before any training.
         own: for each of them, which of its constants are the equation's; the others are of variables written out.
@@ -90,6 +93,7 @@ class Surrogate(nn.Module):
         now = trees if trained is None else trained
         self.function = SymbolicFunction(now, n_columns(interface)).use_compiled("auto")
         self.function.hold([_held(*each) for each in zip(trees, now, self.own, strict=True)])
+        self.maps = interface.encoding.maps()
 
     def rows(self, x: Tensor, live: Tensor | None = None) -> Tensor:
         """(..., n_inputs) -> (..., n_outputs): the equations on the joined inputs of the block.
@@ -101,23 +105,33 @@ class Surrogate(nn.Module):
         if not self.encodes:
             return self.interface.encoding.decode(self.searched(x, live), x)
         self._check_width(x)
-        variables, decode = self.interface.encoding.split(x.reshape(-1, x.shape[-1]))
+        variables, decode = self.encoding.split(x if x.ndim == 2 else x.reshape(-1, x.shape[-1]), self.maps)
         outputs: Tensor = decode(self._values(variables, live))
-        return outputs.reshape(*x.shape[:-1], outputs.shape[-1])
+        return outputs if x.ndim == 2 else outputs.reshape(*x.shape[:-1], outputs.shape[-1])
+
+    @property
+    def encoding(self) -> Encoding:
+        """That of the interface, as it was before any tuning of the maps."""
+        return self.interface.encoding
+
+    def tuned_interface(self) -> Interface:
+        """The interface with the encoding that the maps make now; itself where they are as they were."""
+        now = self.encoding if self.maps is None else self.encoding.tuned(self.maps)
+        return self.interface if now is self.encoding else replace(self.interface, encoding=now)
 
     def searched(self, x: Tensor, live: Tensor | None = None) -> Tensor:
         """(..., n_inputs) -> (..., n_searched): the values of the equations themselves."""
         self._check_width(x)
         if not self.encodes:
             return self._values(x, live)
-        values = self._values(self.interface.encoding.encode(x.reshape(-1, x.shape[-1])), live)
+        values = self._values(self.encoding.split(x.reshape(-1, x.shape[-1]), self.maps)[0], live)
         return values.reshape(*x.shape[:-1], values.shape[-1])
 
     def _values(self, columns: Tensor, live: Tensor | None) -> Tensor:
         """Of the equations, for what they are over."""
         if not self.interface.n_searched:  # an encoding that does all of it
             return columns.new_zeros(*columns.shape[:-1], 0)
-        return self.function(columns, live)
+        return self.function.forward(columns, live)
 
     def _check_width(self, x: Tensor) -> None:
         if x.shape[-1] != self.layout.n_inputs:

@@ -5,7 +5,7 @@ All of it is float64 matrix algebra of the block's width; no row is needed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -15,6 +15,9 @@ from symtorch.capture.moments import Halves, Moments
 _SHRINKAGES = 10.0 ** np.arange(-7, 1.5, 0.5)
 """Ridge penalties that are tried, in units of the inputs' variances. The products that moments are sums of have
 float32's digits, so that no less can be told from none."""
+
+_TERMS_RIDGE = 1e-5
+"""In units of their variances, for columns beside the inputs: units of a network can be nearly alike."""
 
 _ITERATIONS = 500
 _STILL = 1e-12
@@ -66,11 +69,16 @@ class Regression:
 
     Args:
         halves: of the rows to fit to.
+
+    Attributes:
+        moments: of all these rows.
+        plain: the same without further columns; see :class:`Partialled`.
     """
 
     def __init__(self, halves: Halves) -> None:
         self._halves = halves
         self.moments = halves.whole
+        self.plain: Regression = self
 
     @cached_property
     def shrinkage(self) -> float:
@@ -105,7 +113,7 @@ class Regression:
     def principal_inputs(self, n: int) -> np.ndarray:
         """(d_x, <= n): the directions in which the inputs vary most, so that coordinates have unit variance."""
         _, vectors = _eigen(self.moments.xx)
-        return self._scaled(vectors[:, :n])[0]
+        return self.scaled(vectors[:, :n])[0]
 
     def partial_least_squares(self, n: int) -> np.ndarray:
         """(d_x, <= n): the weights of SIMPLS (de Jong, Chemometrics and Intelligent Laboratory Systems 18, 1993)."""
@@ -125,7 +133,7 @@ class Regression:
             loading /= np.linalg.norm(loading)
             basis.append(loading)
             left -= np.outer(loading, loading @ left)
-        return self._scaled(np.stack(weights, axis=1) if weights else np.zeros((len(left), 0)))[0]
+        return self.scaled(np.stack(weights, axis=1) if weights else np.zeros((len(left), 0)))[0]
 
     def back(self, reduce: np.ndarray) -> np.ndarray:
         """(k, d_x): the regression of the inputs on their coordinates: where a point of these is likeliest."""
@@ -133,16 +141,66 @@ class Regression:
         return np.linalg.solve(covered @ reduce, covered) if reduce.shape[1] else np.zeros((0, len(reduce)))
 
     def _map(self, reduce: np.ndarray, lift: np.ndarray) -> LinearMap:
-        scaled, deviations = self._scaled(reduce)
+        scaled, deviations = self.scaled(reduce)
         known = deviations > 0
         return LinearMap(self.moments.mean_x, self.moments.mean_y, scaled, deviations[known, None] * lift[known])
 
-    def _scaled(self, reduce: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def scaled(self, reduce: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The directions along which something varies, scaled to unit variance; and all standard deviations."""
         variances = np.einsum("ij,ij->j", reduce, self.moments.xx @ reduce) / self.moments.n
         deviations = np.sqrt(np.maximum(variances, 0.0))
         known = deviations > 1e-7 * deviations.max(initial=0.0)
         return reduce[:, known] / deviations[known], np.where(known, deviations, 0.0)
+
+
+class Partialled(Regression):
+    """Linear maps of the inputs beside further columns h, each of which has its own weights in the outputs.
+
+        y = mean_y + (x - mean_x) @ reduce[:, :r] @ lift[:r] + (h - mean_h) @ weights(r)
+
+    The columns are regressed out of inputs and outputs first, which makes the two parts of the least squares one
+    (Frisch and Waugh, Econometrica 1, 1933).
+
+    Args:
+        halves: moments of the inputs with those columns after them.
+        n_inputs: how many of the columns are inputs.
+    """
+
+    def __init__(self, halves: Halves, n_inputs: int) -> None:
+        whole = halves.whole
+        plain = Regression(halves.of_inputs(n_inputs))
+        self.mean_terms = whole.mean_x[n_inputs:]
+        inner, scale = whole.xx[n_inputs:, n_inputs:], _deviations(whole)[n_inputs:]
+        inner = inner + np.diag(_TERMS_RIDGE * whole.n * scale**2)
+        known = np.concatenate([whole.xx[n_inputs:, :n_inputs], whole.xy[n_inputs:]], axis=1)
+        solved = np.linalg.solve(inner, known)
+        self._of_x, self._of_y = solved[:, :n_inputs], solved[:, n_inputs:]
+        super().__init__(Halves(self._without_terms(halves.first), self._without_terms(halves.second)))
+        self.plain = plain
+        self.moments = replace(self.moments, mean_x=whole.mean_x[:n_inputs], mean_y=whole.mean_y)
+
+    def _without_terms(self, moments: Moments) -> Moments:
+        """Of what the columns leave of inputs and outputs."""
+        n = moments.xx.shape[0] - len(self.mean_terms)
+        to_x = np.concatenate([np.eye(n), -self._of_x])
+        to_y = self._of_y
+        xh_y = moments.xy - moments.xx[:, n:] @ to_y
+        h_y = moments.xy[n:].T @ to_y
+        yy = moments.yy - h_y - h_y.T + to_y.T @ moments.xx[n:, n:] @ to_y
+        mean_y = moments.mean_y - moments.mean_x[n:] @ to_y
+        return Moments(moments.n, moments.mean_x @ to_x, mean_y, to_x.T @ moments.xx @ to_x, to_x.T @ xh_y, yy)
+
+    @cached_property
+    def reduced_rank(self) -> LinearMap:
+        """As without the columns, for what they leave; coordinates of the inputs have unit variance."""
+        best = super().reduced_rank
+        reduce, deviations = self.plain.scaled(best.reduce)
+        return replace(best, reduce=reduce, lift=deviations[deviations > 0, None] * best.lift[deviations > 0])
+
+    def weights(self, rank: int) -> np.ndarray:
+        """(k, d_y): of the columns, beside the linear map of this rank."""
+        best = self.reduced_rank
+        return self._of_y - self._of_x @ best.reduce[:, :rank] @ best.lift[:rank]
 
 
 def principal(covariance: np.ndarray, n: int, negligible: float) -> np.ndarray:

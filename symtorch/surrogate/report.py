@@ -12,7 +12,7 @@ from torch import nn
 
 from symtorch.equations.expr import Call, Constant, Expr, evaluate, walk
 from symtorch.equations.show import html_table
-from symtorch.surrogate.encodings.projection import Projected
+from symtorch.surrogate.encodings.projected import Projected
 from symtorch.surrogate.regression import LinearMap
 
 _RANKS = (8, 16, 32, 64, 128, 256)
@@ -158,7 +158,8 @@ def report(
         return Way(f"linear, rank {rank}", *linear_cost(linear, rank), r2(error(linear.predict(x, rank))))
 
     macs, parameters = projection_cost(encoding, laws)
-    values = np.stack([_evaluated(laws[i], encoding, x) for i in sorted(laws)], axis=1) if laws else x[:, :0]
+    variables = np.asarray(encoding.encode(x), dtype=np.float64)
+    values = np.stack([evaluate(laws[i], variables) for i in sorted(laws)], axis=1) if laws else x[:, :0]
     errors = error(np.asarray(encoding.decode(values, x)))
     rank = equal_rank(linear, macs)
     gained = (error(linear.predict(x, rank)) - errors) / total if total else np.zeros(len(x))
@@ -211,7 +212,3 @@ def _own_cost(block: Any) -> Way | None:
 
 def _ranks(most: int) -> Sequence[int]:
     return [*(r for r in _RANKS if r < most), *([most] if most else [])]
-
-
-def _evaluated(law: Expr, encoding: Projected, x: np.ndarray) -> np.ndarray:
-    return evaluate(law, np.asarray(encoding.encode(x), dtype=np.float64))

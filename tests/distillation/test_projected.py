@@ -81,7 +81,7 @@ def test_several_blocks_take_one_pass() -> None:
 
 
 def test_how_many_rows_are_kept_does_not_matter_to_the_projection() -> None:
-    few, many = (distilled(max_rows=n)[1]._judging.encoding for n in (100, 5000))
+    few, many = (distilled(max_rows=n)[1]._judging.interface.encoding for n in (100, 5000))
     assert few == many
 
 
@@ -184,7 +184,7 @@ def test_the_teacher_goes_along() -> None:
     engine = LinearEngine()
     _, block = distilled(engine)
     (samples,) = engine.searches
-    encoding = block._judging.encoding
+    encoding = block._judging.interface.encoding
     x = torch.from_numpy(encoding.mean_x)[None]
     expected = encoding.targets(block.symtorch_block(x).detach().double().numpy(), x.double().numpy())
     np.testing.assert_allclose(samples.teacher(np.zeros((1, 6))), expected, atol=1e-4)

@@ -9,7 +9,7 @@ import pytest
 from sklearn.cross_decomposition import PLSRegression
 
 from symtorch.capture.moments import Halves, Moments
-from symtorch.surrogate.regression import Regression, principal
+from symtorch.surrogate.regression import Partialled, Regression, principal
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(4000, 12)) @ RNG.normal(size=(12, 12)) + 5
@@ -105,3 +105,26 @@ def test_outputs_that_do_not_vary_have_no_linear_part() -> None:
     best = regression(X, np.ones((4000, 2))).reduced_rank
     assert best.rank == 0
     np.testing.assert_allclose(best.predict(X[:3]), 1.0)
+
+
+def test_columns_beside_the_inputs_are_fitted_jointly() -> None:
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(2000, 5)) + 1
+    h = np.tanh(x @ rng.normal(size=(5, 2))) * (x @ rng.normal(size=(5, 2)))
+    y = x @ rng.normal(size=(5, 4)) + h @ rng.normal(size=(2, 4)) + 0.1 * rng.normal(size=(2000, 4)) + 3
+    columns = np.concatenate([x, h], axis=1)
+    halves = Halves(Moments.of(columns[::2], y[::2]), Moments.of(columns[1::2], y[1::2]))
+    found = Partialled(halves, 5)
+    best = found.reduced_rank
+    answer = best.predict(x) + (h - found.mean_terms) @ found.weights(best.rank)
+    design = np.column_stack([np.ones(len(x)), columns])
+    expected = design @ np.linalg.lstsq(design, y, rcond=None)[0]
+    np.testing.assert_allclose(answer, expected, atol=2e-3)
+    np.testing.assert_allclose(((x - best.mean_x) @ best.reduce).std(axis=0), 1, rtol=1e-6)
+    # Of a lower rank no weights of the columns do better.
+    low = best.predict(x, 2) + (h - found.mean_terms) @ found.weights(2)
+    left = y - low
+    np.testing.assert_allclose((h - h.mean(axis=0)).T @ left / len(x), 0, atol=1e-3)
+    assert np.trace(best.residual(found.moments, 2)) == pytest.approx((left**2).mean(axis=0).sum(), rel=1e-6)
+    plain = Regression(halves.of_inputs(5)).reduced_rank
+    np.testing.assert_array_equal(found.plain.reduced_rank.reduce, plain.reduce)

@@ -11,6 +11,7 @@ import numpy as np
 
 from symtorch.capture.rows import Teacher
 from symtorch.equations.expr import Expr
+from symtorch.surrogate.encodings.maps import Maps
 
 
 class Encoding(ABC):
@@ -75,8 +76,13 @@ class Encoding(ABC):
         """The block's outputs (..., n_outputs) from the equations' values (..., n_searched), given its inputs x."""
         return y
 
-    def split(self, x: Any) -> tuple[Any, Callable[[Any], Any]]:
-        """The variables for these inputs, and :meth:`decode` for them; where both share work, it is done once."""
+    def split(self, x: Any, maps: Maps | None = None) -> tuple[Any, Callable[[Any], Any]]:
+        """The variables for these inputs, and :meth:`decode` for them; where both share work, it is done once.
+
+        Args:
+            x: (..., n_inputs).
+            maps: of :meth:`maps`, as they are now; None for the encoding's own.
+        """
         return self.encode(x), lambda y: self.decode(y, x)
 
     def needed(self, outputs: Sequence[int]) -> list[int]:
@@ -86,6 +92,16 @@ class Encoding(ABC):
     def combine(self, laws: Mapping[int, Expr], outputs: Sequence[int]) -> list[Expr]:
         """:meth:`decode` in symbols: the equations of these outputs, from those of the searched ones they need."""
         return [laws[i] for i in outputs]
+
+    # ---- tuning
+
+    def maps(self) -> Maps | None:
+        """Its numbers as a module that training can change; None where there is nothing to train."""
+        return None
+
+    def tuned(self, maps: Maps) -> Encoding:
+        """The encoding with the numbers that :meth:`maps` have now; itself where they are the same."""
+        return self
 
     # ---- saving
 
