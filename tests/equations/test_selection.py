@@ -244,3 +244,12 @@ def test_a_simplest_equation_of_unknown_loss_hides_no_corner_and_alone_is_the_pi
     assert bends([1, 3, 7, 9], [np.inf, 0.8, 1e-4, 9e-5])[0][1] == 2
     assert bends([1], [np.inf]) == []
     assert select([1], [np.inf], [0.0], "law") == 0
+
+
+def test_a_long_exact_law_is_the_pick_though_the_way_to_it_is_not_steep() -> None:
+    costs, losses = [1, 5, 130, 258], [0.5, 0.18, 1e-3, 7e-15]
+    assert select(costs, losses, scores(costs, losses), "law") != 3
+    assert heeding(costs, losses, scores(costs, losses), [0.0, 0.4, 0.998, 1.0 - 1e-14]) == 3
+    # Exact where it was fitted alone, it is no law.
+    assert heeding(costs, losses, scores(costs, losses), [0.0, 0.4, 0.998, 0.999]) != 3
+    assert heeding(costs, losses, scores(costs, losses), [None] * 4) != 3
