@@ -150,7 +150,7 @@ def distilled(model: GraphNetwork, nodes: Tensor, seed: int, raw: bool, niterati
     edge.distill(
         nodes, parent_model=model, engine="native", max_rows=1500, progress=False,
         sr_params={
-            "binary_operators": ["+", "-", "*", "/"], "unary_operators": ["sqrt", "square"],
+            "binary_operators": ["+", "-", "*", "/"], "unary_operators": ["sqrt", "square", "cube"],
             "niterations": niterations, "random_state": seed,
         }, **how,
     )  # fmt: skip
