@@ -331,10 +331,10 @@ def draw(outcomes: dict[str, Outcome], path: str) -> None:
             axis.semilogy([i] * len(truth), deviations, "o", color=colour, ms=4, label=label if i == 0 else None)
     axis.axhline(1e-2, color="tab:blue", lw=0.8, ls="--")
     axis.axhline(1e-4, color="tab:orange", lw=0.8, ls="--")
-    axis.set(title="relative error of constants")
+    axis.set(title="error of constants")
     axis.set_xticks(range(len(outcomes)), [name[:9] for name in outcomes], rotation=45, ha="right")
-    axis.legend(fontsize=7, loc="upper right")
-    figure.savefig(path, dpi=90)
+    axis.legend(fontsize=7, loc="center left")
+    figure.savefig(path, dpi=75)
     plt.close(figure)
 
 
