@@ -129,6 +129,7 @@ class SymbolicModel(LegacyNames, nn.Module):
         encoding: Encoding | Fit | None = None,
         projection: Projection | None = None,
         skip: int | str | None = "auto",
+        mixing: bool | int = False,
         rows: Rows | None = USUAL_MASK,
         ask: Ask = None,
         **unknown: Any,
@@ -172,6 +173,10 @@ class SymbolicModel(LegacyNames, nn.Module):
                 all rows of the data, not only to those kept. Outputs are then coordinates; see
                 :class:`symtorch.Projection` and :meth:`report`.
             skip: rank of that linear map; "auto" for the projection's ``inputs``, 0 or None for no linear map.
+            mixing: the outputs may be linear combinations of simpler functions, as messages of a graph network are,
+                or latent coordinates: those are found and searched for, as many as there are outputs, or so many
+                as you say. Fronts are then by law; ``switch_to_symbolic`` and exports give the outputs. See
+                :class:`symtorch.surrogate.encodings.Mixing`.
             rows: which rows count, for padding is no data: the name of a mask in dict batches, or a function
                 (batch) -> mask. ``attention_mask`` is used where there is one that fits; None counts all rows.
             ask: whether the search may ask the block for its output at rows of its own, some thousand to some ten
@@ -200,6 +205,7 @@ class SymbolicModel(LegacyNames, nn.Module):
             encoding=encoding,
             projection=projection,
             skip=skip,
+            mixing=mixing,
             sr_params=sr_params,
             fit_params=fit_params,
             engine=engine,

@@ -16,9 +16,10 @@ import torch
 from torch import nn
 
 from symtorch.capture import Captured
-from symtorch.capture.rows import Trial
+from symtorch.capture.rows import Counted, Trial
 from symtorch.distillation.asking import Ask, check_ask, limit_of, limited, tried, with_evidence
 from symtorch.distillation.journal import Journalled
+from symtorch.distillation.unmixing import unmixed
 from symtorch.engines.base import Engine, ProgressCallback
 from symtorch.engines.options import SearchOptions, is_option
 from symtorch.engines.registry import resolve
@@ -27,7 +28,16 @@ from symtorch.equations.expr import Constant
 from symtorch.equations.front import Equation, Front, Fronts
 from symtorch.errors import InputError, OptionError, listed, warn_caller
 from symtorch.local.neighbourhood import DEFAULT_SLIME_PARAMS, Neighbourhood
-from symtorch.surrogate.encodings import Encoding, Fit, Identity, Projection, Transform, Transforms, check_transforms
+from symtorch.surrogate.encodings import (
+    Encoding,
+    Fit,
+    Identity,
+    Mixing,
+    Projection,
+    Transform,
+    Transforms,
+    check_transforms,
+)
 from symtorch.surrogate.fidelity import judged, with_errors
 from symtorch.surrogate.interface import Interface
 
@@ -57,6 +67,7 @@ class Plan:
     column_names: tuple[str, ...] | None = None
     projection: Projection | None = None
     skip: int | None = None
+    mixing: bool | int = False
 
     @classmethod
     def make(
@@ -73,6 +84,7 @@ class Plan:
         encoding: Encoding | Fit | None = None,
         projection: Projection | None = None,
         skip: int | str | None = "auto",
+        mixing: bool | int = False,
         ask: Ask = None,
         **unknown: Any,
     ) -> Plan:
@@ -102,6 +114,7 @@ class Plan:
             raise InputError("variable_transforms given by name and variable_names too; give the names once.")
         fit_encoding = _encoding_of(variable_transforms, names, encoding)
         _check_projection(projection, skip, variable_transforms is not None or encoding is not None, weights)
+        _check_mixing(mixing, projection)
         check_ask(ask)
         if not 0 <= held_out < 1:
             raise InputError(f"held_out is {held_out}; expected a share of the rows, at least 0 and under 1.")
@@ -120,6 +133,7 @@ class Plan:
             ask,
             projection=projection,
             skip=None if isinstance(skip, str) else skip or 0,
+            mixing=mixing,
         )
 
     @property
@@ -139,7 +153,7 @@ class Plan:
             trial: what has come of trying the block out; None to do that here.
         """
         n_inputs, X, Y = captured.layout.n_inputs, captured.X, captured.Y
-        encoding = self.encoding(X, Y)
+        encoding, trial = self._fitted(captured, block, trial)
         # Torch modules have torch transforms, as everything around them; plain callables NumPy's.
         variables = _numpy(encoding.encode(torch.from_numpy(X) if isinstance(block, nn.Module) else X))
         names = self.variable_names or self._names_of(encoding, n_inputs)
@@ -150,10 +164,25 @@ class Plan:
         samples = Samples(variables, encoding.targets(Y, X), weights, names, teacher, dtype=running, asking=asking)
         return samples, Interface(captured.layout, Y.shape[1], samples.variable_names, encoding)
 
+    def _fitted(self, captured: Captured, block: Any, known: Trial | None) -> tuple[Encoding, Trial | None]:
+        """The encoding for these rows, and what has come of trying the block out by then."""
+        encoding = self.encoding(captured.X, captured.Y)
+        if self.mixing is False:
+            return encoding, known
+        trial = tried(captured, block, self.ask) if known is None else known
+        limit = limit_of(self.ask)
+        ask = None
+        if trial.teacher is not None:
+            ask = Counted(trial.teacher, None if limit is None else max(0, limit - trial.rows) // 2)
+        n_laws = None if self.mixing is True else self.mixing
+        mixed = unmixed(captured.Y, captured.X, ask, n_laws, encoding, self.seed)
+        return mixed, trial if ask is None else replace(trial, rows=trial.rows + ask.rows)
+
     def _names_of(self, encoding: Encoding, n_inputs: int) -> tuple[str, ...]:
         """Names of the variables, where the user gives none."""
         given = self.column_names
-        if given is not None and len(given) == n_inputs and isinstance(encoding, Identity):
+        own = isinstance(encoding.inner if isinstance(encoding, Mixing) else encoding, Identity)
+        if given is not None and len(given) == n_inputs and own:
             return given
         return encoding.variable_names(n_inputs)
 
@@ -171,7 +200,8 @@ class Plan:
                 "chance, or on arguments that are no tensors. Distill it without a point x."
             )
         rng = np.random.default_rng(self.seed)
-        encoding = self.encoding(captured.X, captured.Y)
+        encoding, asked = self._fitted(captured, block, trial)
+        trial = asked or trial
         near = around.near(captured.X)
         var = around.variance(captured.X[near])
 
@@ -185,7 +215,7 @@ class Plan:
         local, weights = around_x(near)
         fresh, fresh_weights = around_x(near[:0])
         trial = replace(trial, rows=trial.rows + local.n_rows - len(near) + fresh.n_rows)  # with the new points
-        here = replace(self, encoding=lambda X, Y: encoding)
+        here = replace(self, encoding=lambda X, Y: encoding, mixing=False)
         train, interface = replace(here, weights=weights).samples(local, block, trial)
         held_out = None
         if fresh_weights.any():  # in very many dimensions every new point is so far away that its weight is zero
@@ -299,7 +329,7 @@ def _no_argument(name: str, unknown: Mapping[str, Any]) -> InputError:
 _ARGUMENTS = (
     "inputs output_dim parent_model variable_transforms save_path sr_params fit_params SLIME slime_params engine "
     "forward arguments output_index max_rows held_out drop_nonfinite resume progress encoding projection "
-    "skip rows ask"
+    "skip mixing rows ask"
 ).split()
 
 
@@ -350,6 +380,15 @@ def _check_projection(projection: Any, skip: Any, other_encoding: bool, weights:
         raise InputError("weights were given, but a projection is fitted to rows of equal weight; leave one out.")
     if skip != "auto" and skip is not None and (isinstance(skip, bool) or not isinstance(skip, int) or skip < 0):
         raise InputError(f"skip is {skip!r}; expected the rank of the linear part, 0 or None for none, or 'auto'.")
+
+
+def _check_mixing(mixing: Any, projection: Any) -> None:
+    if not isinstance(mixing, (bool, int)) or (not isinstance(mixing, bool) and mixing < 1):
+        raise InputError(
+            f"mixing is {mixing!r}; expected True, or the number of laws (at least 1) that the outputs are mixed of."
+        )
+    if mixing and projection is not None:
+        raise InputError("mixing and projection were given; a projection has directions of its own, leave one out.")
 
 
 def _usable(save_path: str | Path | None, resume: bool) -> Path | None:

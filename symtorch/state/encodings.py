@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from symtorch.equations.names import InputNames
+from symtorch.errors import InputError
 from symtorch.state.arrays import read_array, write_array
 from symtorch.state.fronts import read_expr
 from symtorch.state.node import Node
-from symtorch.surrogate.encodings import Encoding, Identity, MissingTransform, Projected, Transforms
+from symtorch.surrogate.encodings import Encoding, Identity, MissingTransform, Mixing, Projected, Transforms
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,26 @@ def _read_projected(node: Node, around: Around) -> Encoding:
     return Projected(mean_x, mean_y, reduce, linear, lift, back, first)
 
 
+def _read_mixing(node: Node, around: Around) -> Encoding:
+    mean = [value.number() for value in node["mean"]]
+    directions = [[value.number() for value in row] for row in node["directions"]]
+    if len(mean) != around.n_outputs:
+        raise node["mean"].fail(f"{around.n_outputs} numbers")
+    if any(len(row) != around.n_outputs for row in directions):
+        raise node["directions"].fail(f"rows of {around.n_outputs} numbers")
+    inner = node.optional("inner")
+    if inner is None and len(around.names) != around.n_inputs:
+        raise node.fail(f"an encoding of {around.n_inputs:,} inputs as {len(around.names):,} variables")
+    try:
+        # The formulas of variables are the one encoding that can stand within: no nesting without end.
+        return Mixing.along(directions, mean, None if inner is None else _read_transforms(inner, around))
+    except InputError as error:
+        raise node["directions"].fail(f"independent directions ({error})") from None
+
+
 READERS: dict[str, Reader] = {
     Transforms.kind: _read_transforms,
     Projected.kind: _read_projected,
+    Mixing.kind: _read_mixing,
 }
 """How each kind of encoding is read; a new one adds its line."""

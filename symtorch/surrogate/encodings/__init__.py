@@ -4,6 +4,7 @@ A new one is a file here and a reader in :data:`symtorch.state.encodings.READERS
 """
 
 from symtorch.surrogate.encodings.base import Encoding, Fit, Identity
+from symtorch.surrogate.encodings.mixing import Mixing
 from symtorch.surrogate.encodings.projection import Projected, Projection
 from symtorch.surrogate.encodings.transforms import MissingTransform, Transform, Transforms, check_transforms
 
@@ -12,6 +13,7 @@ __all__ = [
     "Fit",
     "Identity",
     "MissingTransform",
+    "Mixing",
     "Projected",
     "Projection",
     "Transform",

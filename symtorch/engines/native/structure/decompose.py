@@ -190,7 +190,7 @@ class _Decomposition:
         steps = [step for step in _diverse(findings.steps) if self._can_write(step, problem)]
         for step in steps[:width]:
             found[:] = front_of(found + self._follow(step, problem, floor, points))
-            if convincing(found, floor) or self.pieces_left <= 0:
+            if self.pieces_left <= 0 or (convincing(found, floor) and self._can_be_written(found)):
                 return
             if not is_formula(floor) and convincing(found, floor, np.inf):
                 # A law, if the teacher is worse than it seemed.
@@ -249,6 +249,10 @@ class _Decomposition:
         replicas = 1 if is_formula(floor) else tuning().replicas
         points = Points(*problem.rows(tuning().piece_rows).averaged(replicas))
         return points if len(points.y) >= tuning().fewest and np.var(points.y) > 0 else None
+
+    def _can_be_written(self, found: Sequence[Solution]) -> bool:
+        """Whether a law is short enough for the whole; a longer one may have a shorter form by another step."""
+        return any(law.cost <= self.words.options.maxsize for law in likeliest(found))
 
     def _can_write(self, step: Step, problem: Problem) -> bool:
         """Whether the user's operators can put solutions of the parts together."""
