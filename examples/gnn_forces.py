@@ -1,10 +1,12 @@
 """Forces between bodies, read from the messages of graph networks that have seen positions and accelerations alone.
 
 Four bodies in the plane act on each other by one of four forces along the line between them: charges q1 q2/r², 1/r,
-1/r², and a spring r - 1. A graph network learns their accelerations; its message is a network over the raw numbers of
-both bodies (positions, charges, masses). Claims, for each force: the message is the force (R² at least 0.99), its
-equation is the law (it holds where bodies are up to twice as far apart as in any scene seen), and with the equations
-in the messages' place the model predicts scenes that are farther out better than the network does.
+1/r², and a spring r - 1. A graph network learns their accelerations; its message is a network over the numbers of both
+bodies: positions, of which it takes the difference, charges and masses. It is distilled from those raw numbers, from
+distances and products of charges, and as it is, in whatever direction the network has turned it (`mixing`). Claims, for
+each force: the message is the force (R² at least 0.99), its equation is the law (it holds in scenes twice as wide as
+any that was seen), and with the equations in the messages' place the model predicts those scenes better than the
+network does.
 
     python examples/gnn_forces.py [--forces spring] [--variants bottleneck l1 pruning] [--seed 0] [--plot forces.png]
 """
@@ -22,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 import symtorch
+from symtorch.errors import PoorFitWarning
 
 BODIES, WIDTH = 4, 16
 RECEIVERS, SENDERS = zip(*[(i, j) for i in range(BODIES) for j in range(BODIES) if i != j], strict=True)
@@ -143,10 +146,18 @@ def error(model: nn.Module, nodes: Tensor, target: Tensor) -> float:
         return float((model(nodes) - target).square().mean().sqrt() / target.std())
 
 
-def distilled(model: GraphNetwork, nodes: Tensor, seed: int, raw: bool, niterations: int) -> symtorch.SymbolicModel:
-    """The message, seen by its receiver, as equations over the raw numbers or over dx, dy, r and q1 q2."""
-    edge = symtorch.wrap(model, "edge")
-    how: dict[str, Any] = {"fit_params": {"variable_names": RAW}} if raw else {"variable_transforms": TRANSFORMS}
+WAYS: dict[str, tuple[str, dict[str, Any]]] = {
+    "raw": ("edge", {"fit_params": {"variable_names": RAW}}),
+    "transforms": ("edge", {"variable_transforms": TRANSFORMS}),
+    "mixing": ("edge.0", {"fit_params": {"variable_names": RAW}, "mixing": 2}),
+}
+"""What is distilled, and how: what a message does to its receiver, or the message itself, however it is rotated."""
+
+
+def distilled(model: GraphNetwork, nodes: Tensor, seed: int, way: str, niterations: int) -> symtorch.SymbolicModel:
+    """Messages as equations, wrapped in their place in the model."""
+    part, how = WAYS[way]
+    edge = symtorch.wrap(model, part)
     edge.distill(
         nodes, parent_model=model, engine="native", max_rows=1500, progress=False,
         sr_params={
@@ -178,46 +189,41 @@ def study(
     far_edges = edges_of(far).reshape(-1, 8)
     network = error(model, far, far_target)
     drawn: dict[str, Any] = {}
-    for raw in (True, False):
-        if ("raw" if raw else "transforms") not in args.variables:
-            continue
+    for way in args.variables:
         started = time.process_time()
-        edge = distilled(model, nodes, args.seed, raw, args.niterations)
+        block = distilled(model, nodes, args.seed, way, args.niterations)
         took = time.process_time() - started
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", symtorch.errors.PoorFitWarning)  # it is a claim below
-            edge.switch_to_symbolic()
-        words = "raw inputs" if raw else "dx, dy, r and q1 q2"
-        print(f"  from {words} ({took:.0f} CPU-s); true: {LAWS[kind]}")
-        for name, front in zip("xy", edge.fronts.values(), strict=True):
+            warnings.simplefilter("ignore", PoorFitWarning)  # it is a claim below
+            block.switch_to_symbolic()
+        print(f"  {way} ({took:.0f} CPU-s); true: {LAWS[kind]}")
+        for name, front in zip("ab" if way == "mixing" else "xy", block.fronts.values(), strict=True):
             print(f"    {name}: {front.best}    ({front.verdict})")
         with torch.no_grad():
-            law = explained(edge(far_edges), force(kind, far_edges))
+            law = explained(model.edge(far_edges), force(kind, far_edges))
         equations = error(model, far, far_target)
         print(f"    R² as the force, twice as far     {law:.5f}")
         print(f"    error twice as far: network {network:.2%}, equations {equations:.2%}")
         if law < 0.999:
-            failed.append(f"equations from {words} are not the law (R² {law:.4f} farther out)")
+            failed.append(f"equations, {way}, are not the law (R² {law:.4f} farther out)")
         if not equations < network:
-            failed.append(f"equations from {words} are no better than the network farther out")
-        if not drawn:
-            drawn = along(kind, model, edge)
-        symtorch.unwrap(model, "edge")
+            failed.append(f"equations, {way}, are no better than the network farther out")
+        drawn = drawn or along(kind, model, block)
+        symtorch.unwrap(model, WAYS[way][0])
     return failed, drawn
 
 
-def along(kind: str, model: GraphNetwork, edge: symtorch.SymbolicModel) -> dict[str, Any]:
-    """The pull by distance along an axis: true, of the network and of the equations."""
+def along(kind: str, model: GraphNetwork, block: symtorch.SymbolicModel) -> dict[str, Any]:
+    """The pull by distance in one direction: true, of the equations and of the network, to which it switches."""
     r = torch.linspace(0.5, 7, 200, dtype=torch.float64)
     edges = torch.zeros(200, 8, dtype=torch.float64)
     edges[:, [2, 3, 6, 7]] = 1.0
     edges[:, 4], edges[:, 5] = 0.8 * r, 0.6 * r
     axis = torch.tensor([0.8, 0.6], dtype=torch.float64)
     with torch.no_grad():
-        return {
-            "r": r, "true": force(kind, edges) @ axis, "equations": edge(edges) @ axis,
-            "network": edge.symtorch_block(edges) @ axis,
-        }  # fmt: skip
+        curves = {"r": r, "true": force(kind, edges) @ axis, "equations": model.edge(edges) @ axis}
+        block.switch_to_block()
+        return {**curves, "network": model.edge(edges) @ axis}
 
 
 def draw(curves: dict[str, dict[str, Any]], path: str) -> None:
@@ -244,7 +250,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--forces", nargs="+", choices=list(PULLS), default=list(PULLS))
     parser.add_argument("--variants", nargs="+", choices=["bottleneck", "l1", "pruning"], default=["bottleneck"])
-    parser.add_argument("--variables", nargs="+", choices=["raw", "transforms"], default=["raw", "transforms"])
+    parser.add_argument("--variables", nargs="+", choices=list(WAYS), default=list(WAYS))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--plot", default="", help="where the picture goes")
     parser.add_argument("--smoke", action="store_true", help="so little training that no claim is judged")
