@@ -190,11 +190,17 @@ def draw(problem: Problem, x: np.ndarray, path: str) -> None:
     steps = np.linspace(-reach, reach, 60)
     rows = x + np.stack(np.meshgrid(steps, steps, indexing="ij"), axis=-1).reshape(-1, 2)
     fields = {"model": problem, "explain": slime(problem, x, 0), "tangent plane": tangent(problem, x, 0)}
-    figure, axes = plt.subplots(1, 3, figsize=(9, 2.9), layout="constrained", sharey=True)
+    figure, axes = plt.subplots(1, 3, figsize=(9, 3), layout="constrained", sharey=True)
     for axis, (name, function) in zip(axes, fields.items(), strict=True):
         extent = (x[0] - reach, x[0] + reach, x[1] - reach, x[1] + reach)
         image = axis.imshow(
-            function(rows).reshape(60, 60).T, origin="lower", extent=extent, vmin=-1.2, vmax=1.2, cmap="RdBu_r"
+            function(rows).reshape(60, 60).T,
+            origin="lower",
+            extent=extent,
+            vmin=-1.2,
+            vmax=1.2,
+            aspect="auto",
+            cmap="RdBu_r",
         )
         axis.plot(*x, "k+")
         axis.set(title=name, xlabel="x0")
