@@ -171,7 +171,7 @@ def train(net: nn.Module, stretches: Tensor, dt: float, spread: Tensor, adam: in
         loss.backward()
         return loss
 
-    last.step(closure)  # type: ignore[arg-type]  # torch says float, and takes tensors
+    last.step(closure)
 
 
 def horizon(found: Tensor, truth: Tensor, spread: Tensor) -> float:

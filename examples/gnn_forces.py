@@ -101,7 +101,7 @@ class GraphNetwork(nn.Module):
 def train(kind: str, variant: str, generator: torch.Generator, adam: int, lbfgs: int) -> GraphNetwork:
     """A graph network with messages of 2 numbers, or of 16 of which a penalty or pruning leaves 2 in use."""
     model = GraphNetwork(2 if variant == "bottleneck" else WIDTH)
-    message = symtorch.wrap(model, "edge.0")
+    message, readout = symtorch.wrap(model, "edge.0"), next(model.edge[1].parameters())
     if variant == "pruning":
         message.setup_pruning(WIDTH, 2, total_steps=adam, end_step_frac=0.5, decay_rate="cosine")
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
@@ -111,7 +111,7 @@ def train(kind: str, variant: str, generator: torch.Generator, adam: int, lbfgs:
         nodes, target = (part.float() for part in scenes(kind, 64, generator))
         loss = (model(nodes) - target).square().mean()
         if variant == "l1":  # a large readout would make small messages free
-            loss = loss + 1e-2 * message(edges_of(nodes)).abs().mean() + 1e-3 * model.edge[1].weight.square().mean()
+            loss = loss + 1e-2 * message(edges_of(nodes)).abs().mean() + 1e-3 * readout.square().mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -130,7 +130,7 @@ def train(kind: str, variant: str, generator: torch.Generator, adam: int, lbfgs:
         loss.backward()
         return loss
 
-    last.step(closure)  # type: ignore[arg-type]  # torch says float, and takes tensors
+    last.step(closure)
     symtorch.unwrap(model, "edge.0")
     return model
 

@@ -189,7 +189,11 @@ def draw(problem: Problem, x: np.ndarray, path: str) -> None:
     reach = 3 * problem.spread
     steps = np.linspace(-reach, reach, 60)
     rows = x + np.stack(np.meshgrid(steps, steps, indexing="ij"), axis=-1).reshape(-1, 2)
-    fields = {"model": problem, "explain": slime(problem, x, 0), "tangent plane": tangent(problem, x, 0)}
+    fields: dict[str, Function] = {
+        "model": problem,
+        "explain": slime(problem, x, 0),
+        "tangent plane": tangent(problem, x, 0),
+    }
     figure, axes = plt.subplots(1, 3, figsize=(9, 3), layout="constrained", sharey=True)
     for axis, (name, function) in zip(axes, fields.items(), strict=True):
         extent = (x[0] - reach, x[0] + reach, x[1] - reach, x[1] + reach)

@@ -203,7 +203,7 @@ def train(case: Case, loss: Loss, generator: torch.Generator, adam: int, lbfgs: 
     optimizer = torch.optim.LBFGS(
         parameters, max_iter=lbfgs, history_size=50, line_search_fn="strong_wolfe", tolerance_grad=0, tolerance_change=0
     )
-    optimizer.step(closure)  # type: ignore[arg-type]  # torch says float, and takes tensors
+    optimizer.step(closure)
     return net
 
 
