@@ -131,6 +131,10 @@ def train(kind: str, variant: str, generator: torch.Generator, adam: int, lbfgs:
         return loss
 
     last.step(closure)
+    if message.pruning_mask is not None:  # what was pruned stays zero without the wrapper
+        with torch.no_grad():
+            for parameter in list(message.parameters())[-2:]:
+                parameter[~message.pruning_mask] = 0
     symtorch.unwrap(model, "edge.0")
     return model
 
