@@ -239,7 +239,7 @@ def draw(curves: dict[str, dict[str, Any]], path: str) -> None:
 
     figure, axes = plt.subplots(1, len(curves), figsize=(2.9 * len(curves), 2.9), layout="constrained", squeeze=False)
     for axis, (kind, curve) in zip(axes.flat, curves.items(), strict=True):
-        axis.axvspan(0.6, 4.8, color="0.92")
+        axis.axvspan(0.8, 3.2 * 2**0.5, color="0.92")
         axis.plot(curve["r"], curve["network"], color="tab:blue", label="network")
         axis.plot(curve["r"], curve["equations"], color="tab:red", label="equations")
         axis.plot(curve["r"], curve["true"], "k--", lw=1, label="true")
