@@ -174,7 +174,9 @@ def heeding(
         cost = [complexities[i] for i in admitted]
         loss, score = ([values[i] for i in admitted] for values in (losses, scores))
         pick = admitted[select(cost, loss, score, "law")]
-    if losses[pick] > EXACT * losses[0] and (exact := [i for i in admitted if losses[i] <= EXACT * losses[0]]):
+    if losses[pick] > EXACT * losses[0] and (
+        exact := [i for i in admitted if losses[i] <= EXACT * losses[0] and r2[i] is not None]
+    ):
         rounding = max(10.0 * min(losses[i] for i in exact), ROUNDING * losses[0])
         return next(i for i in exact if losses[i] <= rounding)
     if losses[pick] > reach:

@@ -326,5 +326,6 @@ def test_an_exact_equation_is_the_pick_however_long() -> None:
     assert cost[select(cost, loss, scores(cost, loss), "law")] == 5
     assert cost[heeding(cost, loss, scores(cost, loss), r2)] == 242
     assert cost[heeding(cost[:-2], loss[:-2], scores(cost[:-2], loss[:-2]), r2[:-2])] == 5
+    assert cost[heeding(cost, loss, scores(cost, loss), [None] * 7)] == 5  # nothing shows that it is more than a fit
     # What is exact on the rows alone, as interpolation is, is none.
     assert cost[heeding(cost, loss, scores(cost, loss), [*r2[:5], 0.9, 0.9])] == 5
