@@ -41,7 +41,7 @@ from symtorch.engines.native.structure.solutions import (
 from symtorch.engines.native.structure.steps import Finder, Step
 from symtorch.engines.native.structure.tuning import is_formula, tuning
 from symtorch.engines.options import SearchOptions
-from symtorch.equations.expr import Constant, Expr, Variable, constants
+from symtorch.equations.expr import Constant, Expr, Variable
 from symtorch.errors import AskLimitError
 
 logger = logging.getLogger("symtorch.engines.native.structure")
@@ -241,7 +241,7 @@ class _Decomposition:
                 if not found or found[-1].loss > numbers.exact_goal:
                     more = forms(points.Z[:, 0], points.y, self.words)
                     found = front_of(found + points.fitted(more, self.words, exact))
-            if found and found[-1].loss <= goal and (exact or _is_plain(found, goal)):
+            if found and found[-1].loss <= goal:
                 return found
         if self.pieces_left <= 0:
             return found
@@ -272,11 +272,6 @@ class _Decomposition:
         """Whether the user's operators can put solutions of the parts together."""
         stand_ins = [add([Variable(i) for i in range(part.n_inputs)]) for part in step.parts(problem)]
         return self.words.render(normalise(step.join(stand_ins))) is not None
-
-
-def _is_plain(front: Sequence[Solution], goal: float) -> bool:
-    """Whether few constants are enough to come to the goal: with many, a sum of curves comes near to any function."""
-    return any(c.loss <= goal and len(constants(c.expr)) <= tuning().plain_constants for c in front)
 
 
 def _diverse(steps: Sequence[Step]) -> list[Step]:

@@ -83,7 +83,6 @@ class StructureTuning:
         exact_goal, goal_noise, goal_floor: the flat search for a piece ends at this loss, for an exact piece; at this
             many times the error of the piece's answers as their replicas tell it, and of the floor, for others.
         witnesses: steps of the whole that are asked what they see of the error, at most.
-        plain_constants: constants of a form, at most, that is taken for a piece of a noisy teacher without a search.
         level_floor: the error of a piece is taken for at least this share of the floor.
         price_per_input: pieces that a piece of several inputs counts as, per input, if it remains without a law. It
             is as dear as the flat search of the whole, and other plans mostly end at the same piece.
@@ -186,7 +185,6 @@ class StructureTuning:
     goal_noise: float = 2.0
     goal_floor: float = 0.3
     witnesses: int = 4
-    plain_constants: int = 3
     level_floor: float = 0.1
     price_per_input: int = 2
     answered: float = 0.5
