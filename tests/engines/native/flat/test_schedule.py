@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
 import pytest
 
+from symtorch.engines.native import NativeEngine
+from symtorch.engines.native.flat import workbench
 from symtorch.engines.native.flat.schedule import Phase, schedule
+from symtorch.engines.options import SearchOptions
+from symtorch.engines.samples import Samples
+from symtorch.equations.expr import Expr
 
 
 @pytest.mark.parametrize("rounds", [0, 1, 2, 24])
@@ -28,3 +37,19 @@ def test_stages_have_names_of_their_own_and_each_round_ends_once() -> None:
 def test_the_front_may_be_judged_as_soon_as_constants_are_fitted_and_not_before() -> None:
     assert [stage.after for stage in schedule(1, 1)][:3] == [Phase.GUESSED, Phase.GUESSED, Phase.FITTED]
     assert all(stage.after > Phase.FITTED for stage in schedule(3, 1)[3:])
+
+
+def test_sweeps_for_steps_wait_until_what_is_cheap_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    swept: list[int | None] = []
+
+    def candidates(*args: Any) -> Iterator[Expr]:
+        swept.append(args[-1])
+        return iter(())
+
+    monkeypatch.setattr(workbench, "candidates", candidates)
+    X = np.random.default_rng(0).uniform(1.0, 3.0, (600, 5))
+    y = X[:, :1] * X[:, 1:2] / (X[:, 2:] ** 2).sum(axis=1, keepdims=True)
+    params = {"binary_operators": ["+", "*", "/", "cond", "greater"], "unary_operators": ["square"], "random_state": 0}
+    (front,) = NativeEngine().search(Samples(X, y), SearchOptions.from_params(params))
+    assert front.stop_reason == "exact"
+    assert None not in swept  # no more than the first look for laws that are nothing but a step
