@@ -213,8 +213,8 @@ class SymbolicModel(LegacyNames, nn.Module):
         """
         if parent_model is not None and not isinstance(self.symtorch_block, nn.Module):
             raise InputError(
-                f"Cannot use parent_model with Callable blocks: {self.block_name!r} wraps one, whose calls can't be "
-                f"hooked. Leave parent_model out and pass the callable's own inputs."
+                f"Cannot use parent_model with Callable blocks: {self.block_name!r} wraps a plain callable, whose "
+                f"calls can't be hooked. Leave parent_model out and pass the callable's own inputs."
             )
         plan = Plan.make(
             output_dim=output_dim,

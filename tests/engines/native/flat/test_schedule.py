@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
 import pytest
 
+from symtorch.engines.native import NativeEngine
+from symtorch.engines.native.flat import workbench
 from symtorch.engines.native.flat.schedule import Phase, schedule
+from symtorch.engines.options import SearchOptions
+from symtorch.engines.samples import Samples
+from symtorch.equations.expr import Expr
 
 
 @pytest.mark.parametrize("rounds", [0, 1, 2, 24])
@@ -36,3 +45,19 @@ def test_hints_come_after_the_first_rounds_and_only_where_there_are_some() -> No
     assert [name for name in hinted if name != "hints"] == plain
     assert hinted.index("mutate 3") + 1 == hinted.index("hints") == hinted.index("contexts, all") - 1
     assert "hints" not in [stage.name for stage in schedule(1, 1, hinted=True)]
+
+
+def test_sweeps_for_steps_wait_until_what_is_cheap_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    swept: list[int | None] = []
+
+    def candidates(*args: Any) -> Iterator[Expr]:
+        swept.append(args[-1])
+        return iter(())
+
+    monkeypatch.setattr(workbench, "candidates", candidates)
+    X = np.random.default_rng(0).uniform(1.0, 3.0, (600, 5))
+    y = X[:, :1] * X[:, 1:2] / (X[:, 2:] ** 2).sum(axis=1, keepdims=True)
+    params = {"binary_operators": ["+", "*", "/", "cond", "greater"], "unary_operators": ["square"], "random_state": 0}
+    (front,) = NativeEngine().search(Samples(X, y), SearchOptions.from_params(params))
+    assert front.stop_reason == "exact"
+    assert None not in swept  # no more than the first look for laws that are nothing but a step
