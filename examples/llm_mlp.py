@@ -496,7 +496,7 @@ if __name__ == "__main__":
     parser.add_argument("--skip", type=int, default=32, help="rank of the linear part; the large shapes have more")
     parser.add_argument("--terms", type=int, default=64, help="gated terms of the small shape; the large has 4 times")
     parser.add_argument("--steps", type=int, default=100, help="of tuning, one sequence each")
-    parser.add_argument("--lr", type=float, default=0.005, help="of tuning")
+    parser.add_argument("--lr", type=float, default=0.03, help="of tuning")
     parser.add_argument("--rows", type=int, default=10_000, help="tokens that a search runs on")
     parser.add_argument("--seconds", type=float, default=120.0, help="for each search; 0 leaves the paper's shape out")
     parser.add_argument("--rounds", type=int, default=5, help="of timing")

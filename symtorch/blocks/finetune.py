@@ -70,7 +70,7 @@ def finetune(
     loss: str | ModelLoss = "kl",
     *,
     steps: int = 100,
-    lr: float = 0.005,
+    lr: float = 0.03,
     held_out: float | Sequence[Any] = 0.1,
     positions: int | None = 256,
     checks: int = 8,
