@@ -430,8 +430,8 @@ def test_exit_codes_are_told_in_words() -> None:
 def test_fit_parameters_of_pysr_are_refused_where_another_engine_runs() -> None:
     from symtorch.distillation.plan import Plan
 
-    with pytest.raises(InputError, match=r"X_units.*engine='pysr'"):
-        Plan.make(fit_params={"X_units": ["m"]}, engine="native")
+    with pytest.raises(InputError, match=r"category.*engine='pysr'"):
+        Plan.make(fit_params={"category": [0, 1]}, engine="native")
 
 
 def test_a_loss_in_python_is_for_the_native_engine() -> None:
