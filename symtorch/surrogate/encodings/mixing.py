@@ -31,8 +31,8 @@ class Mixing(Encoding):
     """Each block output a linear combination of fewer or as many outputs that are searched for.
 
     >>> turned = Mixing.along(np.array([[0.6, 0.8], [-0.8, 0.6]]))
-    >>> turned.targets(np.array([[3.0, 4.0]]), np.zeros((1, 1))).round(12)
-    array([[5., 0.]])
+    >>> turned.targets(np.array([[4.0, 3.0]]), np.zeros((1, 1))).round(12)
+    array([[ 4.8, -1.4]])
 
     Attributes:
         directions: (n_searched, n_outputs); what is searched for is (y - mean) @ directions.T.
