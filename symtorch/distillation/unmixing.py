@@ -89,7 +89,7 @@ def unmixed(
     rows /= rows[np.arange(len(rows)), share.argmax(axis=1)][:, None]
     rows[share < ROUNDING * share.max(axis=1, keepdims=True)] = 0.0
     in_order = np.argsort(share.argmax(axis=1), kind="stable")
-    mixing = Mixing.along(rows[in_order], None, inner)
+    mixing = Mixing.along(rows[in_order], None, inner, _sizes(Y))
     # Of the mean only what the laws can't say: a law's own constant is part of it.
     rest = mean - mean @ mixing.directions.T @ mixing.matrix
     rest[np.abs(rest) < 1e3 * ROUNDING * np.abs(Y).max(axis=0)] = 0.0
@@ -98,12 +98,17 @@ def unmixed(
 
 def _whitening(Y: np.ndarray, n_laws: int | None) -> np.ndarray:
     """(k, n_outputs): to uncorrelated combinations of unit variance, of those that vary at all."""
-    scale = Y.std(axis=0)
-    scale[scale == 0.0] = 1.0
+    scale = _sizes(Y)
     _, sizes, rows = np.linalg.svd(Y / scale / np.sqrt(len(Y)), full_matrices=False)
     kept = sizes**2 > NEGLIGIBLE * float(np.sum(sizes**2))
     most = len(sizes) if n_laws is None else n_laws
     return np.asarray((rows / np.where(kept, sizes, 1.0)[:, None])[kept][:most] / scale)
+
+
+def _sizes(Y: np.ndarray) -> np.ndarray:
+    sizes = Y.std(axis=0)
+    sizes[sizes == 0.0] = 1.0
+    return np.asarray(sizes)
 
 
 # ---- what may vanish

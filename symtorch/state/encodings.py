@@ -124,6 +124,7 @@ def _read_terms(node: Node) -> tuple[str, int, bool]:
 def _read_mixing(node: Node, around: Around) -> Encoding:
     mean = [value.number() for value in node["mean"]]
     directions = [[value.number() for value in row] for row in node["directions"]]
+    scale = [value.number() for value in node["scale"]]
     if len(mean) != around.n_outputs:
         raise node["mean"].fail(f"{around.n_outputs} numbers")
     if any(len(row) != around.n_outputs for row in directions):
@@ -133,7 +134,7 @@ def _read_mixing(node: Node, around: Around) -> Encoding:
         raise node.fail(f"an encoding of {around.n_inputs:,} inputs as {len(around.names):,} variables")
     try:
         # The formulas of variables are the one encoding that can stand within: no nesting without end.
-        return Mixing.along(directions, mean, None if inner is None else _read_transforms(inner, around))
+        return Mixing.along(directions, mean, None if inner is None else _read_transforms(inner, around), scale)
     except InputError as error:
         raise node["directions"].fail(f"independent directions ({error})") from None
 

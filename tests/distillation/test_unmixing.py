@@ -50,6 +50,8 @@ def test_the_laws_of_an_exact_block_are_told_apart(f: Any, n: int) -> None:
     mixing = unmixed(block(X), X, block)
     assert mixing.directions.shape == (len(matrix), n)
     assert (off(mixing, matrix) < 1e-9).all()
+    # Nothing of the outputs is lost, however many there are for the laws.
+    np.testing.assert_allclose(mixing.decode(mixing.targets(block(X), X), X), block(X), atol=1e-9)
     assert len(set(np.abs(mixing.directions @ matrix.T).argmax(axis=1))) == len(matrix)
 
 

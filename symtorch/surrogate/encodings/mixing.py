@@ -9,7 +9,7 @@ the ones that a physicist would choose: each output alone has a law that is long
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -38,22 +38,26 @@ class Mixing(Encoding):
         directions: (n_searched, n_outputs); what is searched for is (y - mean) @ directions.T.
         mean: (n_outputs,).
         inner: what makes the variables; the outputs are none of its business.
+        scale: (n_outputs,), sizes of the outputs. With fewer laws than outputs, what laws can't tell of the outputs is
+            taken to be least in these units; it is right where ``directions`` are made of principal ones in them.
     """
 
     kind: ClassVar[str] = "mixing"
 
     directions: np.ndarray
     mean: np.ndarray
-    inner: Encoding = field(default_factory=Identity)
+    inner: Encoding
+    scale: np.ndarray
 
     @classmethod
-    def along(cls, directions: Any, mean: Any = None, inner: Encoding | None = None) -> Mixing:
+    def along(cls, directions: Any, mean: Any = None, inner: Encoding | None = None, scale: Any = None) -> Mixing:
         """From arrays or lists.
 
         Args:
             directions: (n_searched, n_outputs), a row for each output that is searched for.
             mean: (n_outputs,) taken off the outputs first; None for zeros.
             inner: makes the variables; None for the block's own inputs.
+            scale: (n_outputs,) sizes of the outputs; None for those that make the columns of directions alike.
 
         Raises:
             InputError: other shapes, values that are not finite, or directions that depend on each other.
@@ -64,19 +68,28 @@ class Mixing(Encoding):
                 f"directions of a mixing have shape {rows.shape}; expected finite numbers (n_searched, n_outputs), at "
                 f"least one row and no more rows than columns."
             )
-        sizes = np.linalg.svd(_balanced(rows)[1], compute_uv=False)
+        if scale is None:
+            largest = np.abs(rows).max(axis=0)
+            scale = 1.0 / np.where(largest > 0.0, largest, 1.0)
+        scale = np.ascontiguousarray(scale, dtype=np.float64)
+        if scale.shape != (rows.shape[1],) or not (np.isfinite(scale) & (scale > 0.0)).all():
+            raise InputError(
+                f"the scale of a mixing has shape {scale.shape}; expected {rows.shape[1]} numbers above zero."
+            )
+        sizes = np.linalg.svd(_balanced(rows, scale)[1], compute_uv=False)
         if not sizes[-1] > MIN_VOLUME * sizes[0]:
             raise InputError("directions of a mixing depend linearly on each other; leave out those that say nothing.")
         middle = np.zeros(rows.shape[1]) if mean is None else np.ascontiguousarray(mean, dtype=np.float64)
         if middle.shape != (rows.shape[1],) or not np.isfinite(middle).all():
             raise InputError(f"the mean of a mixing has shape {middle.shape}; expected {rows.shape[1]} finite numbers.")
-        return cls(rows, middle, Identity() if inner is None else inner)
+        return cls(rows, middle, Identity() if inner is None else inner, scale)
 
     def __eq__(self, other: object) -> bool:
         return (
             isinstance(other, Mixing)
             and np.array_equal(self.directions, other.directions)
             and np.array_equal(self.mean, other.mean)
+            and np.array_equal(self.scale, other.scale)
             and self.inner == other.inner
         )
 
@@ -85,8 +98,8 @@ class Mixing(Encoding):
     @cached_property
     def matrix(self) -> np.ndarray:
         """(n_searched, n_outputs), from what is searched for to the outputs."""
-        left, balanced, right = _balanced(self.directions)
-        return np.asarray((np.linalg.pinv(balanced) / left).T / right)
+        left, balanced = _balanced(self.directions, self.scale)
+        return np.asarray((np.linalg.pinv(balanced) / left).T * self.scale)
 
     # ---- inputs: all of it the inner encoding's
 
@@ -164,13 +177,13 @@ class Mixing(Encoding):
         # As numbers, not as arrays: those are of float32 in a state, and laws are exact to more than that.
         inner = self.inner.write()
         written = {"kind": self.kind, "directions": self.directions.tolist(), "mean": self.mean.tolist()}
+        written["scale"] = self.scale.tolist()
         return written if inner is None else {**written, "inner": inner}
 
 
-def _balanced(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Scales (n,), a matrix with no large or small rows and columns, scales (m,): outputs may be of any size."""
-    right = np.abs(rows).max(axis=0)
-    right[right == 0.0] = 1.0
-    left = np.abs(rows / right).max(axis=1)
+def _balanced(rows: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Scales (n,) of the rows, and the rows over them, in units of the outputs: those may be of any size."""
+    scaled = rows * scale
+    left = np.abs(scaled).max(axis=1)
     left[left == 0.0] = 1.0
-    return left, rows / right / left[:, None], right
+    return left, scaled / left[:, None]

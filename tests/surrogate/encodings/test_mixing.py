@@ -105,6 +105,8 @@ def test_it_is_read_as_it_was_written_to_the_last_digit(inner: Any) -> None:
         {"directions": []},
         {"directions": [["a", 1.0, 2.0]]},
         {"mean": [1.0]},
+        {"scale": [1.0, 0.0, 1.0]},
+        {"scale": [1.0]},
         {"inner": {"kind": "mixing"}},
         {"inner": {"formulas": ["x0"]}},
     ],
