@@ -133,12 +133,18 @@ def evidence_of(found: Sequence[Laws | None], rows_asked: int) -> tuple[Evidence
     return tuple(
         Evidence(rows_asked=n)
         if laws is None
-        else Evidence(noise_floor=_noise_floor(laws), confirmed=laws.solved, rows_asked=n)
+        else Evidence(_noise_floor(laws), laws.solved, n, law=laws.loss if laws.solved else None)
         for laws, n in zip(found, rows, strict=True)
     )
 
 
 def _noise_floor(laws: Laws) -> float | None:
-    """The teacher's relative squared error as far as it shows; None where nothing is known of it."""
+    """The teacher's relative squared error as far as it shows; None where nothing is known of it.
+
+    That a teacher obeys an identity to the last digits doesn't tell that it is exact: a network of a difference does so
+    too, whatever it has learned. A law that is as exact tells.
+    """
     error = laws.error if laws.error > 0.0 else laws.floor
-    return error if error <= tuning().worst else None
+    if error > tuning().worst or (error < tuning().rounding and not laws.solved):
+        return None
+    return error
