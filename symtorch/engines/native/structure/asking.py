@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from symtorch.engines.native.structure.solutions import Solution, convincing, ex
 from symtorch.engines.native.structure.tuning import is_formula, tuning
 from symtorch.engines.options import SearchOptions
 from symtorch.engines.samples import Samples
+from symtorch.equations.expr import evaluate
 from symtorch.equations.verdict import Evidence, shares
 
 logger = logging.getLogger("symtorch.engines.native")
@@ -91,6 +93,35 @@ def _ask(
     )
     search.offer(position, laws.exprs)
     return laws
+
+
+def those_that_hold(found: Sequence[Laws | None], samples: Samples) -> list[Laws | None]:
+    """What was found, without what is exact where it was asked and not on the rows.
+
+    A block that answers the same nearly everywhere, as a classifier far from its border, is mostly asked there.
+
+    Args:
+        found: for each output of the samples what asking has brought.
+        samples: all rows that there are.
+    """
+    return [
+        None
+        if laws is None
+        else laws
+        if _holds(laws, samples, k)
+        else replace(laws, solved=False, floor=np.inf, error=0)
+        for k, laws in enumerate(found)
+    ]
+
+
+def _holds(laws: Laws, samples: Samples, k: int) -> bool:
+    exact = tuning().rounding
+    if not laws.solved or laws.loss >= exact:
+        return True
+    y, variance = samples.Y[:, k], samples.variance(k)
+    with np.errstate(all="ignore"):
+        losses = [np.average((evaluate(e, samples.X) - y) ** 2, weights=samples.weights) for e in laws.exprs]
+    return not losses or bool(np.nanmin([*losses, np.inf]) <= 1e3 * exact * variance)
 
 
 def law_found(found: Sequence[Laws | None]) -> Enough:
