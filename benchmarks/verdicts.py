@@ -10,6 +10,7 @@ The kinds of cases:
     exact       laws that are asked                 data        laws by their rows alone
     noise-1     rows with 1 % of noise              noise-10    with 10 % (of the standard deviation)
     good        networks of the laws, asked         rough       small networks of few, noisy rows, asked
+    obeying     good networks of a difference, a distance or some inputs, which obey that to the last digit
     random      networks without a law, asked       random-data their rows alone
     random-10   those with 10 % of noise            nothing     pure noise
     linear      linear layers, asked and not        constant    outputs that do not vary
@@ -43,7 +44,7 @@ from symtorch.engines.options import SearchOptions
 from symtorch.engines.samples import Samples
 from symtorch.equations.front import Equation, Front
 
-KINDS = "exact data noise-1 noise-10 good rough random random-data random-10 nothing linear constant".split()
+KINDS = "exact data noise-1 noise-10 good rough obeying random random-data random-10 nothing linear constant".split()
 VERDICTS = ("law", "approximation", "none")
 N_ROWS = 1000
 TEXTBOOK = {law.name: law for law in (*TABLE, *HELD_OUT)}
@@ -186,6 +187,44 @@ def _rough() -> Made:
             yield f"{case.law.name}-{case.activation}", asked(teacher, X), of_law(case.law, error)
 
 
+def _obeying() -> Made:
+    wide = ((-1, -1, 1), (1, 1, 3))
+    for name, inner, encode, law in (
+        (
+            "difference",
+            Law("", "x1*exp(-1*square(x0))", (-2, 1), (2, 3)),
+            lambda x: np.stack([x[:, 0] - x[:, 1], x[:, 2]], axis=1),
+            Law("", "x2*exp(-1*square(x0 - x1))", *wide),
+        ),
+        (
+            "some-inputs",
+            Law("", "x0*x1/(x0 + x1)", (1, 1), (3, 3)),
+            lambda x: x[:, :2],
+            Law("", "x0*x1/(x0 + x1)", (1, 1, -1, 0), (3, 3, 1, 1)),
+        ),
+        (
+            "distance",
+            Law("", "x1/(x0 + 0.5)", (0, 1), (8, 3)),
+            lambda x: np.stack([square_distance(x), x[:, 3]], axis=1),
+            Law("", "x3/(square(x0 - x1) + square(x2) + 0.5)", (-1, -1, -2, 1), (1, 1, 2, 3)),
+        ),
+        (
+            "ratio",
+            Law("", "x1*sin(2*x0)", (0.3, 1), (3, 3)),
+            lambda x: np.stack([x[:, 0] / x[:, 1], x[:, 2]], axis=1),
+            Law("", "x2*sin(2*x0/x1)", (1, 1, 1), (3, 3, 3)),
+        ),
+    ):
+        network, error = learned(inner, steps=4000)
+        for dtype in (np.float64, np.float32):
+            block = lambda x, network=network, encode=encode, dtype=dtype: network(encode(x)).astype(dtype)  # noqa: E731
+            yield f"{name}-{np.dtype(dtype).itemsize * 8}", asked(block, law.draw(N_ROWS, 5)), of_law(law, error)
+
+
+def square_distance(x: np.ndarray) -> np.ndarray:
+    return (x[:, 0] - x[:, 1]) ** 2 + x[:, 2] ** 2
+
+
 def _random(by_asking: bool, noise: float = 0.0) -> Made:
     for seed in range(12):
         n_inputs = 1 + seed % 5
@@ -236,6 +275,7 @@ _MAKERS: dict[str, Callable[[], Made]] = {
     "noise-10": lambda: _data(0.1),
     "good": _good,
     "rough": _rough,
+    "obeying": _obeying,
     "random": lambda: _random(True),
     "random-data": lambda: _random(False),
     "random-10": lambda: _random(False, 0.1),

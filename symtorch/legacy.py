@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import warnings
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
 
 import numpy as np
+import torch
 
 from symtorch.equations.front import Front
 from symtorch.errors import InputError
@@ -18,7 +22,6 @@ REMOVED = {
     "_original_block": "symtorch_block",
     "_variable_names": "equation(output).variable_names",
     "_variable_transforms": "distill(..., variable_transforms=...), which keeps them",
-    "distill_data_slime": "distill_data; captured data serves both kinds of distillation",
     "_create_sr_params": "symtorch.SearchOptions.from_params(sr_params)",
     "_capture_layer_output": "symtorch.capture.capture(blocks, data, model=...)",
     "_apply_slime_sampling": "symtorch.local.neighbourhood.Neighbourhood",
@@ -40,8 +43,35 @@ REMOVED_FROM_PACKAGE = {
 """The same for names of the package."""
 
 
+@dataclass(frozen=True, eq=False)
+class Given:
+    """What a distillation was called with, as ``distill_data`` says; nothing is kept alive by it.
+
+    Attributes:
+        inputs, parent_model: functions to them, or to None once nobody else has them.
+        slime_params: None where no point was explained.
+    """
+
+    inputs: Callable[[], Any]
+    parent_model: Callable[[], Any]
+    slime_params: dict[str, Any] | None = None
+
+    @classmethod
+    def of(cls, inputs: Any, parent_model: Any, slime_params: dict[str, Any] | None) -> Given:
+        return cls(_weakly(inputs), _weakly(parent_model), slime_params)
+
+
+def _weakly(what: Any) -> Callable[[], Any]:
+    try:
+        return weakref.ref(what)
+    except TypeError:  # lists and numbers can't be referred to so
+        return lambda: what
+
+
 class _Model(Protocol):
     """What the old names stand for."""
+
+    _given: dict[str, Given] | None
 
     _said_n_outputs: int | None
 
@@ -54,7 +84,7 @@ class _Model(Protocol):
     @property
     def n_outputs(self) -> int | None: ...
 
-    def searched_data(self) -> tuple[np.ndarray, np.ndarray] | None: ...
+    def searched_data(self, kind: str = "global") -> tuple[np.ndarray, np.ndarray] | None: ...
 
     def switch_to_symbolic(self, *args: Any, **kwargs: Any) -> None: ...
 
@@ -93,13 +123,18 @@ class LegacyNames:
         self._said_n_outputs = value
 
     @property
-    def distill_data(self: _Model) -> dict[str, np.ndarray] | None:
-        """What the last distillation captured: ``sr_inputs`` (n, n_variables), ``sr_outputs`` (n, n_outputs).
+    def distill_data(self: _Model) -> dict[str, Any] | None:
+        """What the last distillation was called with and captured; None before one, and after ``clear_cache()``.
 
-        None before one, and after ``clear_cache()``.
+        ``inputs`` and ``parent_model`` (None for ``inputs`` of a parent that nobody has any more), ``sr_inputs``
+        (n, n_variables) and ``sr_outputs`` (n, n_outputs).
         """
-        data = self.searched_data()
-        return None if data is None else {"sr_inputs": data[0], "sr_outputs": data[1]}
+        return _data_of(self, "global")
+
+    @property
+    def distill_data_slime(self: _Model) -> dict[str, Any] | None:
+        """The same of the last one with ``SLIME=True``, with its ``slime_params``: the data, not the points drawn."""
+        return _data_of(self, "local")
 
     def switch_to_equation(self: _Model, *args: Any, **kwargs: Any) -> None:
         """Deprecated name of ``switch_to_symbolic``."""
@@ -131,6 +166,19 @@ class LegacyNames:
             if name not in REMOVED:
                 raise
             raise AttributeError(f"{type(self).__name__} has no {name!r} any more; use {REMOVED[name]}.") from error
+
+
+def _data_of(model: _Model, kind: str) -> dict[str, Any] | None:
+    given, data = (model._given or {}).get(kind), model.searched_data(kind)
+    if data is None:
+        return None
+    inputs, parent = (None, None) if given is None else (given.inputs(), given.parent_model())
+    if isinstance(inputs, torch.Tensor):
+        inputs = inputs.detach().cpu().numpy()
+    if inputs is None and parent is None:
+        inputs = data[0]
+    found = {"inputs": inputs, "sr_inputs": data[0], "sr_outputs": data[1], "parent_model": parent}
+    return found if given is None or given.slime_params is None else {**found, "slime_params": given.slime_params}
 
 
 def warn_of_old_name(old: str, new: str, stacklevel: int = 3) -> None:

@@ -35,7 +35,7 @@ from symtorch.equations.names import identifiers
 from symtorch.equations.stability import Stability
 from symtorch.equations.suggest import Suggestion, suggest
 from symtorch.errors import InputError, NotDistilledError, NotSetUpError, PoorFitWarning, StateError
-from symtorch.legacy import LegacyNames
+from symtorch.legacy import Given, LegacyNames
 from symtorch.local.neighbourhood import DEFAULT_SLIME_PARAMS, Neighbourhood
 from symtorch.pruning import MAX_ROWS, Importance, Pruning, masked
 from symtorch.state import portable, write_options
@@ -57,7 +57,7 @@ from symtorch.surrogate.report import Report
 logger = logging.getLogger("symtorch")
 
 _SURROGATE = "surrogate"
-_DATA = ("_cache", "_split", "_seen", "_judging", "_request")
+_DATA = ("_cache", "_split", "_seen", "_judging", "_request", "_given")
 _OURS = ("symtorch_block", "block_name", _SURROGATE, "pruning_mask", "_found", "_pruned", *_DATA)
 _ID_NAME = re.compile(r"block_\d+")
 _KEPT_ROWS, _KEPT_VALUES = 1_000, 1 << 20
@@ -106,6 +106,7 @@ class SymbolicModel(LegacyNames, nn.Module):
         # Share of the captured rows that was held out, and the seed; or that there are none but those.
         self._split: tuple[float, int] | Literal["held out"] | None = None
         self._request: Request | None = None  # the last distillation of all data, to be done again
+        self._given: dict[str, Given] | None = None  # what distillations were called with, by their kind
         self._seen: Interface | Literal[False] | None = None  # of the first call; False where it can't be read
         # It is part of the extra state: a buffer that comes and goes would make the keys of state dicts differ.
         self.register_buffer("pruning_mask", None, persistent=False)
@@ -258,6 +259,8 @@ class SymbolicModel(LegacyNames, nn.Module):
         if self._request is not None and teachers:
             self._request = self._request.with_others(teachers)
         self._split = None if around is not None and around.x is not None else (plan.held_out, plan.seed)
+        params = None if around is None else {**DEFAULT_SLIME_PARAMS, **(slime_params or {})}
+        self._given = {**(self._given or {}), _kind(SLIME): Given.of(inputs, parent_model, params)}
         return found
 
     def _capture(self, inputs: Any, parent_model: nn.Module | None, **how: Any) -> Captured:
@@ -269,7 +272,7 @@ class SymbolicModel(LegacyNames, nn.Module):
         if cache is not None and how.get("moments") is not None and cache[1].halves is None:
             cache = None  # files keep rows and no moments
         if cache is not None and key is not None and cache[0] == key:
-            logger.info("%s: data captured before is used again", self.block_name)
+            logger.info("Cache hit for %s: data captured before is used again", self.block_name)
             return cache[1]
         with calling_blocks([self]):
             blocks = {self.block_name: self.symtorch_block}
@@ -406,7 +409,8 @@ class SymbolicModel(LegacyNames, nn.Module):
 
     def clear_cache(self) -> None:
         """Forget the captured data."""
-        self._cache = self._judging = self._request = None
+        self._cache = self._judging = self._request = self._given = None
+        logger.info("Cache cleared for %s", self.block_name)
 
     # ---- equations
 
@@ -911,9 +915,13 @@ class SymbolicModel(LegacyNames, nn.Module):
             return alternatives
         return alternatives.answered(teacher(np.array([alternatives.question]))[0, output])
 
-    def searched_data(self) -> formulas.Data | None:
-        """Variables (n, n_variables) and searched outputs (n, n_searched) of the last distillation; None once gone."""
-        interface = self._findings("global").interface
+    def searched_data(self, kind: str = "global") -> formulas.Data | None:
+        """Variables (n, n_variables) and searched outputs (n, n_searched) of the last distillation; None once gone.
+
+        Args:
+            kind: "global", or "local" for distillations around a point.
+        """
+        interface = self._findings(kind).interface
         return None if self._cache is None or interface is None else self._data(interface)
 
     def _data(self, interface: Interface) -> formulas.Data:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from linear_engine import LinearEngine
@@ -71,6 +73,32 @@ def test_the_captured_data_under_its_old_name(block: SymbolicModel) -> None:
     block.clear_cache()
     assert block.distill_data is None
     assert SymbolicModel(nn.Linear(3, 2)).distill_data is None
+
+
+def test_data_of_both_kinds_of_distillation_with_what_they_were_called_with(engine: LinearEngine) -> None:
+    block = SymbolicModel(nn.Linear(3, 2), "lin")
+    assert block.distill_data is None
+    assert block.distill_data_slime is None
+    inputs, parent = torch.randn(100, 4), nn.Sequential(nn.Linear(4, 3), block)
+    block.distill(inputs, parent_model=parent, engine=engine)
+    assert block.distill_data is not None
+    assert block.distill_data["parent_model"] is parent
+    np.testing.assert_array_equal(block.distill_data["inputs"], inputs.numpy())
+    assert "slime_params" not in block.distill_data
+    assert block.distill_data_slime is None
+    block.distill(
+        torch.ones(3) * torch.arange(50.0)[:, None], SLIME=True, slime_params={"x": np.zeros(3)}, engine=engine
+    )
+    local = block.distill_data_slime
+    assert local is not None
+    assert local["inputs"].shape == (50, 3)  # nobody else has them any more: the captured rows
+    assert local["slime_params"]["J_nn"] == SymbolicModel.DEFAULT_SLIME_PARAMS["J_nn"]
+    assert local["parent_model"] is None
+    again = copy.deepcopy(block)
+    assert again.distill_data is None
+    block.clear_cache()
+    assert block.distill_data is None
+    assert block.distill_data_slime is None
 
 
 def test_the_number_of_outputs_can_be_said_if_it_is_right(block: SymbolicModel) -> None:

@@ -221,7 +221,11 @@ class Plan:
     def local_samples(
         self, captured: Captured, block: Any, around: Neighbourhood
     ) -> tuple[Samples, Samples | None, Interface]:
-        """Samples around a point, of the data and new ones; and as many new ones to judge by."""
+        """Samples around a point, of the data and new ones; and as many other new ones to judge by.
+
+        The rows of the data are judged as well: equations are to be right on both, and where the block's answer is all
+        the same on the new points that weigh most, these alone tell one equation from another by chance.
+        """
         if self.gradients is not None:
             raise InputError("gradients were given, but SLIME draws new rows around x; leave one of them out.")
         if self.weights is not None:
@@ -247,12 +251,14 @@ class Plan:
             return replace(captured, X=X, Y=Y, rows=np.arange(len(X)), n_seen=len(X)), weights
 
         local, weights = around_x(near)
-        fresh, fresh_weights = around_x(near[:0])
-        trial = replace(trial, rows=trial.rows + local.n_rows - len(near) + fresh.n_rows)  # with the new points
+        fresh, fresh_weights = around_x(near)
+        trial = replace(trial, rows=trial.rows + local.n_rows + fresh.n_rows - 2 * len(near))  # with the new points
         here = replace(self, encoding=lambda X, Y: encoding, mixing=False)
         train, interface = replace(here, weights=weights).samples(local, block, trial)
         held_out = None
-        if fresh_weights.any():  # in very many dimensions every new point is so far away that its weight is zero
+        if fresh_weights[
+            len(near) :
+        ].any():  # in very many dimensions every new point is so far away that its weight is zero
             held_out = replace(here, weights=fresh_weights).samples(fresh, block, trial)[0]
         return replace(train, asking=replace(train.asking, tried=trial.rows)), held_out, interface
 

@@ -43,6 +43,16 @@ def lengths(trees: Sequence[Expr], losses: Sequence[float], n_inputs: int, n_row
     ]
 
 
+def extent(tree: Expr) -> int:
+    """Nodes of a tree, constants counted twice: a simple measure of its length, whatever rows there are.
+
+    >>> from symtorch.equations.parser import parse
+    >>> extent(parse("2.5*x0 + 1", ["x0"])), extent(parse("sin(x0)", ["x0"]))
+    (7, 2)
+    """
+    return sum(2 if isinstance(node, Constant) else 1 for node in walk(tree))
+
+
 def _of_tree(tree: Expr, of_a_node: float, of_a_constant: float) -> float:
     nodes = list(walk(tree))
     return of_a_node * len(nodes) + of_a_constant * sum(_is_fitted(node) for node in nodes)

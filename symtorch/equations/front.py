@@ -12,7 +12,7 @@ import numpy as np
 
 from symtorch.equations import show
 from symtorch.equations.alternatives import Alternatives, alternatives, as_good
-from symtorch.equations.description import lengths
+from symtorch.equations.description import extent, lengths
 from symtorch.equations.expr import Expr, constants, evaluate, size, to_text
 from symtorch.equations.lines import line_of
 from symtorch.equations.selection import approximation, heeding, leaves_much, pareto, scores, select
@@ -171,16 +171,16 @@ class Front:
         """Position of the default pick: the user's own, or the one that the rule takes."""
         if self.pick in self.complexities:
             return self.complexities.index(self.pick)
-        losses, score = [eq.loss for eq in self], [eq.score for eq in self]
+        extents, losses, score = [extent(eq.expr) for eq in self], [eq.loss for eq in self], [eq.score for eq in self]
         if self.model_selection == "law":
             r2 = [eq.r2 for eq in self]
             known = None if self.evidence.noise is None else self.description_lengths
-            pick = heeding(self.complexities, losses, score, r2, self.evidence.reach, known)
+            pick = heeding(extents, losses, score, r2, self.evidence.reach, known)
             if known is not None or not leaves_much(r2[pick]):
                 return pick
             lines = [eq.r2 for eq in self if eq.r2 is not None and line_of(eq.expr) is not None]
             return approximation(pick, r2, max(lines, default=-math.inf))
-        return select(self.complexities, losses, score, self.model_selection)
+        return select(extents, losses, score, self.model_selection)
 
     @property
     def best(self) -> Equation:

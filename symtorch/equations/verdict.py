@@ -6,7 +6,8 @@ Nothing can prove a law, so a verdict comes with its evidence. In this order:
 2. **Exact**: what it leaves unexplained is rounding. That is a law, or as good as one.
 3. **Above the teacher**: a block that was asked has shown how far it is itself from identities that its law would
    obey. A pick that leaves far more unexplained is an approximation, however good it is.
-4. **Confirmed**: structure that was found by asking led to the pick, which is about as good as the block.
+4. **Confirmed**: structure that was found by asking led to a law that is about as good as the block, and the pick to
+   that law or a better one.
 5. **The bend**: the front falls steeply until the pick and slowly after it (see :mod:`.selection`), and none of the
    longer equations, of which there must be some, does much better on held-out rows: what is left has no short form,
    as noise has none. An approximation of something that is no law can be improved by a longer one.
@@ -21,6 +22,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
+from symtorch.equations.description import extent
+from symtorch.equations.expr import Expr
 from symtorch.equations.selection import EXACT, bends
 
 EXPLAINED = 0.1
@@ -36,7 +39,12 @@ from place to place."""
 
 REACHED = 3.0
 """How many times the block's own error a law loses, at most, where the front holds such an equation. The error is
-seen within a factor of two in most cases; where it is seen too small, no equation is so good and nothing changes."""
+seen within a factor of two in most cases; where it is seen too small, no equation is so good, and nothing changes as
+long as the pick may still be a law."""
+
+AS_GOOD = 2.0
+"""How many times more than the law that asking has confirmed an equation leaves, at most, that is as good: the law was
+judged on other rows, and in a form of its own."""
 
 SHARP = 4.0
 """Sharpness of a bend, at least, for the equation to be the law."""
@@ -64,6 +72,8 @@ class Evidence:
         n_held_out: rows that the equations were judged on, and not found from; None where that is not done yet.
         noise: share that is noise, where there are rows alone and what the equation of the shortest description
             leaves can't be told from independent errors. None where that is not seen.
+        law: share that the law leaves unexplained which asking has confirmed; None where none was, or where that is
+            not known.
         beyond: a law that shows but can't be written with the search options, and what to allow for it.
     """
 
@@ -74,14 +84,18 @@ class Evidence:
     variance: float | None = None
     n_held_out: int | None = None
     noise: float | None = None
+    law: float | None = None
     beyond: str = ""
 
     @property
     def reach(self) -> float:
-        """Largest mean squared error of a law, by what is known of the block's own; infinite where nothing is."""
-        if self.noise_floor is None or self.variance is None:
+        """Largest mean squared error of a law, by what is known of the block's own error and of a law that asking has
+        confirmed; infinite where nothing is."""
+        if self.variance is None:
             return math.inf
-        return REACHED * max(self.noise_floor, EXACT) * self.variance
+        known = [REACHED * max(self.noise_floor, EXACT)] if self.noise_floor is not None else []
+        known += [AS_GOOD * max(self.law, EXACT)] if self.law is not None else []
+        return min(known, default=math.inf) * self.variance
 
     def and_before(self, earlier: Evidence) -> Evidence:
         """This evidence of a search that went on from another one, with what that one knew of the block."""
@@ -92,6 +106,7 @@ class Evidence:
             confirmed=None if known == (None, None) else any(known),
             rows_asked=earlier.rows_asked + self.rows_asked,
             trouble=self.trouble or earlier.trouble,
+            law=min((law for law in (self.law, earlier.law) if law is not None), default=None),
             beyond=self.beyond or earlier.beyond,
         )
 
@@ -151,7 +166,7 @@ class Equation(Protocol):
     """What is read of a :class:`symtorch.equations.Equation`."""
 
     @property
-    def complexity(self) -> int: ...
+    def expr(self) -> Expr: ...
     @property
     def loss(self) -> float: ...
     @property
@@ -169,7 +184,7 @@ def judge(equations: Sequence[Equation], pick: int, evidence: Evidence, exact: b
     """
     shares = unexplained_shares(equations, evidence.variance)
     left, least = shares[pick], min((share for share in shares if math.isfinite(share)), default=math.inf)
-    corners = bends([eq.complexity for eq in equations], [eq.loss for eq in equations])
+    corners = bends([extent(eq.expr) for eq in equations], [eq.loss for eq in equations])
     sharpness = next((sharp for sharp, position in corners if position == pick), 0.0)
     floor = evidence.noise_floor
 
@@ -200,7 +215,10 @@ def judge(equations: Sequence[Equation], pick: int, evidence: Evidence, exact: b
         return verdict("approximation", f"the block itself is {good}, this equation leaves {left:.1g}")
     known = "" if floor is None else f", the block itself is good to {floor:.1g}"
     if evidence.confirmed:
-        return verdict("law", f"its structure was confirmed by asking; it leaves {left:.1g}{known}")
+        if evidence.law is None or left <= AS_GOOD * evidence.law + EXACT:
+            return verdict("law", f"its structure was confirmed by asking; it leaves {left:.1g}{known}")
+        found = f"the law whose structure was confirmed by asking leaves {evidence.law:.1g}"
+        return verdict("approximation", f"it leaves {left:.1g}, {found}{known}")
     if least < KEPT * left:
         return verdict("approximation", f"it leaves {left:.1g}, others down to {least:.1g}{known}")
     if pick == len(equations) - 1:  # the bend would be that of the search, which may have had no room or no time

@@ -9,16 +9,26 @@ from typing import Any
 import numpy as np
 import pytest
 
-from symtorch.equations.expr import Variable
+from symtorch.engines.options import SearchOptions
+from symtorch.equations.expr import Call, Expr, Variable
 from symtorch.equations.front import Equation, Front
+from symtorch.equations.operators import OPERATORS
 from symtorch.equations.parser import parse
 from symtorch.equations.selection import approximation, bends, heeding, pareto, scores, select
 from symtorch.equations.verdict import Evidence
 from symtorch.errors import OptionError
 
 
+def chain(extent: int) -> Expr:
+    """An equation of this extent."""
+    tree: Expr = Variable(0)
+    for _ in range(extent - 1):
+        tree = Call(OPERATORS["sin"], (tree,))
+    return tree
+
+
 def front(*points: tuple[int, float], rule: str = "law") -> Front:
-    equations = [Equation(Variable(0), ("x0",), c, loss) for c, loss in points]
+    equations = [Equation(chain(c), ("x0",), c, loss) for c, loss in points]
     return Front.from_candidates(equations, model_selection=rule)
 
 
@@ -265,7 +275,10 @@ def test_a_pick_that_loses_more_than_the_law_would_gives_way_to_a_corner_that_do
     known = Evidence(noise_floor=1e-5, variance=1.0)
     assert Front(equations).best.complexity == 9
     assert Front(equations, evidence=known).best.complexity == 16
-    assert Front(equations, evidence=replace(known, noise_floor=1e-7)).best.complexity == 9  # none is so good
+    assert Front(equations, evidence=replace(known, noise_floor=7e-6)).best.complexity == 16
+    assert Front(equations, evidence=replace(known, noise_floor=1e-7)).best.complexity == 16  # 9 can be no law
+    rough = front(*points[:5], (30, 4e-5)).equations
+    assert Front(rough, evidence=replace(known, noise_floor=7e-6)).best.complexity == 9  # none is so good
     assert Front(equations, evidence=replace(known, noise_floor=1e-4)).best.complexity == 9
 
 
@@ -299,7 +312,7 @@ def test_a_pick_that_is_no_law_gives_way_to_an_approximation(r2: Any, pick: int,
 def test_a_front_without_a_law_has_a_pick_that_is_no_worse_than_its_line() -> None:
     """Rows of a random network: (complexity, loss, held-out R²), the line among them."""
     points = [(1, 1.0, 0.0), (4, 0.6, 0.4), (15, 0.42, 0.55), (20, 0.4, 0.57), (40, 0.25, 0.56)]
-    equations = [Equation(parse("x0*x0", ["x0"]), ("x0",), c, loss, r2=r2) for c, loss, r2 in points]
+    equations = [Equation(chain(c), ("x0",), c, loss, r2=r2) for c, loss, r2 in points]
     equations[3] = replace(equations[3], expr=parse("2*x0 + 1", ["x0"]))
     found = Front(tuple(equations))
     assert found.best.complexity == 20
@@ -316,7 +329,37 @@ def test_a_pick_far_above_the_block_gives_way_to_a_corner_that_nearly_reaches_it
     assert cost[heeding(cost, loss, *known, reach=1.6e-3)] == 17
     assert cost[heeding(cost, loss, *known, reach=1.5e-3)] == 17  # the block's error is only about known
     assert cost[heeding(cost, loss, *known, reach=8e-3)] == 9
-    assert cost[heeding(cost, loss, *known, reach=1e-4)] == 9  # no corner is near: nothing is known of which
+    assert cost[heeding(cost, loss, *known, reach=1e-4)] == 17  # no corner is near, and this is one of the best
+
+
+def test_what_operators_cost_moves_no_bend() -> None:
+    """Two outputs of a network that has learned x0² and sin(x4): a sine, which costs three, is one node more."""
+    for rows in (
+        {"x0": 7.04, "8.92*x0 - 4.37": 1.66, "8.21*x0*x0 - 4.96*x4": 0.1766, "8.88*x0*x0 - 3.91*x4 - 0.92": 1.445e-2}
+        | {"8.88*x0*x0 - 4.56*sin(x4) - 0.78": 8.727e-3}
+        | {"8.44*x0*x0 + 0.997*x4*x4 + 0.475*x0 - 4.9*x4 - 0.848": 7.78e-3},
+        {"x4": 8.118, "4.31 - 8.95*x0": 1.672, "4.9*x4 - 8.3*x0*x0": 0.1502, "3.94*x4 - 8.91*x0*x0 + 0.84": 1.56e-2}
+        | {"4.59*sin(x4) - 8.91*x0*x0 + 0.698": 1.047e-2}
+        | {"4.88*x4 - 8.36*x0*x0 - 0.955*x4*x4 - 0.579*x0 + 0.793": 8.83e-3},
+    ):
+        names = ["x0", "x1", "x2", "x3", "x4"]
+        for prices in ({}, {"complexity_of_operators": {"sin": 3}, "complexity_of_constants": 2}):
+            options = SearchOptions.from_params(prices)
+            trees = [parse(text, names) for text in rows]
+            equations = [
+                Equation(tree, tuple(names), options.complexity(tree), loss)
+                for tree, loss in zip(trees, rows.values(), strict=True)
+            ]
+            assert "sin(x4)" in str(Front.from_candidates(equations).best)
+
+
+def test_bends_are_those_of_the_points_in_any_order() -> None:
+    extents, losses = [1, 3, 7, 9, 13], [1.0, 0.8, 1e-4, 9e-5, 7e-5]
+    there = [(sharpness, extents[i]) for sharpness, i in bends(extents, losses)]
+    order = [3, 0, 4, 2, 1]
+    moved = [extents[i] for i in order]
+    found = bends(moved, [losses[i] for i in order])
+    assert [(sharpness, moved[i]) for sharpness, i in found] == there
 
 
 def test_an_exact_equation_is_the_pick_however_long() -> None:

@@ -8,13 +8,23 @@ from typing import Any
 import pytest
 
 from symtorch.equations import Equation, Front, parse
+from symtorch.equations.expr import Call, Expr, Variable
+from symtorch.equations.operators import OPERATORS
 from symtorch.equations.verdict import Evidence, Verdict, judge, shares
 
 NAMES = ("x0", "x1")
 
 
-def equation(complexity: int, loss: float, r2: float | None = None, text: str = "x0*x1") -> Equation:
-    return Equation(parse(text, NAMES), NAMES, complexity, loss, r2=r2)
+def equation(complexity: int, loss: float, r2: float | None = None, text: str = "") -> Equation:
+    return Equation(parse(text, NAMES) if text else chain(complexity), NAMES, complexity, loss, r2=r2)
+
+
+def chain(extent: int) -> Expr:
+    """A tree of so many nodes."""
+    tree: Expr = Variable(0)
+    for _ in range(extent - 1):
+        tree = Call(OPERATORS["sin"], (tree,))
+    return tree
 
 
 def front(*rows: tuple[int, float, float | None], **evidence: Any) -> Front:
@@ -80,6 +90,19 @@ def test_structure_confirmed_by_asking_makes_a_law_of_what_is_as_good_as_the_blo
     network = ((1, 1.0, 1.0), (9, 1e-2, 1e-2), (15, 1e-4, 1e-4), (29, 4e-5, 4e-5))
     assert front(*network, noise_floor=8e-5, confirmed=True, n_held_out=200).verdict == "law"
     assert front(*network, noise_floor=8e-5, confirmed=False, n_held_out=200).verdict == "approximation"
+
+
+def test_what_leaves_more_than_the_law_that_was_confirmed_is_not_that_law() -> None:
+    rows = ((1, 1.0, 1.0), (9, 2e-2, 2e-2), (14, 7e-3, 7e-3), (40, 4e-3, 4e-3))
+    assert front(*rows, confirmed=True, n_held_out=200).best.complexity == 9
+    known = {"confirmed": True, "variance": 1.0, "n_held_out": 200}
+    assert front(*rows, law=7e-3, **known).best.complexity == 14  # the pick goes where the law was seen
+    assert front(*rows, law=7e-3, **known).verdict == "law"
+    none = front(*rows[:2], (40, 1.8e-2, 1.8e-2), law=7e-3, **known)
+    assert none.best.complexity == 9
+    assert str(none.verdict) == (
+        "approximation: it leaves 0.02, the law whose structure was confirmed by asking leaves 0.007"
+    )
 
 
 def test_without_held_out_rows_losses_and_the_variance_tell() -> None:

@@ -257,7 +257,7 @@ class _Course:
         ]
         if self.loss is SQUARED:
             known = [replace(of, variance=self.given.variance(k)) for k, of in enumerate(known)]
-        return [replace(front, evidence=of) for front, of in zip(fronts, known, strict=True)]
+        return [_told(front, of) for front, of in zip(fronts, known, strict=True)]
 
     def last_fronts(self) -> list[Front]:
         """The fronts of what there is in the end, with what their residuals show."""
@@ -304,6 +304,14 @@ class _Course:
         done, total = len(self.found) * total + done, n_tasks * total
         left = tuple(min(best[k], 1.0) if k in self.varying else 0.0 for k in range(self.samples.n_outputs))
         self.progress(Progress(stage, done, total, left, self.fronts, tuple(sorted(finished))))
+
+
+def _told(front: Front, evidence: Evidence) -> Front:
+    """The front with its evidence; what was exact on the rows that were searched may not be so on all."""
+    reason, variance = front.stop_reason, evidence.variance
+    if reason == "exact" and variance and min(eq.loss for eq in front) > 1e3 * EXACT * variance:
+        reason = "converged"
+    return replace(front, stop_reason=reason, evidence=evidence)
 
 
 def _n_workers() -> int:

@@ -17,7 +17,7 @@ from symtorch.engines.native.flat.watch import Watch
 from symtorch.engines.native.forms.tuning import FormsTuning
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.hardware import device
-from symtorch.engines.native.structure.asking import ask_teacher, evidence_of, law_found
+from symtorch.engines.native.structure.asking import ask_teacher, evidence_of, law_found, those_that_hold
 from symtorch.engines.native.structure.decompose import Laws
 from symtorch.engines.native.structure.rows import laws_of_rows
 from symtorch.engines.native.task import Found, Task, TaskTuning, TeacherView
@@ -120,7 +120,7 @@ class Runner:
             laws = ask_teacher(self._search, fitted, range(len(task.outputs)), task.options, task.seed, partial)
         finally:
             self.rows_asked = counted.rows
-        self._asked = tuple(laws)
+        self._asked = tuple(those_that_hold(laws, task.fitted if task.polished is None else task.polished))
         return self._asked
 
     def _laws(self) -> tuple[Laws | None, ...] | None:

@@ -18,6 +18,7 @@ from symtorch.engines.native.forms import normal
 from symtorch.engines.native.forms.reading import most_readable
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.tuning import current
+from symtorch.equations.description import extent
 from symtorch.equations.expr import Expr
 from symtorch.equations.selection import pareto, scores, select
 
@@ -241,7 +242,7 @@ class Archive:
         if not front:
             return
         complexities, losses = [c.complexity for c in front], [c.loss for c in front]
-        picked = front[select(complexities, losses, scores(complexities, losses), rule)]
+        picked = front[select([extent(c.tree) for c in front], losses, scores(complexities, losses), rule)]
         X = np.column_stack([column[:_READ_ROWS] for column in self.rows.columns])
         start, _ = snap(picked.expr, picked.loss * self.scale, self._judge)
         found = most_readable(start, self.words, X, share)

@@ -84,8 +84,8 @@ def schedule(rounds: int, n_outputs: int, choices: bool = False, hinted: bool = 
             Stage("constants 1", Workbench.add_constants, Phase.ROUND, spreads=True),
             Stage("refine 2", partial(Workbench.refine, large=False)),
             Stage("constants 2", Workbench.add_constants, spreads=True),
-            *choosing(2),
             Stage("mutate 2", Workbench.mutate, spreads=True),
+            *choosing(2),  # as dear as all before it: laws without choices are mostly found by now
         ]
     for i in range(3, rounds + 3):
         if i == 4:

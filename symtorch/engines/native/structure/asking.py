@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from symtorch.engines.native.structure.solutions import Solution, convincing, ex
 from symtorch.engines.native.structure.tuning import is_formula, tuning
 from symtorch.engines.options import SearchOptions
 from symtorch.engines.samples import Samples
+from symtorch.equations.expr import evaluate
 from symtorch.equations.verdict import Evidence, shares
 
 logger = logging.getLogger("symtorch.engines.native")
@@ -92,6 +94,35 @@ def _ask(
     return laws
 
 
+def those_that_hold(found: Sequence[Laws | None], samples: Samples) -> list[Laws | None]:
+    """What was found, without what is exact where it was asked and not on the rows.
+
+    A block that answers the same nearly everywhere, as a classifier far from its border, is mostly asked there.
+
+    Args:
+        found: for each output of the samples what asking has brought.
+        samples: all rows that there are.
+    """
+    return [
+        None
+        if laws is None
+        else laws
+        if _holds(laws, samples, k)
+        else replace(laws, solved=False, floor=np.inf, error=0)
+        for k, laws in enumerate(found)
+    ]
+
+
+def _holds(laws: Laws, samples: Samples, k: int) -> bool:
+    exact = tuning().rounding
+    if not laws.solved or laws.loss >= exact:
+        return True
+    y, variance = samples.Y[:, k], samples.variance(k)
+    with np.errstate(all="ignore"):
+        losses = [np.average((evaluate(e, samples.X) - y) ** 2, weights=samples.weights) for e in laws.exprs]
+    return not losses or bool(np.nanmin([*losses, np.inf]) <= 1e3 * exact * variance)
+
+
 def law_found(found: Sequence[Laws | None]) -> Enough:
     """When the flat search may leave an output as it is, by what asking has brought for each.
 
@@ -132,12 +163,18 @@ def evidence_of(found: Sequence[Laws | None], rows_asked: int) -> tuple[Evidence
     return tuple(
         Evidence(rows_asked=n)
         if laws is None
-        else Evidence(noise_floor=_noise_floor(laws), confirmed=laws.solved, rows_asked=n)
+        else Evidence(_noise_floor(laws), laws.solved, n, law=laws.loss if laws.solved else None)
         for laws, n in zip(found, rows, strict=True)
     )
 
 
 def _noise_floor(laws: Laws) -> float | None:
-    """The teacher's relative squared error as far as it shows; None where nothing is known of it."""
+    """The teacher's relative squared error as far as it shows; None where nothing is known of it.
+
+    That a teacher obeys an identity to the last digits doesn't tell that it is exact: a network of a difference does so
+    too, whatever it has learned. A law that is as exact tells.
+    """
     error = laws.error if laws.error > 0.0 else laws.floor
-    return error if error <= tuning().worst else None
+    if error > tuning().worst or (error < tuning().rounding and not laws.solved):
+        return None
+    return error

@@ -23,7 +23,7 @@ from symtorch.engines.native.flat.search import Budget, FlatSearch, Phase
 from symtorch.engines.native.forms.normal import add, normalise
 from symtorch.engines.native.forms.simplify import shortest
 from symtorch.engines.native.forms.vocabulary import Vocabulary
-from symtorch.engines.native.structure.disagreement import disagreement
+from symtorch.engines.native.structure.disagreement import disagreement, obeyed
 from symtorch.engines.native.structure.finders import finders_for
 from symtorch.engines.native.structure.hypotheses import find_steps
 from symtorch.engines.native.structure.one_input import one_input_forms
@@ -157,7 +157,13 @@ def piece_solver(options: SearchOptions, seed: int, stopped: Callable[[], bool] 
 
 @dataclass
 class _Decomposition:
-    """One teacher's decomposition: what is fixed, and what is used up on the way."""
+    """One teacher's decomposition: what is fixed, and what is used up on the way.
+
+    Attributes:
+        behind: relative squared error of a teacher that obeys some identities whatever it has learned, as a network
+            of a difference does: what is seen where these are used up. 0 as long as nothing is known of that.
+        told: what functions behind exact identities say of that error, by tests of their own.
+    """
 
     flat: FlatSolver
     words: Vocabulary
@@ -165,6 +171,8 @@ class _Decomposition:
     stopped: Callable[[], bool]
     finders: Sequence[Finder]
     floor: float = np.inf
+    behind: float = 0.0
+    told: list[float] = field(default_factory=list)
     witnessed: float = np.inf
     pieces_left: int = field(default_factory=lambda: tuning().pieces)
     count: Count = field(default_factory=Count)
@@ -174,6 +182,10 @@ class _Decomposition:
         found: list[Solution] = []
         with suppress(AskLimitError):  # no more questions: what has been found is kept, at every level
             self._solve(problem, hint, found)
+            if problem.depth == 0 and self.told and not convincing(found, self.floor):
+                self.behind = max(self.told)
+                self.pieces_left = max(self.pieces_left, tuning().further)
+                self._solve(problem, hint, found)
         return found
 
     def _solve(self, problem: Problem, hint: float, found: list[Solution]) -> None:
@@ -186,6 +198,12 @@ class _Decomposition:
             return
         findings = find_steps(problem, hint, self.seed, self.finders)
         floor = findings.floor
+        hint = floor
+        if floor < tuning().rounding:
+            if self.behind > 0.0:
+                floor, hint = self.behind, np.inf
+            elif problem.depth > 0 and not findings.steps and findings.own >= tuning().rounding:
+                self.told += [findings.own] if findings.own <= tuning().worst else []
         self.floor = floor if problem.depth == 0 else self.floor
         logger.debug("%sd=%d floor %.1e %s", "  " * problem.depth, problem.n_inputs, floor, findings.steps[:4])
         points = self._points(problem, floor)
@@ -197,7 +215,7 @@ class _Decomposition:
         if problem.depth == 0 and not is_formula(floor):
             self.witnessed = self._witnessed(steps, problem)
         for step in steps[:width]:
-            found[:] = front_of(found + self._follow(step, problem, floor, points))
+            found[:] = front_of(found + self._follow(step, problem, floor, hint, points))
             if self.pieces_left <= 0 or (convincing(found, floor) and self._can_be_written(found)):
                 return
             if not is_formula(floor) and convincing(found, floor, np.inf):
@@ -208,12 +226,12 @@ class _Decomposition:
         if problem.depth > 0 or (problem.n_inputs <= tuning().most_flat_inputs and not plausible):
             found[:] = front_of(found + self._undivided(points, floor))
 
-    def _follow(self, step: Step, problem: Problem, floor: float, points: Points) -> list[Solution]:
+    def _follow(self, step: Step, problem: Problem, floor: float, hint: float, points: Points) -> list[Solution]:
         solved, parts = [], step.parts(problem)
         for part in parts:
             if np.isfinite(part.y).mean() < tuning().answered:
                 return []
-            answers = self.solve(part, floor)
+            answers = self.solve(part, hint)
             if not answers:
                 return []
             solved.append(likeliest(answers))
@@ -228,7 +246,8 @@ class _Decomposition:
 
     def _witnessed(self, steps: Sequence[Step], problem: Problem) -> float:
         """The least that a step of the whole sees of the teacher's error: what a wrong one sees is its own."""
-        testify = [step for step in steps if step.testifies][: tuning().witnesses]
+        testify = [step for step in steps if step.testifies and not (self.behind > 0.0 and obeyed(step))]
+        testify = testify[: tuning().witnesses]
         seen = [disagreement(step, problem, step.parts(problem)).error for step in testify]
         return min((error for error in seen if error > 0), default=np.inf)
 

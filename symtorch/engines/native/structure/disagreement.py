@@ -52,7 +52,8 @@ class Disagreement:
         """The whole's error, given what is known of the errors of the parts: they see what this step averages away.
 
         A wrong step below shows an error that is none of the teacher's, so parts may at most double what is seen
-        here. That idle inputs do nothing says little, so below that they count in full.
+        here. That idle inputs do nothing says little, and that an identity is obeyed to the last digits nothing, so
+        below these they count in full.
         """
         parts = sum(weight * error for weight, error in zip(self.weights, errors, strict=True))
         return self.error + (min(parts, self.error) if self.sees_most else parts)
@@ -83,7 +84,14 @@ def disagreement(step: Step, problem: Problem, parts: Sequence[Problem]) -> Disa
         weights.append(min(change, 1.0) if np.isfinite(change) else 0.0)
     # What explains the test is a share of the step's error; far more comes of a replica that tells nothing.
     most = tuning().spread * step.residual
+    if obeyed(step):
+        return Disagreement(0.0, tuple(weights), sees_most=False)
     return Disagreement(min(float(loss / np.var(y)), most), tuple(weights), step.sees_most)
+
+
+def obeyed(step: Step) -> bool:
+    """Whether the teacher obeys a step to the last digits, so that it says nothing of what the teacher errs by."""
+    return step.residual < tuning().rounding
 
 
 def _mean_answers(part: Problem) -> np.ndarray:

@@ -31,10 +31,12 @@ class Findings:
 
     Attributes:
         floor: relative squared error of the teacher, as far as the tests can tell; infinite if they can't.
+        own: the same by tests of this function alone, without what was seen above it.
     """
 
     steps: list[Step]
     floor: float
+    own: float
 
 
 def find_steps(problem: Problem, hint: float, seed: int, finders: Sequence[Finder] = FINDERS) -> Findings:
@@ -50,11 +52,12 @@ def find_steps(problem: Problem, hint: float, seed: int, finders: Sequence[Finde
     dropped = find_idle(effect, hint)
     certain = dropped is not None and is_formula(dropped.residual)
     if dropped is not None and (certain or _is_noise(dropped, few, effect, rng, finders)):
-        return Findings([dropped], min(hint, max(dropped.residual, 1e-32)))
+        own = max(dropped.residual, 1e-32)
+        return Findings([dropped], min(hint, own), own)
     if problem.n_inputs == 1:
         finders = [finder for finder in finders if finder.alone]
     if not finders or problem.n_inputs > tuning().most_tested_inputs:
-        return Findings([], hint)
+        return Findings([], hint, np.inf)
     return _tested(Evidence(few, rng), hint, finders)
 
 
@@ -84,7 +87,8 @@ def _tested(evidence: Evidence, hint: float, finders: Sequence[Finder]) -> Findi
     """The floor that all tests together show, and the steps that hold at that floor."""
     numbers = tuning()
     tested = [(finder, list(finder.test(evidence))) for finder in finders if not finder.outright]
-    floor = min(noise_floor(tested), numbers.inherited * hint)
+    own = noise_floor(tested)
+    floor = min(own, numbers.inherited * hint)
     exact = is_formula(floor)
     bound = numbers.rounding if exact else min(numbers.spread * floor, numbers.worst)
     found: list[Step] = []
@@ -98,10 +102,11 @@ def _tested(evidence: Evidence, hint: float, finders: Sequence[Finder]) -> Findi
     if not (exact and any(step.plain for step in found)):
         whole = [step for finder in finders if finder.outright for step in finder.test(evidence)]
         if whole:  # the teacher is exact, and what else seemed to hold at a higher floor doesn't
-            floor = min([floor, *(step.residual for step in whole)])
+            own = min([own, *(step.residual for step in whole)])
+            floor = min(floor, own)
             found = [*whole, *(step for step in found if step.residual <= numbers.rounding)]
     found.sort(key=lambda step: _credibility(step, floor), reverse=True)
-    return Findings(found, floor)
+    return Findings(found, floor, own)
 
 
 def noise_floor(tested: Sequence[tuple[Finder, Sequence[Any]]]) -> float:

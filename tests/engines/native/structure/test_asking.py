@@ -9,7 +9,7 @@ from structures import OPTIONS, box
 from symtorch.engines.native.fitting.archive import Archive
 from symtorch.engines.native.flat.search import Budget, FlatSearch, Phase
 from symtorch.engines.native.forms.vocabulary import Vocabulary
-from symtorch.engines.native.structure.asking import ask_teacher, evidence_of, law_found
+from symtorch.engines.native.structure.asking import ask_teacher, evidence_of, law_found, those_that_hold
 from symtorch.engines.native.structure.decompose import Laws
 from symtorch.engines.samples import Asking, Samples
 from symtorch.equations.expr import Expr
@@ -88,3 +88,24 @@ def test_evidence_tells_what_the_laws_say_of_the_teacher() -> None:
     assert [e.noise_floor for e in found] == [1e-31, 1e-4, None, None]
     assert [e.confirmed for e in found] == [True, False, False, None]
     assert [e.rows_asked for e in found] == [1065, 565, 104, 64]
+    assert [e.law for e in found] == [0.0, None, None, None]
+
+
+def test_that_a_teacher_obeys_an_identity_to_the_last_digit_says_not_that_it_is_exact() -> None:
+    unsolved = Laws([], False, 1e-3, 1e-31, 500)
+    assert evidence_of([unsolved], 500)[0].noise_floor is None
+
+
+def test_what_is_exact_where_it_was_asked_and_not_on_the_rows_is_no_law() -> None:
+    X = box(1)
+    samples = Samples(X, np.where(X > 2.99, X, 1.0))
+    flat = Laws([parse("1", ["x0"])], True, 0.0, 1e-31, 100)
+    (kept,) = those_that_hold([flat], samples)
+    assert kept is not None
+    assert not kept.solved
+    assert evidence_of([kept], 100)[0].noise_floor is None
+    step = Laws([parse("cond(x0 - 2.99, x0 - 1) + 1", ["x0"])], True, 0.0, 1e-31, 100)
+    rough = Laws([parse("1", ["x0"])], True, 1e-3, 1e-4, 100)
+    assert those_that_hold([step], samples) == [step]
+    assert those_that_hold([rough], samples) == [rough]
+    assert those_that_hold([None], samples) == [None]

@@ -178,3 +178,23 @@ def test_an_equation_far_above_what_other_steps_see_of_the_error_is_no_law() -> 
     assert 0.1 * true < laws.witnessed < 5 * true
     assert laws.error <= 3 * laws.witnessed
     assert not laws.solved or laws.loss < 10 * true
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_teacher_of_a_difference_is_no_better_than_it_shows_behind_it(dtype: type) -> None:
+    """A network of ``x0 - x1`` obeys that identity to the last digit, whatever it has learned."""
+    error = wobble(2, 2e-3)
+
+    def law(X: np.ndarray) -> np.ndarray:
+        return X[:, 2] * np.exp(-((X[:, 0] - X[:, 1]) ** 2))
+
+    def teacher(X: np.ndarray) -> np.ndarray:
+        inner = np.stack([X[:, 0] - X[:, 1], X[:, 2]], axis=1)
+        return (law(X) + error(inner)).astype(dtype).astype(float)
+
+    X = box(3)
+    own = float(np.mean((teacher(X) - law(X)) ** 2) / law(X).var())
+    laws = find_laws(X, teacher, OPTIONS)
+    assert laws.solved
+    assert 0.01 * own < laws.floor < 10 * own
+    assert law_error(laws, law, X) < 0.1 * own
