@@ -35,7 +35,7 @@ import numpy as np
 import torch
 from joblib.externals.loky import get_reusable_executor
 
-from symtorch.engines.native.hardware import one_thread
+from symtorch.engines.native.hardware import few_collections, one_thread
 from symtorch.engines.native.runner import Runner
 from symtorch.engines.native.task import Found, Task, TeacherView
 from symtorch.engines.options import SearchOptions
@@ -207,7 +207,7 @@ def _search(packet: Packet) -> tuple[int, Found | str]:
             task = replace(task, fitted=replace(task.fitted, teacher=teacher))
         seconds = None if packet.limit is None else packet.limit.seconds_left()
         runner = Runner(task, seconds, news=packet.box.slot(packet.number))
-        with one_thread():
+        with one_thread(), few_collections():
             runner.run()
         return packet.number, runner.found()
     except Exception as error:  # it must not take the other workers along
