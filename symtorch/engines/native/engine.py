@@ -168,6 +168,8 @@ class _Course:
     def _search(self) -> None:
         """Do all tasks: in joblib's workers if there are any, and here what they leave."""
         begun: dict[int, Found] = {}
+        if self.options.timeout_in_seconds is not None:  # what is worst off comes first, should time not suffice
+            self.groups.sort(key=lambda group: -max(self.baseline.left[k] for k in group.outputs))
         if self.n_workers > 1 and len(self.groups) > 1 and not self.out_of_time():
             from symtorch.engines.native.parallel import search_in_workers
 
@@ -179,8 +181,6 @@ class _Course:
                 self.found |= begun
                 return
         to_do = [number for number in range(len(self.groups)) if number not in self.found]
-        if self.options.timeout_in_seconds is not None:  # what is worst off comes first, should time not suffice
-            to_do.sort(key=lambda number: -max(self.baseline.left[k] for k in self.groups[number].outputs))
         for i, number in enumerate(to_do):
             if self.out_of_time():
                 self.found |= {n: begun[n] for n in to_do[i:] if n in begun}
