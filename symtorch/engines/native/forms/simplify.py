@@ -24,6 +24,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -31,6 +32,7 @@ from symtorch.engines.native.forms import normal
 from symtorch.engines.native.forms.choices import idea
 from symtorch.engines.native.forms.normal import (
     LOG,
+    REMEMBERED,
     add,
     apply,
     factors,
@@ -45,7 +47,7 @@ from symtorch.engines.native.forms.places import places, put
 from symtorch.engines.native.forms.tuning import FormsTuning
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.tuning import current
-from symtorch.equations.expr import Call, Constant, Expr, evaluate
+from symtorch.equations.expr import Call, Constant, Expr, evaluate, variables
 from symtorch.equations.operators import OPERATORS
 
 SAME = 1e-9
@@ -68,8 +70,41 @@ def shortest(expr: Expr, words: Vocabulary, X: np.ndarray, most: int | None = No
         most: how many are looked at, from each form that is cheaper than those before; by default
             :attr:`.FormsTuning.forms`.
     """
-    values = evaluate(expr, X)
     most = current(FormsTuning).forms if most is None else most
+    constant, groups = _independent(expr)
+    if len(groups) <= 1:
+        return _shortest(expr, words, X, most)
+    parts: list[Expr] = []
+    for group in groups:  # the constant is with each in turn, for what it may be good for there
+        constant, found = terms(_shortest(add([*group, Constant(constant)]), words, X, most))
+        parts += [multiply([Constant(c), term]) for c, term in found]
+    whole = add([*parts, Constant(constant)])
+    return whole if _cost(whole, words) < _cost(expr, words) and words.legal(whole) is not None else expr
+
+
+def _independent(expr: Expr) -> tuple[float, list[list[Expr]]]:
+    """The constant of a sum, and its terms, those together that algebra could join: that share an input, and logarithms.
+
+    Over one denominator, or one in the other's bracket, terms of different inputs are only longer; and forms of them all
+    are as many as the product of those of each.
+    """
+    if not is_sum(expr):
+        return 0.0, []
+    constant, found = terms(expr)
+    groups: list[tuple[set[int], list[Expr]]] = []
+    for c, term in found:
+        joint = {*variables(term)} | ({-1} if isinstance(term, Call) and term.op == LOG else set())
+        members = [multiply([Constant(c), term])]
+        for group in [group for group in groups if group[0] & joint]:
+            groups.remove(group)
+            joint, members = joint | group[0], [*group[1], *members]
+        groups.append((joint, members))
+    return constant, [members for _, members in groups]
+
+
+def _shortest(expr: Expr, words: Vocabulary, X: np.ndarray, most: int) -> Expr:
+    """:func:`shortest` of what is one whole."""
+    values = evaluate(expr, X)
     while True:
         start, met = _met(expr, words, most, RULES)
         shorter = (form for form in sorted(met, key=lambda form: met[form]) if met[form] < start)
@@ -149,11 +184,16 @@ def _cost(expr: Expr, words: Vocabulary) -> float:
 def rewritten(expr: Expr, rules: Sequence[Rule] | None = None) -> Iterator[Expr]:
     """Every form that one rule at one place makes of a normal form."""
     for path, node in places(expr):
-        for rule in RULES if rules is None else rules:
-            for new in rule(node):
-                form = normal.normalise(put(expr, path, new))
-                if _sound(form):
-                    yield form
+        for new in _by_rules(node, RULES if rules is None else tuple(rules)):
+            form = normal.normalise(put(expr, path, new))
+            if _sound(form):
+                yield form
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _by_rules(node: Expr, rules: tuple[Rule, ...]) -> tuple[Expr, ...]:
+    """What the rules make of a node, wherever it stands: the forms of a law share most of their nodes."""
+    return tuple(dict.fromkeys(new for rule in rules for new in rule(node)))
 
 
 def _sound(expr: Expr) -> bool:
