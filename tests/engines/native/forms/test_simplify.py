@@ -70,9 +70,9 @@ def test_terms_of_different_inputs_do_not_stand_in_each_others_way() -> None:
     """All forms of them together are too many to be looked at; those of each are few."""
     words = Vocabulary(RICH)
     parts = ["x0*sqrt(square(x3)/square(x0) + 1)", "1.7*x1/((x1/x2 + 1)*x2)", "0.5*exp(-0.3*x4)*cos(x4)*sin(x4)"]
-    alone = [shortest(normalise(parse(part, NAMES)), words, X, 60) for part in parts]
+    alone = [shortest(normalise(parse(part, NAMES)), words, X, 8) for part in parts]
     whole = normalise(parse(" + ".join(parts), NAMES))
-    assert shortest(whole, words, X, 60) == add(alone) != whole
+    assert shortest(whole, words, X, 8) == add(alone) != whole
 
 
 @pytest.mark.parametrize(
