@@ -202,16 +202,17 @@ def _cost(expr: Expr, words: Vocabulary) -> float:
 
 def rewritten(expr: Expr, rules: Sequence[Rule] | None = None) -> Iterator[Expr]:
     """Every form that one rule at one place makes of a normal form."""
+    rules, tuning = RULES if rules is None else tuple(rules), current(FormsTuning)
     for path, node in places(expr):
-        for new in _by_rules(node, RULES if rules is None else tuple(rules)):
+        for new in _by_rules(node, rules, tuning):
             form = normal.normalise(put(expr, path, new))
             if _sound(form):
                 yield form
 
 
 @lru_cache(maxsize=REMEMBERED)
-def _by_rules(node: Expr, rules: tuple[Rule, ...]) -> tuple[Expr, ...]:
-    """What the rules make of a node, wherever it stands: the forms of a law share most of their nodes."""
+def _by_rules(node: Expr, rules: tuple[Rule, ...], _: FormsTuning) -> tuple[Expr, ...]:
+    """What rules make of a node under a tuning, wherever it stands: the forms of a law share most of their nodes."""
     return tuple(dict.fromkeys(new for rule in rules for new in rule(node)))
 
 
