@@ -178,8 +178,9 @@ class Front:
             pick = heeding(extents, losses, score, r2, self.evidence.reach, known)
             if known is not None or not leaves_much(r2[pick]):
                 return pick
-            lines = [eq.r2 for eq in self if eq.r2 is not None and line_of(eq.expr) is not None]
-            return approximation(pick, r2, max(lines, default=-math.inf))
+            best_first = sorted((-value, i) for i, value in enumerate(r2) if value is not None)
+            line = next((-value for value, i in best_first if line_of(self[i].expr) is not None), -math.inf)
+            return approximation(pick, r2, line)
         return select(extents, losses, score, self.model_selection)
 
     @property

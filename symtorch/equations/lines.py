@@ -26,8 +26,15 @@ class Line:
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Values (n,) on the rows of X (n, n_inputs), equal to those of the tree but for the order of rounding."""
         columns = list(self.weights)
+        weights = np.array([self.weights[j] for j in columns], dtype=np.float64)
         with np.errstate(all="ignore"):
-            return X[:, columns] @ np.array([self.weights[j] for j in columns], dtype=np.float64) + self.constant
+            if 2 * len(columns) > X.shape[1]:  # picking columns takes longer than the product
+                every = np.zeros(X.shape[1])
+                every[columns] = weights
+                values = X @ every + self.constant
+                if np.isfinite(values).all():  # or a column that isn't used may be to blame
+                    return np.asarray(values)
+            return np.asarray(X[:, columns] @ weights + self.constant)
 
 
 def line_of(expr: Expr) -> Line | None:

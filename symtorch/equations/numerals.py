@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import numpy as np
+
 ROUNDING = 4e-15
 """Relative difference up to which a float64 is a numeral: some units in the last place, as left by arithmetic."""
 
@@ -99,6 +101,17 @@ def near(value: float, within: float) -> Iterator[Numeral]:
     numerals, values = _table()
     first, last = (bisect_left(values, value * (1.0 + sign * within)) for sign in (-1.0, 1.0))
     yield from sorted(numerals[first:last], key=lambda numeral: numeral.bits)
+
+
+def have_numerals(values: np.ndarray, within: float) -> np.ndarray:
+    """For each of many positive numbers whether :func:`near` finds a numeral.
+
+    >>> have_numerals(np.array([1.0472, 0.7312]), 1e-5)
+    array([ True, False])
+    """
+    known = _table()[1]
+    first, last = (np.searchsorted(known, values * (1.0 + sign * within)) for sign in (-1.0, 1.0))
+    return first < last
 
 
 def rounded(value: float) -> float:

@@ -19,12 +19,13 @@ import numpy as np
 
 from symtorch.equations.expr import Call, Constant, Expr, Variable, constants, fold
 from symtorch.equations.lines import line_of
-from symtorch.equations.numerals import near
+from symtorch.equations.numerals import have_numerals
 from symtorch.errors import InputError
 
 _ROUNDING = float(np.finfo(np.float64).eps)
 _NUMBERS = (1.0, math.pi, math.e, math.sqrt(2.0))
 _LARGEST, _DENOMINATORS = 1000, range(1, 13)
+_UNITS = np.outer(1.0 / np.array(_NUMBERS), np.array(_DENOMINATORS)).ravel()
 
 
 @dataclass(frozen=True, repr=False)
@@ -87,11 +88,9 @@ def is_exact(value: float) -> bool:
 def _are_exact(values: Sequence[float]) -> np.ndarray:
     """:func:`is_exact` of many, as booleans."""
     with np.errstate(all="ignore"):
-        units = np.outer(1.0 / np.array(_NUMBERS), np.array(_DENOMINATORS)).ravel()
-        ratios = np.abs(np.asarray(values, dtype=np.float64))[:, None] * units
+        ratios = np.abs(np.asarray(values, dtype=np.float64))[:, None] * _UNITS
         found = (ratios <= _LARGEST) & (np.abs(ratios - np.round(ratios)) <= 2 * _ROUNDING * ratios)
-    written = [next(near(abs(value), 2 * _ROUNDING), None) is not None for value in values]
-    return found.any(axis=1) | np.array(written, dtype=bool)
+    return found.any(axis=1) | have_numerals(np.abs(values), 2 * _ROUNDING)
 
 
 def standard_errors(
@@ -220,10 +219,28 @@ def _directions(Q: np.ndarray, R: np.ndarray | None) -> _Directions | None:
     moved = np.flatnonzero(largest > 0.0)
     # In units of each constant's own sensitivity, so that no choice of units makes a direction look singular.
     size = largest[moved] * np.linalg.norm(R[:, moved] / largest[moved], axis=0)
-    U, S, V = np.linalg.svd(R[:, moved] / size, full_matrices=False)
+    units = R[:, moved] / size
+    regular = _inverted(units, len(Q))
+    if regular is not None:
+        return _Directions(moved, size, Q, *regular, np.zeros(len(moved)))
+    U, S, V = np.linalg.svd(units, full_matrices=False)
     known = len(Q) * _ROUNDING * S.max(initial=0.0) < S
     open_ = np.abs(V[~known]).max(axis=0, initial=0.0)
     return _Directions(moved, size, Q, U.T[known], V[known].T / S[known], open_)
+
+
+def _inverted(A: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """``onto`` and ``inverse`` of a matrix all of whose directions are known, in an eighth of the time."""
+    if not 0 < A.shape[1] <= A.shape[0]:
+        return None
+    onto, R = np.linalg.qr(A)
+    try:
+        inverse = np.linalg.inv(R)
+    except np.linalg.LinAlgError:
+        return None
+    # The norms' product is more than the ratio of the largest to the smallest singular value.
+    condition = np.linalg.norm(A) * np.linalg.norm(inverse)
+    return (onto.T, inverse) if n * _ROUNDING * condition < 1.0 else None
 
 
 def _errors(directions: _Directions | None, r: np.ndarray, y: np.ndarray, p: int) -> list[float]:

@@ -161,13 +161,9 @@ def with_errors(fronts: Mapping[int, Front], fitted: Samples) -> Fronts:
 
     def known(front: Front, output: int) -> Front:
         best = front.best_index
-        return replace(
-            front,
-            equations=tuple(
-                replace(eq, standard_errors=errors.of(eq.expr, fitted.Y[:, output]) if i == best else None)
-                for i, eq in enumerate(front)
-            ),
-        )
+        equations = [eq if eq.standard_errors is None else replace(eq, standard_errors=None) for eq in front]
+        equations[best] = replace(front.best, standard_errors=errors.of(front.best.expr, fitted.Y[:, output]))
+        return replace(front, equations=tuple(equations))
 
     return Fronts({output: known(front, output) for output, front in fronts.items()})
 

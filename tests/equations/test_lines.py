@@ -18,3 +18,10 @@ def test_a_line_is_known_by_its_sums_and_says_what_the_tree_does() -> None:
         assert len(line.places) == len(constants(expr))
     for text in ("a*b", "2*(a + b)", "a/2", "sin(a)", "a^2", "2*3*a"):
         assert line_of(parse(text, names)) is None, text
+
+
+def test_what_is_in_columns_that_a_line_does_not_use_makes_no_difference() -> None:
+    X = np.array([[1.0, 2.0, np.nan], [np.inf, 1.0, 0.0]])
+    line = line_of(parse("2*a - b", ["a", "b", "c"]))
+    assert line is not None
+    np.testing.assert_array_equal(line.predict(X), [0.0, np.inf])

@@ -19,7 +19,7 @@ from symtorch.engines.native.fitting.losses import SQUARED, Loss, parse_loss
 from symtorch.engines.native.fitting.residuals import Regressions
 from symtorch.engines.native.flat.watch import share_of
 from symtorch.engines.native.forms.normal import normalise
-from symtorch.engines.native.hardware import one_thread
+from symtorch.engines.native.hardware import few_collections, one_thread
 from symtorch.engines.native.outcome import front_of, in_users_units, varies, with_noise
 from symtorch.engines.native.runner import Runner
 from symtorch.engines.native.screening import Group, group
@@ -105,8 +105,8 @@ class NativeEngine(Engine):
         """
         if self._dimensions is not None:
             self._dimensions.check(samples)
-        course = _Course(samples, options, progress, self._dimensions)
-        with one_thread():
+        with one_thread(), few_collections():
+            course = _Course(samples, options, progress, self._dimensions)
             course.run()
             return course.last_fronts()
 
@@ -139,7 +139,7 @@ class _Course:
         self.seed = options.random_state if options.random_state is not None else secrets.randbits(32)
         self.n_workers = _n_workers()
         self.baseline = Baseline.none(samples.n_outputs)
-        self.tasks: list[Task] = []
+        self.groups: list[Group] = []  # each a task, which is made when its turn comes: a thousand take seconds
         self.found: dict[int, Found] = {}  # by the number of the task, of those that have ended
         self.under_way: Runner | None = None
 
@@ -150,8 +150,7 @@ class _Course:
             self._report("least squares", 0, 1)  # so that whoever keeps fronts has some, should the process be killed
         except KeyboardInterrupt:
             return
-        members = [some for whole in groups for some in divided(whole, self.n_workers)]
-        self.tasks = [Task.make(self.samples, some, self.options, self.guesses, self.seed) for some in members]
+        self.groups = [some for whole in groups for some in divided(whole, self.n_workers)]
         self._search()
 
     def _begin(self) -> list[Group]:
@@ -170,25 +169,26 @@ class _Course:
     def _search(self) -> None:
         """Do all tasks: in joblib's workers if there are any, and here what they leave."""
         begun: dict[int, Found] = {}
-        if self.n_workers > 1 and len(self.tasks) > 1 and not self.out_of_time():
+        if self.options.timeout_in_seconds is not None:  # what is worst off comes first, should time not suffice
+            self.groups.sort(key=lambda group: -max(self.baseline.left[k] for k in group.outputs))
+        if self.n_workers > 1 and len(self.groups) > 1 and not self.out_of_time():
             from symtorch.engines.native.parallel import search_in_workers
 
+            tasks = [self._task(number) for number in range(len(self.groups))]
             begun, interrupted = search_in_workers(
-                self.tasks, self.samples, self.options, self.n_workers, self.left, self._keep
+                tasks, self.samples, self.options, self.n_workers, self.left, self._keep
             )
             if interrupted:
                 self.found |= begun
                 return
-        to_do = [number for number in range(len(self.tasks)) if number not in self.found]
-        if self.options.timeout_in_seconds is not None:  # what is worst off comes first, should time not suffice
-            to_do.sort(key=lambda number: -max(self.baseline.left[k] for k in self.tasks[number].outputs))
+        to_do = [number for number in range(len(self.groups)) if number not in self.found]
         for i, number in enumerate(to_do):
             if self.out_of_time():
                 self.found |= {n: begun[n] for n in to_do[i:] if n in begun}
                 return
             left = self.left()
             runner = Runner(
-                self.tasks[number].going_on_from(begun.get(number)),
+                self._task(number).going_on_from(begun.get(number)),
                 None if left is None else share_of(left, len(to_do) - i),
                 self._report,
             )
@@ -204,6 +204,9 @@ class _Course:
             self.found[number] = runner.found()
             if runner.interrupted:
                 return
+
+    def _task(self, number: int) -> Task:
+        return Task.make(self.samples, self.groups[number], self.options, self.guesses, self.seed)
 
     def left(self) -> float | None:
         """Seconds until the time limit."""
@@ -278,7 +281,7 @@ class _Course:
         return self.dimensions is None or self.dimensions.are_right(tree, self.given, k)
 
     def _failed(self, outputs: Sequence[int], error: Exception) -> EngineError:
-        unfinished = {k for number, task in enumerate(self.tasks) if number not in self.found for k in task.outputs}
+        unfinished = {k for n, group in enumerate(self.groups) if n not in self.found for k in group.outputs}
         return EngineError(
             f"the search for outputs {list(outputs)} failed ({type(error).__name__}: {error}); this error's `fronts` "
             f"are those of the outputs that were done.",
@@ -287,7 +290,7 @@ class _Course:
 
     def _keep(self, number: int, part: Found) -> None:
         self.found[number] = part
-        self._report(f"part {len(self.found)} of {len(self.tasks)}", 0, 1)
+        self._report(f"part {len(self.found)} of {len(self.groups)}", 0, 1)
 
     def _report(self, stage: str, done: int, total: int) -> None:
         """Tell of steps of the task under way, of which each has equally many."""
@@ -300,7 +303,7 @@ class _Course:
         for outputs, losses in of_tasks:
             best |= {k: min(best[k], loss) for k, loss in zip(outputs, losses, strict=True)}
         finished = {k for part in self.found.values() for k in part.done} | self.baseline.solved
-        n_tasks = max(1, len(self.tasks))
+        n_tasks = max(1, len(self.groups))
         done, total = len(self.found) * total + done, n_tasks * total
         left = tuple(min(best[k], 1.0) if k in self.varying else 0.0 for k in range(self.samples.n_outputs))
         self.progress(Progress(stage, done, total, left, self.fronts, tuple(sorted(finished))))

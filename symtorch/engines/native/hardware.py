@@ -1,7 +1,8 @@
-"""Where a search runs: on which device, in how many threads."""
+"""Where a search runs: on which device, in how many threads, with how little collecting of garbage."""
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 from collections.abc import Iterator
@@ -54,3 +55,41 @@ def one_thread() -> Iterator[None]:
         with _threads_lock:
             _threads_inside -= 1
             torch.set_num_threads(_threads_before)
+
+
+_YOUNG = (10_000, 20, 10)
+"""Thresholds of the generations (:func:`gc.set_threshold`) while a search runs: its trees hold no cycles."""
+
+_collecting_lock = threading.Lock()
+_collecting_inside = 0
+_collecting_before = (0, 0, 0)
+_frozen_here = False
+
+
+@contextmanager
+def few_collections() -> Iterator[None]:
+    """Garbage is collected seldom, and what was there before is not looked through.
+
+    A search makes millions of small nodes that references alone free, and each some thousand of them set the
+    collector of cycles off, over all modules and the user's objects: a fifth of a search's time, four fifths of that
+    of writing a thousand lines. The settings are the process's: they are put back after the last of several searches.
+    """
+    global _collecting_inside, _collecting_before, _frozen_here
+    with _collecting_lock:
+        if _collecting_inside == 0:
+            _collecting_before = gc.get_threshold()
+            if _collecting_before[0] > 0:  # else it is off, which is fewer still
+                gc.set_threshold(*(max(few, own) for few, own in zip(_YOUNG, _collecting_before, strict=True)))
+            _frozen_here = gc.get_freeze_count() == 0  # else the user has done so, and it stays
+            if _frozen_here:
+                gc.freeze()
+        _collecting_inside += 1
+    try:
+        yield
+    finally:
+        with _collecting_lock:
+            _collecting_inside -= 1
+            if _collecting_inside == 0:
+                gc.set_threshold(*_collecting_before)
+                if _frozen_here:
+                    gc.unfreeze()

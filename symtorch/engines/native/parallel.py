@@ -35,7 +35,8 @@ import numpy as np
 import torch
 from joblib.externals.loky import get_reusable_executor
 
-from symtorch.engines.native.hardware import one_thread
+from symtorch.engines.native.flat.watch import share_of
+from symtorch.engines.native.hardware import few_collections, one_thread
 from symtorch.engines.native.runner import Runner
 from symtorch.engines.native.task import Found, Task, TeacherView
 from symtorch.engines.options import SearchOptions
@@ -207,7 +208,7 @@ def _search(packet: Packet) -> tuple[int, Found | str]:
             task = replace(task, fitted=replace(task.fitted, teacher=teacher))
         seconds = None if packet.limit is None else packet.limit.seconds_left()
         runner = Runner(task, seconds, news=packet.box.slot(packet.number))
-        with one_thread():
+        with one_thread(), few_collections():
             runner.run()
         return packet.number, runner.found()
     except Exception as error:  # it must not take the other workers along
@@ -220,10 +221,12 @@ def _packed(
     teacher = None if samples.teacher is None else portable(samples.teacher, samples.X[:_COMPARED])
     if samples.teacher is not None and teacher is None:
         tasks = [_asked_here(number, task, left, len(tasks), box) for number, task in enumerate(tasks)]
-    total = left()
-    limit = None if total is None else Limit.now(total, -(-len(tasks) // n_workers))
+    total, now = left(), time.time()
     packets = []
     for number, task in enumerate(tasks):
+        # Tasks are begun in their order: from this one on, its worker has so many to do.
+        in_turn = -(-(len(tasks) - number) // n_workers)
+        limit = None if total is None else Limit(total, now + total, platform.node(), in_turn)
         view = None
         if teacher is not None:
             assert isinstance(task.fitted.teacher, TeacherView)
@@ -236,7 +239,7 @@ def _packed(
 def _asked_here(number: int, task: Task, left: Callable[[], float | None], n_tasks: int, box: Mailbox) -> Task:
     """The task with the laws that asking its teacher brings."""
     total = left()
-    runner = Runner(task, None if total is None else total / (n_tasks - number))
+    runner = Runner(task, None if total is None else share_of(total, n_tasks - number))
     try:
         laws = runner.ask()
         return replace(task, laws=laws, rows_asked=runner.rows_asked)
@@ -324,27 +327,27 @@ def _dumps(teacher: Teacher) -> bytes:
 
 @dataclass(frozen=True)
 class Limit:
-    """A time limit that also another process can keep.
+    """The time limit of a task that another process does.
 
     Attributes:
-        seconds: for one task.
+        seconds: of the whole search, when the task was sent.
         end: of the whole search, by the clock of ``machine``; elsewhere clocks may differ.
+        machine: that sent it.
+        in_turn: tasks that its worker has to do from this one on.
     """
 
     seconds: float
     end: float
     machine: str
-
-    @classmethod
-    def now(cls, seconds: float, n_in_turn: int) -> Limit:
-        """A limit for tasks of which each worker does ``n_in_turn``."""
-        return cls(seconds / n_in_turn, time.time() + seconds, platform.node())
+    in_turn: int = 1
 
     def seconds_left(self) -> float:
-        """What a task that starts now may take."""
-        if platform.node() != self.machine:
-            return self.seconds
-        return max(0.0, min(self.seconds, self.end - time.time()))
+        """What the task may take if it starts now: its share of what is left, as among tasks of one process.
+
+        What tasks before it have not used is left to it, where clocks can tell.
+        """
+        here = platform.node() == self.machine
+        return share_of(max(0.0, self.end - time.time()) if here else self.seconds, self.in_turn)
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 
 import pytest
 import torch
 
-from symtorch.engines.native.hardware import device, one_thread
+from symtorch.engines.native.hardware import device, few_collections, one_thread
 
 
 @pytest.mark.parametrize(("free", "expected"), [(8 << 30, "cuda"), (100 << 20, "cpu")])
@@ -52,3 +53,31 @@ def test_one_thread_puts_back_what_was_there_before_the_first() -> None:
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+def test_collections_are_few_while_any_search_runs_and_then_as_before() -> None:
+    before = gc.get_threshold()
+    gc.set_threshold(900, 30, 5)
+    try:
+        with few_collections():
+            with few_collections():
+                assert gc.get_threshold() == (10_000, 30, 10)
+                assert gc.get_freeze_count() > 0
+            assert gc.get_threshold() == (10_000, 30, 10)
+        assert gc.get_threshold() == (900, 30, 5)
+        assert gc.get_freeze_count() == 0
+    finally:
+        gc.set_threshold(*before)
+
+
+def test_what_the_user_has_set_of_collections_stays() -> None:
+    before = gc.get_threshold()
+    gc.set_threshold(0)
+    gc.freeze()
+    try:
+        with few_collections():
+            assert gc.get_threshold()[0] == 0
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import platform
 import re
 import signal
 import subprocess
@@ -26,9 +27,11 @@ from joblib.externals.loky import get_reusable_executor
 from symtorch import SymbolicModel
 from symtorch.engines.base import Progress
 from symtorch.engines.native import NativeEngine
-from symtorch.engines.native.parallel import Limit, Mailbox, _dumps, _follow_this_process, portable
+from symtorch.engines.native.flat.watch import share_of
+from symtorch.engines.native.parallel import Limit, Mailbox, _dumps, _follow_this_process, _packed, portable
 from symtorch.engines.native.runner import Runner
-from symtorch.engines.native.task import Found
+from symtorch.engines.native.screening import Group
+from symtorch.engines.native.task import Found, Task
 from symtorch.engines.options import SearchOptions
 from symtorch.engines.samples import Samples, Teacher
 from symtorch.equations.expr import Variable, variables
@@ -424,10 +427,25 @@ def test_the_time_limit_holds_in_workers() -> None:
 
 
 def test_a_limit_counts_from_the_start_of_the_search_on_this_machine_only() -> None:
-    limit = Limit.now(10.0, 2)
-    assert limit.seconds == 5.0
-    assert Limit(5.0, time.time() - 1.0, limit.machine).seconds_left() == 0.0
+    here = platform.node()
+    assert Limit(5.0, time.time() - 1.0, here).seconds_left() == 0.0
     assert Limit(5.0, time.time() - 1.0, "another machine").seconds_left() == 5.0
+
+
+def test_tasks_of_a_worker_share_what_is_left_as_in_one_process() -> None:
+    here, end = platform.node(), time.time() + 100.0
+    assert Limit(400.0, end, here, in_turn=4).seconds_left() == pytest.approx(25.0, abs=1.0)
+    assert Limit(400.0, end, "another machine", in_turn=4).seconds_left() == 100.0
+    assert Limit(4.0, time.time() + 4.0, here, in_turn=1000).seconds_left() == share_of(4.0, 1000)
+
+
+def test_the_last_tasks_of_a_search_have_fewer_to_share_with() -> None:
+    X = np.random.default_rng(0).uniform(1.0, 2.0, (50, 1))
+    samples, options = Samples(X, X**2), SearchOptions.from_params({})
+    task = Task.make(samples, Group((0,), (0,)), options, {0: []}, 0)
+    with Mailbox.open() as box:
+        packets = _packed([task] * 5, samples, 2, lambda: 60.0, box)
+    assert [packet.limit.in_turn for packet in packets if packet.limit is not None] == [3, 2, 2, 1, 1]
 
 
 def test_a_closed_mailbox_takes_nothing_and_leaves_nothing() -> None:

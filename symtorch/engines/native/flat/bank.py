@@ -47,12 +47,22 @@ class Bank:
             expressions that differ by more than that, by rising cost; ``unit_squared`` its squares.
         grid: those that are functions of one input with a constant inside.
         unit_index: (m,) which expression each column of ``unit`` is.
+
+    It is made until ``stop()`` says that time is up, and holds what there is by then.
     """
 
     def __init__(
-        self, X: np.ndarray, words: Vocabulary, size: int, max_level: int, device: torch.device, seed: int = 0
+        self,
+        X: np.ndarray,
+        words: Vocabulary,
+        size: int,
+        max_level: int,
+        device: torch.device,
+        seed: int = 0,
+        stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self.words = words
+        self._stop = stop
         self.tuning = current(BankTuning)
         self.device = device
         # Inputs far from 1 enter in units of a power of ten, so that float32 holds what is made of them.
@@ -89,15 +99,16 @@ class Bank:
         for level in range(2, max_level + 1):
             start = self.n
             for unary in of_one:
-                self._add_unary(unary, level)
-            if level == self.tuning.grid_level:
+                if not self._stop():
+                    self._add_unary(unary, level)
+            if level == self.tuning.grid_level and not self._stop():
                 self._add_grid()
             for small in range(1, (level - 1) // 2 + 1):
                 for binary in of_two:
                     if level <= self._largest_level(binary, max_level):
                         self._add_binary(binary, small, level - 1 - small)
             self._ends[level] = (start, self.n)
-            if self.n >= self._size:
+            if self.n >= self._size or self._stop():
                 break
 
     def _largest_level(self, binary: Binary, otherwise: int) -> int:
@@ -148,14 +159,14 @@ class Bank:
 
     def _add_binary(self, binary: Binary, level_a: int, level_b: int) -> None:
         a, b = self._level_rows(level_a), self._level_rows(level_b)
-        if len(a) == 0 or len(b) == 0 or self.n >= self._size:
+        if len(a) == 0 or len(b) == 0 or self.n >= self._size or self._stop():
             return
         self._ways.append(binary)
         way = len(self._ways) - 1
         right = self._raw[b[0] : b[-1] + 1][None]
         step = max(1, _CHUNK // (len(b) * self.n_rows))
         for i in range(0, len(a), step):
-            if self.n >= self._size:
+            if self.n >= self._size or self._stop():
                 return
             part = a[i : i + step]
             values = binary.values(self._raw[part[0] : part[-1] + 1][:, None], right).reshape(-1, self.n_rows)

@@ -170,7 +170,8 @@ class Workbench:
             tuning = self.tuning
             size = tuning.large_size if large else tuning.small_size
             level = tuning.large_level if large else tuning.small_level
-            self._banks[large] = Bank(self._at_bank(self.X), self.words, size, level, self.device, self.seed)
+            X, stop = self._at_bank(self.X), self.watch.out_of_time
+            self._banks[large] = Bank(X, self.words, size, level, self.device, self.seed, stop)
         return self._banks[large]
 
     def _at_bank(self, values: np.ndarray) -> np.ndarray:

@@ -22,8 +22,10 @@ decide. (Equality saturation, POPL 2009, doi 10.1145/1480881.1480915, without th
 from __future__ import annotations
 
 import heapq
+import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -31,6 +33,7 @@ from symtorch.engines.native.forms import normal
 from symtorch.engines.native.forms.choices import idea
 from symtorch.engines.native.forms.normal import (
     LOG,
+    REMEMBERED,
     add,
     apply,
     factors,
@@ -45,7 +48,7 @@ from symtorch.engines.native.forms.places import places, put
 from symtorch.engines.native.forms.tuning import FormsTuning
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.tuning import current
-from symtorch.equations.expr import Call, Constant, Expr, evaluate
+from symtorch.equations.expr import Call, Constant, Expr, Variable, evaluate, variables
 from symtorch.equations.operators import OPERATORS
 
 SAME = 1e-9
@@ -68,10 +71,52 @@ def shortest(expr: Expr, words: Vocabulary, X: np.ndarray, most: int | None = No
         most: how many are looked at, from each form that is cheaper than those before; by default
             :attr:`.FormsTuning.forms`.
     """
-    values = evaluate(expr, X)
     most = current(FormsTuning).forms if most is None else most
+    constant, groups = _independent(expr)
+    if len(groups) <= 1:
+        return _shortest(expr, words, X, most)
+    others = [Variable(variables(groups[k - 1][0])[0]) for k in range(len(groups))]
+    for _ in range(2):  # a constant that is left over in one group may be of use in another that came before
+        before = constant
+        for k, beside in enumerate(others):
+            group = add([*groups[k], Constant(constant)])
+            constant, found = terms(_shortest(group, words, X, most, beside))
+            groups[k] = [multiply([Constant(c), term]) for c, term in found]
+        if constant == before:
+            break
+    whole = add([*itertools.chain(*groups), Constant(constant)])
+    return whole if _cost(whole, words) < _cost(expr, words) and words.legal(whole) is not None else expr
+
+
+def _independent(expr: Expr) -> tuple[float, list[list[Expr]]]:
+    """The constant of a sum, and its terms, those together that algebra could join.
+
+    Those share an input or a coefficient, or are logarithms. Terms of different inputs are only longer over one
+    denominator, or one in the other's bracket; and all forms of them together are as many as the product of each's.
+    """
+    if not is_sum(expr):
+        return 0.0, []
+    constant, found = terms(expr)
+    groups: list[tuple[set[Hashable], list[Expr]]] = []
+    for c, term in found:
+        joint: set[Hashable] = {*variables(term)}
+        if abs(c) != 1.0:
+            joint.add(f"{abs(c):.9g}")
+        if isinstance(term, Call) and term.op == LOG:
+            joint.add(LOG.name)
+        members = [multiply([Constant(c), term])]
+        for group in [group for group in groups if group[0] & joint]:
+            groups.remove(group)
+            joint, members = joint | group[0], [*group[1], *members]
+        groups.append((joint, members))
+    return constant, [members for _, members in groups]
+
+
+def _shortest(expr: Expr, words: Vocabulary, X: np.ndarray, most: int, beside: Expr | None = None) -> Expr:
+    """:func:`shortest` of what is one whole, or stands beside another term of a sum."""
+    values = evaluate(expr, X)
     while True:
-        start, met = _met(expr, words, most, RULES)
+        start, met = _met(expr, words, most, RULES, beside)
         shorter = (form for form in sorted(met, key=lambda form: met[form]) if met[form] < start)
         found = next((form for form in shorter if _is_same(form, values, words, X)), None)
         if found is None:
@@ -100,17 +145,26 @@ def forms_of(
     return sorted((form for form, cost in met.items() if cost <= start + longer), key=lambda form: met[form])
 
 
-def _met(expr: Expr, words: Vocabulary, most: int, rules: Sequence[Rule]) -> tuple[float, dict[Expr, float]]:
+def _met(
+    expr: Expr, words: Vocabulary, most: int, rules: Sequence[Rule], beside: Expr | None = None
+) -> tuple[float, dict[Expr, float]]:
     """The cost of an expression, and the forms of it met by a best-first search, with what each costs.
 
     It begins at the expression and at what it is multiplied out, from where a polynomial is a few steps away.
+
+    Args:
+        beside: another term of the sum that it is part of, where a sign costs nothing; None where it stands alone.
     """
+
+    def price(form: Expr) -> float:
+        return _cost(form if beside is None else add([form, beside]), words)
+
     tuning = current(FormsTuning)
-    start = _cost(expr, words)
+    start = price(expr)
     met = {expr: start}
     out = normal.multiplied_out(expr)
     if _sound(out):
-        met.setdefault(out, _cost(out, words))
+        met.setdefault(out, price(out))
     heap = [(cost, -len(met) + number, form) for number, (form, cost) in enumerate(met.items())]
     heapq.heapify(heap)
     count = 0
@@ -120,7 +174,7 @@ def _met(expr: Expr, words: Vocabulary, most: int, rules: Sequence[Rule]) -> tup
             if form in met:
                 continue
             count += 1
-            met[form] = cost = _cost(form, words)
+            met[form] = cost = price(form)
             if cost <= start + tuning.detour:  # a way to a short form may lead over longer ones, but not much longer
                 heapq.heappush(heap, (cost, count, form))
             if count >= most:
@@ -148,12 +202,18 @@ def _cost(expr: Expr, words: Vocabulary) -> float:
 
 def rewritten(expr: Expr, rules: Sequence[Rule] | None = None) -> Iterator[Expr]:
     """Every form that one rule at one place makes of a normal form."""
+    rules, tuning = RULES if rules is None else tuple(rules), current(FormsTuning)
     for path, node in places(expr):
-        for rule in RULES if rules is None else rules:
-            for new in rule(node):
-                form = normal.normalise(put(expr, path, new))
-                if _sound(form):
-                    yield form
+        for new in _by_rules(node, rules, tuning):
+            form = normal.normalise(put(expr, path, new))
+            if _sound(form):
+                yield form
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _by_rules(node: Expr, rules: tuple[Rule, ...], _: FormsTuning) -> tuple[Expr, ...]:
+    """What rules make of a node under a tuning, wherever it stands: the forms of a law share most of their nodes."""
+    return tuple(dict.fromkeys(new for rule in rules for new in rule(node)))
 
 
 def _sound(expr: Expr) -> bool:

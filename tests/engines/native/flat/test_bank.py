@@ -30,6 +30,13 @@ def test_bank_has_nothing_that_cannot_be_written() -> None:
     assert all(words.render(bank.expr(i)) is not None for i in range(bank.n))
 
 
+def test_a_bank_ends_with_what_there_is_when_time_is_up() -> None:
+    left = iter(range(20))
+    bank = Bank(points(64), Vocabulary(WIDE), 3000, 5, torch.device("cpu"), stop=lambda: next(left, None) is None)
+    assert points(64).shape[1] < bank.n < 3000
+    assert bank.unit.shape == (64, bank.n_unit)
+
+
 def test_first_guess_has_the_constants_of_the_law() -> None:
     X = points(128)
     y = evaluate(read("x0/(1 + 2*x1^2)"), X)

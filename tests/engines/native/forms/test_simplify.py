@@ -68,6 +68,31 @@ def test_ugly_forms_become_short_ones(ugly: str, complexity: int) -> None:
     assert same_values(evaluate(tree, X), evaluate(parse(ugly, NAMES), X))
 
 
+def test_terms_of_different_inputs_do_not_stand_in_each_others_way() -> None:
+    """All forms of them together are too many to be looked at; those of each are few."""
+    words = Vocabulary(RICH)
+    parts = ["x0*sqrt(square(x3)/square(x0) + 1)", "1.7*x1/((x1/x2 + 1)*x2)", "0.5*exp(-0.3*x4)*cos(x4)*sin(x4)"]
+    alone = [shortest(normalise(parse(part, NAMES)), words, X, 8) for part in parts]
+    whole = normalise(parse(" + ".join(parts), NAMES))
+    assert shortest(whole, words, X, 8) == add(alone) != whole
+
+
+@pytest.mark.parametrize(
+    ("ugly", "short"),
+    [
+        ("1.26*x0/(square(x2) + 1.7) + 1.26*x1*x3 - 0.5*x4", "1.26*(x0/(square(x2) + 1.7) + x1*x3) - 0.5*x4"),
+        ("log(x0) + log(x1) + x2", "log(x0*x1) + x2"),
+        ("x0 - x1*sin(x2) + 0.5*cos(2*x3) - 0.5", "x0 - x1*sin(x2) - square(sin(x3))"),
+    ],
+)
+def test_what_terms_of_different_inputs_have_in_common_is_seen(ugly: str, short: str) -> None:
+    """A coefficient, a logarithm, the constant, a sign."""
+    words = Vocabulary(RICH)
+    tree = words.legal(shortest(normalise(parse(ugly, NAMES)), words, X))
+    assert tree is not None
+    assert RICH.complexity(tree) <= RICH.complexity(parse(short, NAMES))
+
+
 def test_a_short_form_stays_as_it_is() -> None:
     expr = normalise(parse("x0*exp(x1)", NAMES))
     assert shortest(expr, Vocabulary(RICH), X) == expr
