@@ -110,6 +110,9 @@ def find_laws(
     laws = [front[-1]] if solved and is_formula(floor) else likeliest(front)
     likely = [law.expr for law in laws[: tuning().shortened]]
     exprs = [c.expr for c in front if c.expr not in likely]
+    if not solved and not is_formula(floor) and search.points is not None:
+        for law in laws[: tuning().shortened]:
+            likely += search.points.plainer(law, words)
     exprs += [shortest(expr, words, X[: tuning().piece_rows]) for expr in likely]
     loss, error = (laws[0].loss, _error(laws[0], front)) if laws else (np.inf, 0.0)
     logger.debug("floor %.1e, error %.1e, loss %.1e, solved: %s", floor, error, loss, solved)
@@ -165,6 +168,7 @@ class _Decomposition:
     witnessed: float = np.inf
     pieces_left: int = field(default_factory=lambda: tuning().pieces)
     count: Count = field(default_factory=Count)
+    points: Points | None = None
 
     def solve(self, problem: Problem, hint: float = np.inf) -> list[Solution]:
         """Expressions for a problem, a front of them by cost and loss; empty if there are none."""
@@ -186,6 +190,7 @@ class _Decomposition:
         self.floor = floor if problem.depth == 0 else self.floor
         logger.debug("%sd=%d floor %.1e %s", "  " * problem.depth, problem.n_inputs, floor, findings.steps[:4])
         points = self._points(problem, floor)
+        self.points = points if problem.depth == 0 else self.points
         if points is None:
             return
         widths = tuning().widths
@@ -193,6 +198,8 @@ class _Decomposition:
         steps = [step for step in _diverse(findings.steps) if self._can_write(step, problem)]
         if problem.depth == 0 and not is_formula(floor):
             self.witnessed = self._witnessed(steps, problem)
+            # Tests of what nearly holds see its own fault. An identity that holds better knows the teacher better.
+            floor = self.floor = min(floor, self.witnessed)
         for step in steps[:width]:
             found[:] = front_of(found + self._follow(step, problem, floor, points))
             if self.pieces_left <= 0 or (convincing(found, floor) and self._can_be_written(found)):
@@ -213,15 +220,24 @@ class _Decomposition:
             answers = self.solve(part, floor)
             if not answers:
                 return []
-            solved.append(likeliest(answers))
-        joined = [normalise(step.join([part.expr for part in chosen])) for chosen in combinations(solved)]
+            solved.append(answers)
+        likely = combinations([likeliest(answers) for answers in solved], tuning().combinations)
+
+        def joined(choices: Sequence[Sequence[Solution]]) -> list[Expr]:
+            return [normalise(step.join([part.expr for part in chosen])) for chosen in choices]
+
         if is_formula(floor):
-            return points.fitted(joined, self.words, True)
-        errors = [chosen[0].error for chosen in solved]
+            return points.fitted(joined(likely), self.words, True)
+        errors = [chosen.error for chosen in likely[0]]
         error = disagreement(step, problem, parts).with_parts(errors)
         if problem.depth == 0:
             error = min(error, tuning().testified * self.witnessed)
-        return points.fitted(joined, self.words, False, error)
+        found = points.fitted(joined(likely), self.words, False, error)
+        if problem.depth == 0 and not convincing(found, floor):
+            # What a piece errs may be little in the whole, so its law need not be at a bend of its own front.
+            others = [c for c in combinations(solved, tuning().all_combinations) if c not in likely]
+            found = front_of(found + points.fitted(joined(others), self.words, False, error))
+        return found
 
     def _witnessed(self, steps: Sequence[Step], problem: Problem) -> float:
         """The least that a step of the whole sees of the teacher's error: what a wrong one sees is its own."""
@@ -261,7 +277,7 @@ class _Decomposition:
 
     def _points(self, problem: Problem, floor: float) -> Points | None:
         replicas = 1 if is_formula(floor) else tuning().replicas
-        points = Points(*problem.rows(tuning().piece_rows).averaged(replicas))
+        points = Points(*problem.rows(tuning().piece_rows).averaged(replicas), whole=problem.depth == 0)
         return points if len(points.y) >= tuning().fewest and np.var(points.y) > 0 else None
 
     def _can_be_written(self, found: Sequence[Solution]) -> bool:
