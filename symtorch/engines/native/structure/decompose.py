@@ -110,9 +110,8 @@ def find_laws(
     laws = [front[-1]] if solved and is_formula(floor) else likeliest(front)
     likely = [law.expr for law in laws[: tuning().shortened]]
     exprs = [c.expr for c in front if c.expr not in likely]
-    if not solved and not is_formula(floor) and search.points is not None:
-        for law in laws[: tuning().shortened]:
-            likely += search.points.plainer(law, words)
+    if laws and not solved and not is_formula(floor) and search.points is not None:
+        likely += search.points.plainer(laws[0], words)
     exprs += [shortest(expr, words, X[: tuning().piece_rows]) for expr in likely]
     loss, error = (laws[0].loss, _error(laws[0], front)) if laws else (np.inf, 0.0)
     logger.debug("floor %.1e, error %.1e, loss %.1e, solved: %s", floor, error, loss, solved)

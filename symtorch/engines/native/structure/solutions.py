@@ -22,7 +22,7 @@ from symtorch.engines.native.forms.places import places, put
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.structure.remainder import Polynomials
 from symtorch.engines.native.structure.tuning import is_formula, tuning
-from symtorch.equations.expr import Call, Expr, evaluate, size
+from symtorch.equations.expr import Call, Expr, constants, evaluate, size
 from symtorch.equations.selection import bends, pareto
 
 
@@ -82,7 +82,8 @@ class Points:
         found = pruned(replace(law, expr=out), lambda expr: self._solution(expr, words, False, law.error, 12))
         near = [c for c in found if c.loss <= tuning().plainer * law.loss]
         judge = Judge(lambda expr: (expr, np.inf), self._loss, 1.0, round(1.0 / (tuning().plainer - 1.0)))
-        return [c.expr for c in near] + [normalise(snap(c.expr, c.loss, judge)[0]) for c in near]
+        least = sorted(near, key=lambda c: (len(constants(c.expr)), c.loss))[:2]
+        return [c.expr for c in least] + [normalise(snap(c.expr, c.loss, judge)[0]) for c in least]
 
     def _loss(self, expr: Expr) -> float:
         return float(np.mean((evaluate(expr, self.Z) - self.y) ** 2)) / self._rows[1]
