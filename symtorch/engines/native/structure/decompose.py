@@ -36,6 +36,7 @@ from symtorch.engines.native.structure.solutions import (
     combinations,
     convincing,
     front_of,
+    known_loss,
     likeliest,
 )
 from symtorch.engines.native.structure.steps import Finder, Step
@@ -189,16 +190,18 @@ class _Decomposition:
         self.floor = floor if problem.depth == 0 else self.floor
         logger.debug("%sd=%d floor %.1e %s", "  " * problem.depth, problem.n_inputs, floor, findings.steps[:4])
         points = self._points(problem, floor)
-        self.points = points if problem.depth == 0 else self.points
         if points is None:
             return
         widths = tuning().widths
-        width = widths[min(problem.depth, len(widths) - 1)]
+        # Where no test tells the error, the steps are coincidences as a rule: the best one is enough.
+        width = widths[min(problem.depth, len(widths) - 1)] if floor <= tuning().worst or problem.depth else 1
         steps = [step for step in _diverse(findings.steps) if self._can_write(step, problem)]
         if problem.depth == 0 and not is_formula(floor):
             self.witnessed = self._witnessed(steps, problem)
-            # Tests of what nearly holds see its own fault. An identity that holds better knows the teacher better.
-            floor = self.floor = min(floor, self.witnessed)
+            if floor <= tuning().worst:
+                # Tests of what nearly holds see its own fault. An identity that holds better knows the teacher better.
+                floor = self.floor = min(floor, self.witnessed)
+            points = self.points = replace(points, known=known_loss(self.witnessed))
         for step in steps[:width]:
             found[:] = front_of(found + self._follow(step, problem, floor, points))
             if self.pieces_left <= 0 or (convincing(found, floor) and self._can_be_written(found)):
@@ -213,10 +216,11 @@ class _Decomposition:
 
     def _follow(self, step: Step, problem: Problem, floor: float, points: Points) -> list[Solution]:
         solved, parts = [], step.parts(problem)
+        hint = min(floor, self.witnessed) if problem.depth == 0 else floor
         for part in parts:
             if np.isfinite(part.y).mean() < tuning().answered:
                 return []
-            answers = self.solve(part, floor)
+            answers = self.solve(part, hint)
             if not answers:
                 return []
             solved.append(answers)
@@ -276,7 +280,7 @@ class _Decomposition:
 
     def _points(self, problem: Problem, floor: float) -> Points | None:
         replicas = 1 if is_formula(floor) else tuning().replicas
-        points = Points(*problem.rows(tuning().piece_rows).averaged(replicas), whole=problem.depth == 0)
+        points = Points(*problem.rows(tuning().piece_rows).averaged(replicas))
         return points if len(points.y) >= tuning().fewest and np.var(points.y) > 0 else None
 
     def _can_be_written(self, found: Sequence[Solution]) -> bool:

@@ -13,7 +13,7 @@ from itertools import combinations_with_replacement
 
 import numpy as np
 
-_DEGREES = (3, 2)
+_DEGREES = (2,)
 _ROWS_PER_TERM = 8
 """Rows for each coefficient, at least: with fewer the share that is left is a matter of chance."""
 

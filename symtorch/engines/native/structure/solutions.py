@@ -50,13 +50,14 @@ class Points:
     """Where a problem is fitted: points, answers, and the answers' relative squared error.
 
     Attributes:
-        whole: whether they are the teacher's own, and not those of a piece, whose error is smoother.
+        known: loss up to which the teacher's error is known to explain it, and nobody looks whether what is left is
+            smooth; infinite for a piece, whose error is smoother than the teacher's.
     """
 
     Z: np.ndarray
     y: np.ndarray
     noise: float
-    whole: bool = False
+    known: float = np.inf
 
     @cached_property
     def _polynomials(self) -> Polynomials:
@@ -100,7 +101,8 @@ class Points:
         found = normalise(found)
         tree = words.render(found)
         cost = words.cost(tree) if tree is not None else 2.0 * size(found)
-        rough = self._polynomials.leave(evaluate(found, self.Z) - self.y) if self.whole and not exact else 1.0
+        looked_at = not exact and loss / variance > self.known
+        rough = self._polynomials.leave(evaluate(found, self.Z) - self.y) if looked_at else 1.0
         return Solution(found, cost, loss / variance, error, rough)
 
 
@@ -172,6 +174,11 @@ def explained(error: float, floor: float, late: bool = False) -> float:
     if not error > 0:
         return by_tests
     return max(min((numbers.seen_late if late else numbers.seen) * error, by_tests), floor)
+
+
+def known_loss(witnessed: float) -> float:
+    """The loss of a law that is explained by the error that steps of the whole testify; 0 where none does."""
+    return tuning().seen * tuning().testified * witnessed if witnessed < np.inf else 0.0
 
 
 def likeliest(front: Sequence[Solution], most: int = 3) -> list[Solution]:

@@ -183,7 +183,7 @@ class StructureTuning:
     visible_late: float = 600.0
     seen: float = 2.0
     visible_piece: float = 10.0
-    rough: float = 0.4
+    rough: float = 0.5
     plainer: float = 1.1
     slow: float = 0.2
     slow_start: float = 0.7
