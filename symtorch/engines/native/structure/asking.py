@@ -16,7 +16,8 @@ from symtorch.engines.native.fitting.archive import Archive
 from symtorch.engines.native.flat.search import Enough, FlatSearch, Phase
 from symtorch.engines.native.structure.beyond import with_law_beyond
 from symtorch.engines.native.structure.decompose import Laws, find_laws
-from symtorch.engines.native.structure.solutions import Solution, convincing, explained
+from symtorch.engines.native.structure.remainder import Polynomials
+from symtorch.engines.native.structure.solutions import Solution, convincing, explained, known_loss, likeliest
 from symtorch.engines.native.structure.tuning import is_formula, tuning
 from symtorch.engines.options import SearchOptions
 from symtorch.engines.samples import Samples
@@ -146,9 +147,17 @@ def law_found(found: Sequence[Laws | None]) -> Enough:
         limit = explained(laws.error, laws.floor, late=True)
         if laws.witnessed < np.inf and moved:
             limit = min(limit, max(tuning().seen * tuning().testified * laws.witnessed, laws.floor))
-        return convincing(front, laws.floor, limit)
+        return convincing(front, laws.floor, limit) and _is_rough(archive, likeliest(front)[0], laws.witnessed)
 
     return enough
+
+
+def _is_rough(archive: Archive, law: Solution, witnessed: float) -> bool:
+    """Whether what a law leaves of a network's answers may be the network's error; see :mod:`.remainder`."""
+    if law.loss <= known_loss(witnessed):
+        return True
+    X, few = np.column_stack(archive.rows.columns), slice(tuning().piece_rows)
+    return Polynomials(X[few]).leave(evaluate(law.expr, X[few]) - archive.rows.y[few]) >= tuning().rough
 
 
 def evidence_of(found: Sequence[Laws | None], rows_asked: int) -> tuple[Evidence, ...]:

@@ -37,6 +37,7 @@ from symtorch.engines.native.structure.solutions import (
     convincing,
     front_of,
     is_no_approximation,
+    known_loss,
     likeliest,
 )
 from symtorch.engines.native.structure.steps import Finder, Step
@@ -113,6 +114,8 @@ def find_laws(
     laws = [front[-1]] if solved and is_formula(floor) else likeliest(front)
     likely = [law.expr for law in laws[: tuning().shortened]]
     exprs = [c.expr for c in front if c.expr not in likely]
+    if laws and not solved and not is_formula(floor) and search.points is not None:
+        likely += search.points.plainer(laws[0], words)
     exprs += [shortest(expr, words, X[: tuning().piece_rows]) for expr in likely]
     loss, error = (laws[0].loss, _error(laws[0], front)) if laws else (np.inf, 0.0)
     logger.debug("floor %.1e, error %.1e, loss %.1e, solved: %s", floor, error, loss, solved)
@@ -176,6 +179,7 @@ class _Decomposition:
     witnessed: float = np.inf
     pieces_left: int = field(default_factory=lambda: tuning().pieces)
     count: Count = field(default_factory=Count)
+    points: Points | None = None
 
     def solve(self, problem: Problem, hint: float = np.inf) -> list[Solution]:
         """Expressions for a problem, a front of them by cost and loss; empty if there are none."""
@@ -210,10 +214,15 @@ class _Decomposition:
         if points is None:
             return
         widths = tuning().widths
-        width = widths[min(problem.depth, len(widths) - 1)]
+        # Where no test tells the error, the steps are coincidences as a rule: the best one is enough.
+        width = widths[min(problem.depth, len(widths) - 1)] if floor <= tuning().worst or problem.depth else 1
         steps = [step for step in _diverse(findings.steps) if self._can_write(step, problem)]
         if problem.depth == 0 and not is_formula(floor):
             self.witnessed = self._witnessed(steps, problem)
+            if floor <= tuning().worst:
+                # Tests of what nearly holds see its own fault. An identity that holds better knows the teacher better.
+                floor = self.floor = min(floor, self.witnessed)
+            points = self.points = replace(points, known=known_loss(self.witnessed))
         for step in steps[:width]:
             found[:] = front_of(found + self._follow(step, problem, floor, hint, points))
             if self.pieces_left <= 0 or (convincing(found, floor) and self._can_be_written(found)):
@@ -228,21 +237,31 @@ class _Decomposition:
 
     def _follow(self, step: Step, problem: Problem, floor: float, hint: float, points: Points) -> list[Solution]:
         solved, parts = [], step.parts(problem)
+        hint = min(floor, self.witnessed) if problem.depth == 0 else floor
         for part in parts:
             if np.isfinite(part.y).mean() < tuning().answered:
                 return []
             answers = self.solve(part, hint)
             if not answers:
                 return []
-            solved.append(likeliest(answers))
-        joined = [normalise(step.join([part.expr for part in chosen])) for chosen in combinations(solved)]
+            solved.append(answers)
+        likely = combinations([likeliest(answers) for answers in solved], tuning().combinations)
+
+        def joined(choices: Sequence[Sequence[Solution]]) -> list[Expr]:
+            return [normalise(step.join([part.expr for part in chosen])) for chosen in choices]
+
         if is_formula(floor):
-            return points.fitted(joined, self.words, True)
-        errors = [chosen[0].error for chosen in solved]
+            return points.fitted(joined(likely), self.words, True)
+        errors = [chosen.error for chosen in likely[0]]
         error = disagreement(step, problem, parts).with_parts(errors)
         if problem.depth == 0:
             error = min(error, tuning().testified * self.witnessed)
-        return points.fitted(joined, self.words, False, error)
+        found = points.fitted(joined(likely), self.words, False, error)
+        if problem.depth == 0 and not convincing(found, floor):
+            # What a piece errs may be little in the whole, so its law need not be at a bend of its own front.
+            others = [c for c in combinations(solved, tuning().all_combinations) if c not in likely]
+            found = front_of(found + points.fitted(joined(others), self.words, False, error))
+        return found
 
     def _witnessed(self, steps: Sequence[Step], problem: Problem) -> float:
         """The least that a step of the whole sees of the teacher's error: what a wrong one sees is its own."""

@@ -96,8 +96,8 @@ def _tested(evidence: Evidence, hint: float, finders: Sequence[Finder]) -> Findi
         plain = min((step.residual for step in found if step.plain), default=np.inf)
         if finder.last and plain < np.inf:
             identities = [] if exact else [test for test in identities if test.residual < numbers.finer * plain]
-        # Where no other identity holds, nothing says how exact a common one would have to be.
-        limit = numbers.rounding if finder.common and floor > numbers.worst else bound
+        # Where no other identity holds, a common one has to hold far better than any of them: else it is a coincidence.
+        limit = numbers.finer * numbers.worst if finder.common and floor > numbers.worst else bound
         found += finder.steps(evidence, identities, partial(holds, bound=limit))
     if not (exact and any(step.plain for step in found)):
         whole = [step for finder in finders if finder.outright for step in finder.test(evidence)]

@@ -10,18 +10,20 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from symtorch.engines.native.fitting.archive import EXACT
-from symtorch.engines.native.fitting.clean import shorter
+from symtorch.engines.native.fitting.clean import Judge, shorter, snap
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows, fit
-from symtorch.engines.native.forms.normal import is_power, key, normalise, parity
+from symtorch.engines.native.forms.normal import is_power, key, multiplied_out, normalise, parity
 from symtorch.engines.native.forms.places import places, put
 from symtorch.engines.native.forms.vocabulary import Vocabulary
+from symtorch.engines.native.structure.remainder import Polynomials
 from symtorch.engines.native.structure.tuning import is_formula, tuning
-from symtorch.equations.expr import Call, Expr, constants, size, walk
+from symtorch.equations.expr import Call, Expr, constants, evaluate, size, walk
 from symtorch.equations.selection import bends, pareto
 
 
@@ -34,41 +36,75 @@ class Solution:
         loss: 1 - R².
         error: what the steps that it came by say of the teacher's relative squared error, whatever the expression
             (:mod:`.disagreement`); 0 if nothing is known.
+        rough: share of the loss that no polynomial of a low degree explains (:mod:`.remainder`); 1 if nobody looked.
     """
 
     expr: Expr
     cost: float
     loss: float
     error: float = 0.0
+    rough: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
 class Points:
-    """Where a problem is fitted: points, answers, and the answers' relative squared error."""
+    """Where a problem is fitted: points, answers, and the answers' relative squared error.
+
+    Attributes:
+        known: loss up to which the teacher's error is known to explain it, and nobody looks whether what is left is
+            smooth; infinite for a piece, whose error is smoother than the teacher's.
+    """
 
     Z: np.ndarray
     y: np.ndarray
     noise: float
+    known: float = np.inf
+
+    @cached_property
+    def _polynomials(self) -> Polynomials:
+        return Polynomials(self.Z)
 
     def fitted(self, exprs: Sequence[Expr], words: Vocabulary, exact: bool, error: float = 0.0) -> list[Solution]:
         """The front of these expressions with their constants fitted; of a noisy teacher with what they are
         with fewer constants."""
-        rows, variance = Rows.of(self.Z, self.y), float(np.var(self.y))
-
-        def solution(expr: Expr, steps: int) -> Solution | None:
-            found, loss = fit(expr, rows, steps=steps, enough=1e-26 * variance)
-            if not np.isfinite(loss):
-                return None
-            found = normalise(found)
-            tree = words.render(found)
-            cost = words.cost(tree) if tree is not None else 2.0 * size(found)
-            return Solution(found, cost, loss / variance, error)
-
-        made = [c for expr in exprs if (c := solution(expr, 30)) is not None]
+        made = [c for expr in exprs if (c := self._solution(expr, words, exact, error, 30)) is not None]
         if not exact:
             for c in likeliest(front_of(made), 2):
-                made += pruned(c, lambda expr: solution(expr, 12))
+                made += pruned(c, lambda expr: self._solution(expr, words, exact, error, 12))
         return front_of(made)
+
+    def plainer(self, law: Solution, words: Vocabulary) -> list[Expr]:
+        """A law of a noisy teacher multiplied out, then with fewer and simpler constants that make little difference.
+
+        ``a - (x - b)^2`` has no constant that can go, but is ``c*x - x^2`` with one that can.
+        """
+        out = multiplied_out(law.expr)
+        if key(out) == key(law.expr):
+            return []
+        found = pruned(replace(law, expr=out), lambda expr: self._solution(expr, words, False, law.error, 12))
+        near = [c for c in found if c.loss <= tuning().plainer * law.loss]
+        judge = Judge(lambda expr: (expr, np.inf), self._loss, 1.0, round(1.0 / (tuning().plainer - 1.0)))
+        least = sorted(near, key=lambda c: (len(constants(c.expr)), c.loss))[:2]
+        return [c.expr for c in least] + [normalise(snap(c.expr, c.loss, judge)[0]) for c in least]
+
+    def _loss(self, expr: Expr) -> float:
+        return float(np.mean((evaluate(expr, self.Z) - self.y) ** 2)) / self._rows[1]
+
+    @cached_property
+    def _rows(self) -> tuple[Rows, float]:
+        return Rows.of(self.Z, self.y), float(np.var(self.y))
+
+    def _solution(self, expr: Expr, words: Vocabulary, exact: bool, error: float, steps: int) -> Solution | None:
+        rows, variance = self._rows
+        found, loss = fit(expr, rows, steps=steps, enough=1e-26 * variance)
+        if not np.isfinite(loss):
+            return None
+        found = normalise(found)
+        tree = words.render(found)
+        cost = words.cost(tree) if tree is not None else 2.0 * size(found)
+        looked_at = not exact and loss / variance > self.known
+        rough = self._polynomials.leave(evaluate(found, self.Z) - self.y) if looked_at else 1.0
+        return Solution(found, cost, loss / variance, error, rough)
 
 
 def pruned(found: Solution, refit: Callable[[Expr], Solution | None]) -> Iterator[Solution]:
@@ -121,7 +157,7 @@ def convincing(front: Sequence[Solution], floor: float, limit: float | None = No
     best = min(front, key=lambda c: c.loss)
     gain = math.log(max(law.loss, 1e-300) / max(best.loss, 1e-300))
     slow = numbers.slow_start + numbers.slow * (best.cost - law.cost)
-    return law.loss <= min(numbers.most_noise, limit) and gain <= slow
+    return law.loss <= min(numbers.most_noise, limit) and gain <= slow and law.rough >= numbers.rough
 
 
 def is_no_approximation(law: Solution) -> bool:
@@ -153,6 +189,11 @@ def explained(error: float, floor: float, late: bool = False) -> float:
     return max(min((numbers.seen_late if late else numbers.seen) * error, by_tests), floor)
 
 
+def known_loss(witnessed: float) -> float:
+    """The loss of a law that is explained by the error that steps of the whole testify; 0 where none does."""
+    return tuning().seen * tuning().testified * witnessed if witnessed < np.inf else 0.0
+
+
 def likeliest(front: Sequence[Solution], most: int = 3) -> list[Solution]:
     """The solutions at the sharpest bends of a front, the sharpest first, and the most accurate one."""
     if not front:
@@ -164,9 +205,9 @@ def likeliest(front: Sequence[Solution], most: int = 3) -> list[Solution]:
     return chosen if best in chosen else [*chosen, best]
 
 
-def combinations(solved: Sequence[Sequence[Solution]]) -> list[list[Solution]]:
+def combinations(solved: Sequence[Sequence[Solution]], most: int) -> list[list[Solution]]:
     """Choices of one solution per piece: all if there are few, else the likeliest with one changed at a time."""
-    if math.prod(len(part) for part in solved) <= tuning().combinations:
+    if math.prod(len(part) for part in solved) <= most:
         return [list(choice) for choice in itertools.product(*solved)]
     first = [part[0] for part in solved]
     out = [first, [min(part, key=lambda c: c.loss) for part in solved]]

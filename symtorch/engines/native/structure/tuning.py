@@ -72,6 +72,7 @@ class StructureTuning:
         most_flat_inputs: a root of more inputs that shows no structure is left to the flat search on the samples.
         shortened: laws that are brought to their shortest form.
         combinations: choices of one solution per piece that are all fitted.
+        all_combinations: the same from the whole fronts of the pieces, where their likeliest solutions made no law.
         most_noise: loss above which nothing is taken for a law.
         visible: the loss of a law may exceed the floor by this factor: an error that keeps the structure
             doesn't show in tests of the structure.
@@ -79,6 +80,10 @@ class StructureTuning:
             Behind networks that have learned twenty-two laws of ``benchmarks/problems.py`` these see 0.5 to 2.3 times
             the error in eighteen cases, and the loss of the right law is 0.9 to 1.8 times the error.
         visible_piece: as ``visible``, early in the flat search for a piece.
+        rough: share of a law's loss that polynomials of a low degree leave, at least: what is smoother than that is no
+            error of a network (:mod:`.remainder`).
+        plainer: an equation that no law was seen to be is offered without constants, too, with which it loses up to
+            this many times less.
         slow: fall of log(loss) per unit of complexity that fitting a teacher's error brings, at most.
         slow_start: fall of log(loss) that is never enough to doubt a law: two losses within a factor of two.
         better: a dearer solution stays if its loss is at most this many times the cheaper one's.
@@ -175,11 +180,14 @@ class StructureTuning:
     most_flat_inputs: int = 3
     shortened: int = 3
     combinations: int = 24
+    all_combinations: int = 64
     most_noise: float = 3e-2
     visible: float = 60.0
     visible_late: float = 600.0
     seen: float = 2.0
     visible_piece: float = 10.0
+    rough: float = 0.5
+    plainer: float = 1.1
     slow: float = 0.2
     slow_start: float = 0.7
     better: float = 0.95

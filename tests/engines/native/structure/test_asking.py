@@ -12,7 +12,7 @@ from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.structure.asking import ask_teacher, evidence_of, law_found, those_that_hold
 from symtorch.engines.native.structure.decompose import Laws
 from symtorch.engines.samples import Asking, Samples
-from symtorch.equations.expr import Expr
+from symtorch.equations.expr import Expr, evaluate
 from symtorch.equations.parser import parse
 
 
@@ -55,6 +55,17 @@ def test_where_steps_testify_that_the_teacher_is_better_rounds_go_on_while_they_
     assert found(0, archive, Phase.ROUND)  # a round later nothing better has been found
     near = law_found([laws(exprs, False, archive.best, 1e-5, 1e-4, witnessed=archive.best / 2)])
     assert near(0, archive, Phase.ROUND)
+
+
+@pytest.mark.parametrize(("left", "ends"), [("0.05*(x0 - 2)*(x1 - 2)", False), ("0.05*sin(17*x0 + 13*x1)", True)])
+def test_a_front_ends_no_search_while_what_it_leaves_is_smooth(left: str, ends: bool) -> None:
+    X = box(2)
+    y = evaluate(parse(f"x0^2 + {left}", ["x0", "x1"]), X)
+    search = FlatSearch(X, y[:, None], Vocabulary(OPTIONS), Budget())
+    search.offer(0, exprs := [parse("x0^2", ["x0", "x1"])])
+    archive = search.archives[0]
+    found = law_found([laws(exprs, False, archive.best, archive.best, archive.best)])
+    assert found(0, archive, Phase.ROUND) is ends
 
 
 @pytest.mark.parametrize("limit", [100, 500, 3000])

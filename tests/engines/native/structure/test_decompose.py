@@ -198,3 +198,26 @@ def test_a_teacher_of_a_difference_is_no_better_than_it_shows_behind_it(dtype: t
     assert laws.solved
     assert 0.01 * own < laws.floor < 10 * own
     assert law_error(laws, law, X) < 0.1 * own
+
+
+def ripple(X: np.ndarray, size: float) -> np.ndarray:
+    """An error with as many turns as a network's kinks give it, of this root mean square."""
+    rng = np.random.default_rng(5)
+    Z = (X - X.min(axis=0)) / np.ptp(X, axis=0)
+    W, b = rng.normal(0, 14.0, (X.shape[1], 40)), rng.uniform(0, 6, 40)
+    return size * np.cos(Z @ W + b).sum(axis=1) / np.sqrt(20.0)
+
+
+def test_a_sum_that_holds_nearly_is_no_law_if_what_it_leaves_is_smooth() -> None:
+    """No other test holds, so nothing but what is left tells that the teacher is a hundred times better than that."""
+    rng = np.random.default_rng(0)
+    X = rng.uniform(0.5, [8.0, 15.0], (1000, 2))
+    span = np.array([[0.5, 0.5], [8.0, 15.0]])
+
+    def law(X: np.ndarray) -> np.ndarray:
+        return X[:, 0] * (4 - X[:, 0] - X[:, 1] / (1 + X[:, 0]))
+
+    size = 6e-3 * float(law(X).std())
+    laws = find_laws(X, lambda X: law(X) + ripple(np.vstack([X, span]), size)[:-2], OPTIONS, flat=lambda *_: [])
+    assert laws.exprs
+    assert not laws.solved or laws.loss < 10 * 6e-3**2

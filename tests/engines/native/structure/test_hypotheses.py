@@ -60,3 +60,16 @@ def test_rank_two_has_its_turn_beside_a_sum_that_holds_much_less_well() -> None:
     finer = [step.residual for step in steps if isinstance(step, RankTwo)]
     assert finer
     assert max(finer) < plain / 10
+
+
+def test_where_no_identity_holds_a_common_one_that_holds_far_better_is_followed_and_makes_no_law_alone() -> None:
+    """``x0*A(x1) + B(x1)`` behind an error of which no other test tells the size."""
+    X, error = np.random.default_rng(0).uniform([0.8, 0.7], [1.5, 3.0], (500, 2)), wobble(2, 3e-3)
+
+    def teacher(X: np.ndarray) -> np.ndarray:
+        return 8 * X[:, 0] / (3 * X[:, 1] - 1) - 3 / X[:, 1] ** 2 + error(X)
+
+    findings = find_steps(problem_of(teacher, X), np.inf, 0)
+    assert findings.floor > 3e-3
+    assert any(isinstance(step, RankTwo) and step.i == 0 and step.known is not None for step in findings.steps)
+    assert not find_laws(X, teacher, OPTIONS, flat=lambda *_: []).solved
