@@ -16,6 +16,7 @@ pytest.importorskip("sklearn", minversion="1.6")
 from linear_engine import LinearEngine
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -160,3 +161,17 @@ def test_a_model_is_asked_as_the_user_says() -> None:
     rows.clear()
     (front,) = SymbolicRegressor(model, engine=LinearEngine(), ask=200).fit(X).fronts_
     assert 100 < sum(rows) == 100 + front.rows_asked <= 300
+
+
+@pytest.mark.parametrize("held_out", [0.0, 0.2])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_of_noisy_rows_without_a_law_the_pick_is_about_as_good_as_least_squares(seed: int, held_out: float) -> None:
+    """Like clinical data: ten related inputs, weak effects of many of them, most of the variance noise."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(700, 10)) @ (np.eye(10) + 0.4 * rng.normal(size=(10, 10)))
+    y = X @ rng.normal(size=10) + 0.1 * X[:, 0] * X[:, 1]
+    y += 1.2 * y.std() * rng.standard_t(5, size=700)
+    seen, fresh = slice(0, 300), slice(300, None)
+    regressor = SymbolicRegressor(random_state=0, niterations=1, held_out=held_out).fit(X[seen], y[seen])
+    line = LinearRegression().fit(X[seen], y[seen])
+    assert regressor.score(X[fresh], y[fresh]) > line.score(X[fresh], y[fresh]) - 0.03

@@ -15,7 +15,15 @@ from symtorch.equations.alternatives import Alternatives, alternatives, as_good
 from symtorch.equations.description import extent, lengths
 from symtorch.equations.expr import Expr, constants, evaluate, size, to_text
 from symtorch.equations.lines import line_of
-from symtorch.equations.selection import approximation, heeding, leaves_much, pareto, scores, select
+from symtorch.equations.selection import (
+    approximation,
+    heeding,
+    leaves_much,
+    no_worse_than_a_line,
+    pareto,
+    scores,
+    select,
+)
 from symtorch.equations.stability import Stability
 from symtorch.equations.uncertainty import Estimate, standard_errors
 from symtorch.equations.verdict import Evidence, Verdict, judge
@@ -176,12 +184,19 @@ class Front:
             r2 = [eq.r2 for eq in self]
             known = None if self.evidence.noise is None else self.description_lengths
             pick = heeding(extents, losses, score, r2, self.evidence.reach, known)
-            if known is not None or not leaves_much(r2[pick]):
+            if known is not None or all(value is None for value in r2):
+                is_line = [line_of(eq.expr) is not None for eq in self]
+                return no_worse_than_a_line(pick, losses, self._n_constants, is_line, self.n_samples)
+            if not leaves_much(r2[pick]):
                 return pick
             best_first = sorted((-value, i) for i, value in enumerate(r2) if value is not None)
             line = next((-value for value, i in best_first if line_of(self[i].expr) is not None), -math.inf)
             return approximation(pick, r2, line)
         return select(extents, losses, score, self.model_selection)
+
+    @property
+    def _n_constants(self) -> list[int]:
+        return [len(constants(eq.expr)) for eq in self]
 
     @property
     def best(self) -> Equation:

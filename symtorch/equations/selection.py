@@ -226,6 +226,42 @@ def approximation(pick: int, r2: Sequence[float | None], line: float = -math.inf
     return next(i for i, value in enumerate(r2) if value is not None and value >= enough)
 
 
+def no_worse_than_a_line(
+    pick: int, losses: Sequence[float], n_constants: Sequence[int], is_line: Sequence[bool], n_rows: int
+) -> int:
+    """Index of the line through the inputs that is better than a pick by more than chance; else of the pick.
+
+    For rows alone, of which none are held out or noise is most. Of rows with many weak effects every short equation
+    misses most, and least squares finds them. By how much k constants more lower n*log(loss) where they fit nothing but
+    noise is chi-squared with k degrees of freedom (Wilks 1938, doi 10.1214/aoms/1177732360); what lies more than three
+    standard deviations above that is no chance. Of the lines the shortest is taken that the best beats by no more.
+
+    >>> no_worse_than_a_line(0, [0.7, 0.6, 0.5, 0.499], [2, 3, 7, 8], [False, True, True, True], 300)
+    2
+    >>> no_worse_than_a_line(0, [0.51, 0.6, 0.5, 0.499], [2, 3, 7, 8], [False, True, True, True], 300)
+    0
+
+    Args:
+        pick: index of an equation.
+        losses: mean squared errors of the equations.
+        n_constants: how many each has.
+        is_line: whether it is a sum of inputs.
+        n_rows: that the losses are over.
+    """
+    lines = [i for i, value in enumerate(is_line) if value and math.isfinite(losses[i])]
+    if not lines:
+        return pick
+    best = min(lines, key=lambda i: losses[i])
+
+    def is_beaten(i: int) -> bool:
+        if not losses[i] > losses[best] or not losses[best] > 0.0:
+            return False
+        more = max(1, n_constants[best] - n_constants[i])
+        return n_rows * math.log(losses[i] / losses[best]) > more + 3.0 * math.sqrt(2.0 * more)
+
+    return next(i for i in lines if not is_beaten(i)) if is_beaten(pick) else pick
+
+
 def leaves_much(r2: float | None) -> bool:
     """Whether an equation of this R² on held-out rows may be no law, though the front has a corner there."""
     return r2 is None or not 1.0 - r2 <= MUCH
