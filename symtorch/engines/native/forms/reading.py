@@ -17,7 +17,7 @@ few and short, quotients aren't put into one another, and a correction is one to
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -78,7 +78,7 @@ def most_readable(expr: Expr, words: Vocabulary, X: np.ndarray, share: float = 1
 
 
 def _renderers(words: Vocabulary) -> list[Renderer]:
-    """Those that mind clutter, with coefficients outside of sums and, where that costs no more, inside."""
+    """What writes coefficients outside of sums, and what does so inside where that costs no more."""
 
     def cost(tree: Expr) -> float:
         return words.cost(tree) + _PER_CLUTTER * clutter(tree)
@@ -87,8 +87,8 @@ def _renderers(words: Vocabulary) -> list[Renderer]:
     return [Renderer(words.arithmetic, operators, cost, words.ways_to_raise, ties=ties) for ties in (False, True)]
 
 
-def _written(form: Expr, words: Vocabulary, renderers: Sequence[Renderer]) -> Iterator[Expr]:
-    """A form in the user's operators, as each renderer writes it."""
+def _written(form: Expr, words: Vocabulary, renderers: list[Renderer]) -> Iterator[Expr]:
+    """A form in the user's operators, in every renderer's way."""
     for renderer in renderers:
         tree = renderer.render(form)
         if tree is not None:

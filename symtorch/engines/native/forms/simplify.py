@@ -75,7 +75,7 @@ def shortest(expr: Expr, words: Vocabulary, X: np.ndarray, most: int | None = No
     constant, groups = _independent(expr)
     if len(groups) <= 1:
         return _shortest(expr, words, X, most)
-    others = [Variable(variables(groups[k - 1][0])[0]) for k in range(len(groups))]
+    others = [Variable(min(variables(groups[k - 1][0]), default=0)) for k in range(len(groups))]
     for _ in range(2):  # a constant that is left over in one group may be of use in another that came before
         before = constant
         for k, beside in enumerate(others):
