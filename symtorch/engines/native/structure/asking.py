@@ -16,7 +16,7 @@ from symtorch.engines.native.fitting.archive import Archive
 from symtorch.engines.native.flat.search import Enough, FlatSearch, Phase
 from symtorch.engines.native.structure.beyond import with_law_beyond
 from symtorch.engines.native.structure.decompose import Laws, find_laws
-from symtorch.engines.native.structure.remainder import Polynomials
+from symtorch.engines.native.structure.remainder import Quadratics
 from symtorch.engines.native.structure.solutions import Solution, convincing, explained, known_loss, likeliest
 from symtorch.engines.native.structure.tuning import is_formula, tuning
 from symtorch.engines.options import SearchOptions
@@ -157,7 +157,7 @@ def _is_rough(archive: Archive, law: Solution, witnessed: float) -> bool:
     if law.loss <= known_loss(witnessed):
         return True
     X, few = np.column_stack(archive.rows.columns), slice(tuning().piece_rows)
-    return Polynomials(X[few]).leave(evaluate(law.expr, X[few]) - archive.rows.y[few]) >= tuning().rough
+    return Quadratics(X[few]).leave(evaluate(law.expr, X[few]) - archive.rows.y[few]) >= tuning().rough
 
 
 def evidence_of(found: Sequence[Laws | None], rows_asked: int) -> tuple[Evidence, ...]:

@@ -21,7 +21,7 @@ from symtorch.engines.native.fitting.levenberg_marquardt import Rows, fit
 from symtorch.engines.native.forms.normal import is_power, key, multiplied_out, normalise, parity
 from symtorch.engines.native.forms.places import places, put
 from symtorch.engines.native.forms.vocabulary import Vocabulary
-from symtorch.engines.native.structure.remainder import Polynomials
+from symtorch.engines.native.structure.remainder import Quadratics
 from symtorch.engines.native.structure.tuning import is_formula, tuning
 from symtorch.equations.expr import Call, Expr, constants, evaluate, size, walk
 from symtorch.equations.selection import bends, pareto
@@ -36,7 +36,7 @@ class Solution:
         loss: 1 - R².
         error: what the steps that it came by say of the teacher's relative squared error, whatever the expression
             (:mod:`.disagreement`); 0 if nothing is known.
-        rough: share of the loss that no polynomial of a low degree explains (:mod:`.remainder`); 1 if nobody looked.
+        rough: share of the loss that no quadratic explains (:mod:`.remainder`); 1 if nobody looked.
     """
 
     expr: Expr
@@ -61,8 +61,8 @@ class Points:
     known: float = np.inf
 
     @cached_property
-    def _polynomials(self) -> Polynomials:
-        return Polynomials(self.Z)
+    def _quadratics(self) -> Quadratics:
+        return Quadratics(self.Z)
 
     def fitted(self, exprs: Sequence[Expr], words: Vocabulary, exact: bool, error: float = 0.0) -> list[Solution]:
         """The front of these expressions with their constants fitted; of a noisy teacher with what they are
@@ -103,7 +103,7 @@ class Points:
         tree = words.render(found)
         cost = words.cost(tree) if tree is not None else 2.0 * size(found)
         looked_at = not exact and loss / variance > self.known
-        rough = self._polynomials.leave(evaluate(found, self.Z) - self.y) if looked_at else 1.0
+        rough = self._quadratics.leave(evaluate(found, self.Z) - self.y) if looked_at else 1.0
         return Solution(found, cost, loss / variance, error, rough)
 
 

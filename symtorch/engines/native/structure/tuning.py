@@ -80,7 +80,7 @@ class StructureTuning:
             Behind networks that have learned twenty-two laws of ``benchmarks/problems.py`` these see 0.5 to 2.3 times
             the error in eighteen cases, and the loss of the right law is 0.9 to 1.8 times the error.
         visible_piece: as ``visible``, early in the flat search for a piece.
-        rough: share of a law's loss that polynomials of a low degree leave, at least: what is smoother than that is no
+        rough: share of a law's loss that a quadratic leaves, at least: what is smoother than that is no
             error of a network (:mod:`.remainder`).
         plainer: an equation that no law was seen to be is offered without constants, too, with which it loses up to
             this many times less.
