@@ -66,6 +66,7 @@ def _write_evidence(evidence: Evidence) -> dict[str, Any]:
         "variance": _finite(evidence.variance),
         "n_held_out": evidence.n_held_out,
         "noise": _finite(evidence.noise),
+        "beyond": evidence.beyond or None,
         "law": _finite(evidence.law),
     }
     known = {key: value for key, value in known.items() if value is not None}
@@ -78,6 +79,7 @@ def _read_evidence(node: Node | None) -> Evidence:
     floor, confirmed, rows = node.optional("noise_floor"), node.optional("confirmed"), node.optional("rows_asked")
     trouble, variance = node.optional("trouble"), node.optional("variance")
     held_out, noise, law = node.optional("n_held_out"), node.optional("noise"), node.optional("law")
+    beyond = node.optional("beyond")
     return Evidence(
         None if floor is None else floor.number(),
         None if confirmed is None else confirmed.flag(),
@@ -86,6 +88,7 @@ def _read_evidence(node: Node | None) -> Evidence:
         None if variance is None else variance.number(),
         None if held_out is None else held_out.integer(),
         None if noise is None else noise.number(),
+        "" if beyond is None else beyond.text(10_000),
         None if law is None else law.number(),
     )
 
