@@ -192,6 +192,22 @@ def test_class_labels_and_their_explanation_with_cond() -> None:
     assert model.get_symbolic_function(SLIME=True)(near).shape == (200,)
 
 
+def test_a_border_away_from_the_point_is_judged_on_the_neighbours_too() -> None:
+    def labels(inputs: np.ndarray) -> np.ndarray:
+        return (inputs[:, 0] > 0.3).astype(int)
+
+    inputs = np.random.default_rng(0).normal(size=(200, 2))
+    model = SymbolicModel(labels, block_name="func")
+    slime_params = {"x": np.array([1.5, 0.0]), "J_nn": 100, "num_synthetic": 300, "var": 0.05}
+    params = {**SHORT, "binary_operators": ["+", "*", "cond"], "unary_operators": [], "complexity_of_operators": {}}
+    model.distill(inputs, SLIME=True, slime_params=slime_params, sr_params=params)
+    front = model.slime_fronts[0]
+    assert front.verdict != "none"
+    assert "cond" in str(front.best)
+    assert front.best.r2 is not None
+    assert front.best.r2 > 0.9
+
+
 def test_pruning_while_training(data: torch.Tensor) -> None:
     torch.manual_seed(0)
     model = MLP(n_out=8)

@@ -260,7 +260,7 @@ class _Course:
         ]
         if self.loss is SQUARED:
             known = [replace(of, variance=self.given.variance(k)) for k, of in enumerate(known)]
-        return [_told(front, of) for front, of in zip(fronts, known, strict=True)]
+        return [_with_evidence(front, of) for front, of in zip(fronts, known, strict=True)]
 
     def last_fronts(self) -> list[Front]:
         """The fronts of what there is in the end, with what their residuals show."""
@@ -309,7 +309,7 @@ class _Course:
         self.progress(Progress(stage, done, total, left, self.fronts, tuple(sorted(finished))))
 
 
-def _told(front: Front, evidence: Evidence) -> Front:
+def _with_evidence(front: Front, evidence: Evidence) -> Front:
     """The front with its evidence; what was exact on the rows that were searched may not be so on all."""
     reason, variance = front.stop_reason, evidence.variance
     if reason == "exact" and variance and min(eq.loss for eq in front) > 1e3 * EXACT * variance:
