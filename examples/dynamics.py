@@ -352,8 +352,8 @@ def study_sensors(seed: int, adam: int, lbfgs: int, n: int) -> tuple[list[str], 
     def missed(field: Field, batch: Tensor) -> Tensor:
         return misses(field, batch, system.dt, u_spread)
 
-    block.switch_to_symbolic(block.choose(None, stretches, missed, tolerance=0.02), compile=False)
-    block.fit_constants(None, windows(u, 12), missed, steps=30)  # longer, so that small errors of constants show
+    block.switch_to_symbolic(block.choose(None, stretches, missed, tolerance=0.1), compile=False)
+    block.fit_constants(None, windows(u, 12), missed, steps=100)  # longer, so that small errors of constants show
     print("  constants fitted to the trajectories:")
     failed = []
     terms = ({"V"}, {"V", "X*W"}, {"X*X", "X*V", "W", ""})

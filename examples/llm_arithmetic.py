@@ -275,7 +275,7 @@ def draw(drawn: dict[str, Drawn], path: str) -> None:
             axis.plot(d.rows[:, 0], d.said, "o", color="tab:blue", ms=3, label="said")
             axis.set(xlabel=d.task.names[0])
             axis.legend(fontsize=8)
-        axis.set_title(f"{name}: {d.text}", fontsize=9)
+        axis.set_title(f"{name}\n{d.text}", fontsize=8)
     figure.savefig(path, dpi=90)
     plt.close(figure)
 
