@@ -6,7 +6,7 @@ bodies: positions, of which it takes the difference, charges and masses. It is d
 distances and products of charges, and as it is, in whatever direction the network has turned it (`mixing`). Claims, for
 each force: the message is the force (R² at least 0.99), its equation is the law (it holds in scenes twice as wide as
 any that was seen), and with the equations in the messages' place the model predicts those scenes better than the
-network does.
+network does. `--geometric` is the same with PyTorch Geometric (pip install torch_geometric).
 
     python examples/gnn_forces.py [--forces spring] [--variants bottleneck l1 pruning] [--seed 0] [--plot forces.png]
 """
@@ -14,6 +14,7 @@ network does.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import sys
 import time
 import warnings
@@ -98,9 +99,31 @@ class GraphNetwork(nn.Module):
         return accelerations(self.edge(edges_of(nodes)), nodes)
 
 
-def train(kind: str, variant: str, generator: torch.Generator, adam: int, lbfgs: int) -> GraphNetwork:
+def geometric(width: int) -> nn.Module:
+    """The same as a layer of PyTorch Geometric, whose messages along edges are the rows that are distilled."""
+    from torch_geometric.nn import MessagePassing
+
+    class Geometric(MessagePassing):
+        def __init__(self) -> None:
+            super().__init__(aggr="add")
+            self.edge = nn.Sequential(Message(width), nn.Linear(width, 2, bias=False))
+
+        def forward(self, nodes: Tensor) -> Tensor:
+            first = BODIES * torch.arange(len(nodes))
+            index = (torch.tensor([SENDERS, RECEIVERS])[:, None] + first[:, None]).flatten(1)
+            return self.propagate(index, x=nodes.flatten(0, 1)).view(*nodes.shape[:2], 2) / nodes[..., 3:]
+
+        def message(self, x_i: Tensor, x_j: Tensor) -> Tensor:
+            return self.edge(torch.cat([x_i, x_j], dim=-1))
+
+    return Geometric()
+
+
+def train(
+    kind: str, variant: str, make: Callable[[int], Any], generator: torch.Generator, adam: int, lbfgs: int
+) -> GraphNetwork:
     """A graph network with messages of 2 numbers, or of 16 of which a penalty or pruning leaves 2 in use."""
-    model = GraphNetwork(2 if variant == "bottleneck" else WIDTH)
+    model = make(2 if variant == "bottleneck" else WIDTH)
     message, readout = symtorch.wrap(model, "edge.0"), next(model.edge[1].parameters())
     if variant == "pruning":
         message.setup_pruning(WIDTH, 2, total_steps=adam, end_step_frac=0.5, decay_rate="cosine")
@@ -179,13 +202,16 @@ def study(
     torch.manual_seed(args.seed)
     started = time.process_time()
     patience = 2 if kind == "charge" else 1  # two inputs more
-    model = train(kind, variant, generator, args.adam, patience * args.lbfgs)
+    make = geometric if args.geometric else GraphNetwork
+    model = train(kind, variant, make, generator, args.adam, patience * args.lbfgs)
     trained = time.process_time() - started
     nodes, target = scenes(kind, 1000, generator)
     edges = edges_of(nodes).reshape(-1, 8)
     with torch.no_grad():
         message = explained(model.edge(edges), force(kind, edges))
-    print(f"\n{kind}, {variant}: trained in {trained:.0f} CPU-s; error {error(model, nodes, target):.2%} of the spread")
+    where = ", PyTorch Geometric" if args.geometric else ""
+    print(f"\n{kind}, {variant}{where}: trained in {trained:.0f} CPU-s;", end=" ")
+    print(f"error {error(model, nodes, target):.2%} of the spread")
     print(f"  R² of the message as the force   {message:.5f}")
     failed = [] if message >= 0.99 else [f"R² of the message is {message:.4f}"]
 
@@ -255,6 +281,7 @@ def main() -> None:
     parser.add_argument("--forces", nargs="+", choices=list(PULLS), default=list(PULLS))
     parser.add_argument("--variants", nargs="+", choices=["bottleneck", "l1", "pruning"], default=["bottleneck"])
     parser.add_argument("--variables", nargs="+", choices=list(WAYS), default=list(WAYS))
+    parser.add_argument("--geometric", action="store_true", help="the network as a layer of PyTorch Geometric")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--plot", default="", help="where the picture goes")
     parser.add_argument("--smoke", action="store_true", help="so little training that no claim is judged")
@@ -272,6 +299,11 @@ def main() -> None:
             print("  claims hold" if not wrong else "  NOT: " + "; ".join(wrong), flush=True)
             failed += [f"{kind}, {variant}: {what}" for what in wrong]
             curves.setdefault(kind, curve)
+    if args.smoke and importlib.util.find_spec("torch_geometric") is None:
+        print("\nPyTorch Geometric is not installed: the same with it is left out")
+    elif args.smoke:
+        args.geometric = True
+        study("1/r^2", "pruning", args, torch.Generator().manual_seed(args.seed))
     if args.plot:
         draw(curves, args.plot)
     if failed and not args.smoke:

@@ -33,7 +33,7 @@ def fit_constants(model: nn.Module, data: Any, loss: Loss, steps: int = 200, tol
         loss: ``loss(model, batch)`` is what becomes small, a scalar tensor. It may take gradients of
             the model by its inputs (``create_graph=True``), as the residual of a PDE does.
         steps: iterations of L-BFGS at most.
-        tolerance: stop where the largest gradient is under this.
+        tolerance: stop where the largest gradient, by constants in units of what they are at first, is under this.
 
     Returns:
         the loss that was reached.
@@ -67,8 +67,11 @@ def _minimize(
     tolerance: float,
 ) -> float:
     with _only_trainable(model, functions) as parameters:
+        # Steps are relative to the constants: L-BFGS hardly moves 700 beside 0.1, whose gradients differ as much.
+        sizes = [torch.where(p == 0, 1.0, p.detach().abs()) for p in parameters]
+        relative = [p.detach() / size for p, size in zip(parameters, sizes, strict=True)]
         optimizer = torch.optim.LBFGS(
-            parameters, max_iter=steps, max_eval=4 * steps, tolerance_grad=tolerance, tolerance_change=0.0,
+            relative, max_iter=steps, max_eval=4 * steps, tolerance_grad=tolerance, tolerance_change=0.0,
             history_size=20, line_search_fn="strong_wolfe",
         )  # fmt: skip
         start = [p.detach().clone() for p in parameters]
@@ -76,13 +79,18 @@ def _minimize(
 
         def closure() -> Tensor:
             nonlocal best, best_loss
-            optimizer.zero_grad()
+            with torch.no_grad():
+                for parameter, q, size in zip(parameters, relative, sizes, strict=True):
+                    parameter.copy_(q * size)
+                    parameter.grad = None
             try:
                 value = _mean_loss(model, batches, loss)
             except UndefinedError:  # of guard="raise"
                 if best_loss == math.inf:
                     raise
                 value = math.inf
+            for parameter, q, size in zip(parameters, relative, sizes, strict=True):
+                q.grad = None if parameter.grad is None else parameter.grad * size
             if value < best_loss:
                 best, best_loss = [p.detach().clone() for p in parameters], value
             # A step into where the equation is undefined is one that the line search must shorten.

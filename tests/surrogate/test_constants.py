@@ -42,6 +42,15 @@ def test_a_pinns_equation_reaches_the_exact_constants_on_the_residual() -> None:
     np.testing.assert_allclose(constants(model.equation(0).expr), [1.0, math.pi, -0.2 * math.pi**2], atol=1e-4)
 
 
+def test_constants_of_different_sizes_are_fitted_alike() -> None:
+    model = wrapped("700*x0*(x0 + 0.09*x1) - 2.5*x2 - 650", n_inputs=3)
+    x = torch.randn(200, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * torch.tensor([1, 7, 90])
+    truth = 656 * x[:, 0] * (x[:, 0] + 0.1 * x[:, 1]) - 8 / 3 * x[:, 2] - 720
+    model.fit_constants(None, x, lambda m, x: (m(x)[:, 0] - truth).square().mean(), steps=12)
+    found = sorted(abs(c) for c in constants(model.equation(0).expr))
+    assert found == pytest.approx([0.1, 8 / 3, 656, 720], rel=1e-6)
+
+
 def test_shown_exported_and_saved_equations_carry_the_trained_constants() -> None:
     model = wrapped("2*x0 + 3*x1")
     x = torch.randn(50, 2)
