@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from symtorch.equations.selection import EXACT, bends
+from symtorch.equations.structure import Structure
 
 EXPLAINED = 0.1
 """Held-out R² under which an equation explains nothing, where rows are many."""
@@ -64,6 +65,7 @@ class Evidence:
         n_held_out: rows that the equations were judged on, and not found from; None where that is not done yet.
         noise: share that is noise, where there are rows alone and what the equation of the shortest description
             leaves can't be told from independent errors. None where that is not seen.
+        structure: what asking has found the block's law to be made of; None where it was not found so.
     """
 
     noise_floor: float | None = None
@@ -73,6 +75,7 @@ class Evidence:
     variance: float | None = None
     n_held_out: int | None = None
     noise: float | None = None
+    structure: Structure | None = None
 
     @property
     def reach(self) -> float:
@@ -90,6 +93,7 @@ class Evidence:
             confirmed=None if known == (None, None) else any(known),
             rows_asked=earlier.rows_asked + self.rows_asked,
             trouble=self.trouble or earlier.trouble,
+            structure=self.structure or earlier.structure,
         )
 
 

@@ -88,6 +88,7 @@ def _ask(
         seed,
         stop,
         most_rows=most_rows,
+        names=samples.variable_names,
     )
     search.offer(position, laws.exprs)
     return laws
@@ -133,7 +134,7 @@ def evidence_of(found: Sequence[Laws | None], rows_asked: int) -> tuple[Evidence
     return tuple(
         Evidence(rows_asked=n)
         if laws is None
-        else Evidence(noise_floor=_noise_floor(laws), confirmed=laws.solved, rows_asked=n)
+        else Evidence(_noise_floor(laws), laws.solved, rows_asked=n, structure=laws.structure)
         for laws, n in zip(found, rows, strict=True)
     )
 

@@ -39,9 +39,11 @@ from symtorch.engines.native.structure.solutions import (
     likeliest,
 )
 from symtorch.engines.native.structure.steps import Finder, Step
+from symtorch.engines.native.structure.told import Followed, structure_of
 from symtorch.engines.native.structure.tuning import is_formula, tuning
 from symtorch.engines.options import SearchOptions
 from symtorch.equations.expr import Constant, Expr, Variable
+from symtorch.equations.structure import Structure
 from symtorch.errors import AskLimitError
 
 logger = logging.getLogger("symtorch.engines.native.structure")
@@ -65,6 +67,7 @@ class Laws:
         error: the same, as far as the steps see it that led to the law; 0 if there were none.
         witnessed: the same, as far as any step sees it that the whole allows; infinite if none testifies.
         rows_asked: rows that the teacher was asked for.
+        structure: how that law was found; None if not by taking the function apart.
     """
 
     exprs: list[Expr]
@@ -74,6 +77,7 @@ class Laws:
     rows_asked: int
     error: float = 0.0
     witnessed: float = np.inf
+    structure: Structure | None = None
 
 
 def find_laws(
@@ -85,6 +89,7 @@ def find_laws(
     flat: FlatSolver | None = None,
     finders: Sequence[Finder] | None = None,
     most_rows: int | None = None,
+    names: Sequence[str] | None = None,
 ) -> Laws:
     """Laws of one output of a teacher, by decomposition.
 
@@ -96,6 +101,7 @@ def find_laws(
         flat: solves the pieces; by default :func:`piece_solver`.
         finders: the identities that are tested for; by default all that can be written.
         most_rows: rows that the teacher may be asked for; once they are spent, what there is is the answer.
+        names: of the inputs, to tell how the law was found; None not to tell.
     """
     words = Vocabulary(options)
     search = _Decomposition(
@@ -104,7 +110,8 @@ def find_laws(
     search.count.limit = most_rows
     # Questions at the edge of a law's domain have infinite answers, and tests of those come to nothing.
     with np.errstate(all="ignore"):
-        front = search.solve(root(X, teacher, search.count, seed))
+        whole = root(X, teacher, search.count, seed)
+        front = search.solve(whole)
     floor, solved = search.floor, convincing(front, search.floor)
     # Of an exact teacher nothing but the exact one can be the law.
     laws = [front[-1]] if solved and is_formula(floor) else likeliest(front)
@@ -113,7 +120,10 @@ def find_laws(
     exprs += [shortest(expr, words, X[: tuning().piece_rows]) for expr in likely]
     loss, error = (laws[0].loss, _error(laws[0], front)) if laws else (np.inf, 0.0)
     logger.debug("floor %.1e, error %.1e, loss %.1e, solved: %s", floor, error, loss, solved)
-    return Laws(exprs, solved, loss, floor, search.count.rows, error, search.witnessed)
+    structure = None
+    if solved and laws and names is not None:
+        structure = structure_of(whole, laws[0].expr, search.followed, words, names)
+    return Laws(exprs, solved, loss, floor, search.count.rows, error, search.witnessed, structure)
 
 
 def _error(law: Solution, front: Sequence[Solution]) -> float:
@@ -165,6 +175,7 @@ class _Decomposition:
     witnessed: float = np.inf
     pieces_left: int = field(default_factory=lambda: tuning().pieces)
     count: Count = field(default_factory=Count)
+    followed: dict[Problem, list[Followed]] = field(default_factory=dict)
 
     def solve(self, problem: Problem, hint: float = np.inf) -> list[Solution]:
         """Expressions for a problem, a front of them by cost and loss; empty if there are none."""
@@ -216,12 +227,25 @@ class _Decomposition:
             solved.append(likeliest(answers))
         joined = [normalise(step.join([part.expr for part in chosen])) for chosen in combinations(solved)]
         if is_formula(floor):
-            return points.fitted(joined, self.words, True)
+            return self._noted(problem, step, parts, solved, points.fitted(joined, self.words, True))
         errors = [chosen[0].error for chosen in solved]
         error = disagreement(step, problem, parts).with_parts(errors)
         if problem.depth == 0:
             error = min(error, tuning().testified * self.witnessed)
-        return points.fitted(joined, self.words, False, error)
+        return self._noted(problem, step, parts, solved, points.fitted(joined, self.words, False, error))
+
+    def _noted(
+        self,
+        problem: Problem,
+        step: Step,
+        parts: Sequence[Problem],
+        solved: Sequence[Sequence[Solution]],
+        joined: list[Solution],
+    ) -> list[Solution]:
+        """What has come of a step, which is kept in mind."""
+        chosen = [part[0].expr for part in solved]
+        self.followed.setdefault(problem, []).append(Followed(step, parts, chosen, joined))
+        return joined
 
     def _witnessed(self, steps: Sequence[Step], problem: Problem) -> float:
         """The least that a step of the whole sees of the teacher's error: what a wrong one sees is its own."""
