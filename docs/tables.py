@@ -12,6 +12,7 @@ import ast
 import importlib
 import inspect
 import re
+import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -326,7 +327,7 @@ GROUPS = {
     "Distill": ["SymbolicModel", "wrap", "unwrap", "distill", "fit_constants", "SearchOptions"],
     "Wide blocks": ["Projection", "Gated", "finetune", "Tuning", "rank_blocks", "Ranking", "Rank"],
     "Results": [
-        "Equation", "Front", "equations.Fronts", "equations.verdict.Verdict", "equations.verdict.Evidence",
+        "Equation", "Front", "equations.Fronts", "equations.verdict.Verdict", "equations.verdict.Evidence", "equations.structure.Structure",
         "surrogate.fidelity.OutputFidelity",
     ],
     "Local explanations": [
@@ -410,6 +411,12 @@ def write(folder: Path = DOCS) -> None:
     for page in (folder / "api").glob("*.rst"):
         if page.stem not in names:  # of a name that has gone since
             page.unlink()
+
+
+def arguments(gallery: dict[str, Any], script: dict[str, Any]) -> list[str]:
+    """What a program of the gallery is called with when it is executed: its files go elsewhere."""
+    is_quickstart = Path(script["src_file"]).name == "quickstart.py"
+    return ["--figure", str(Path(tempfile.gettempdir()) / "quickstart.png")] if is_quickstart else []
 
 
 if __name__ == "__main__":
