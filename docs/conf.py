@@ -50,6 +50,7 @@ nb_execution_raise_on_error = True
 nb_execution_in_temp = True
 nb_execution_timeout = 600
 nb_merge_streams = True
+nb_output_stderr = "remove"  # progress bars
 os.environ["OMP_NUM_THREADS"] = "1"  # of the kernels: networks as small as these are no quicker with more
 
 sphinx_gallery_conf = {

@@ -14,7 +14,7 @@ LONGEST = 400
 DEEPEST = 100
 """Levels that are kept."""
 
-_LINE = 64
+_LINE = 84
 """Characters of a line that is drawn."""
 
 
@@ -82,5 +82,5 @@ def plot_structure(structure: Structure, ax: Any = None) -> Any:
         box = {"boxstyle": "round,pad=0.25", "facecolor": "#d1e5f0" if leaf else "white", "edgecolor": "grey"}
         label = f"{shortened(text, _LINE)}{f'   ({near})' if near else ''}"
         # Formulas are text, not TeX: a dollar in a name is one.
-        ax.text(0.5 * level, row, label, va="center", fontsize=9, family="monospace", bbox=box, parse_math=False)
+        ax.text(0.5 * level, row, label, va="center", fontsize=8, family="monospace", bbox=box, parse_math=False)
     return ax

@@ -105,7 +105,9 @@ def plot_domain(
     ax = axes(ax)
     with np.errstate(all="ignore"):
         decades = np.clip(np.log10(np.abs(difference)), *_DECADES)
-    image = ax.pcolormesh(x, y, decades, vmin=_DECADES[0], vmax=_DECADES[1], cmap="viridis", shading="nearest")
+    image = ax.pcolormesh(
+        x, y, decades, vmin=_DECADES[0], vmax=_DECADES[1], cmap="viridis", shading="nearest", rasterized=True
+    )
     ax.figure.colorbar(image, ax=ax, label="log10 |equation - block| / spread")
     (left, bottom), (right, top) = data.min(axis=0), data.max(axis=0)
     ax.plot([left, right, right, left, left], [bottom, bottom, top, top, bottom], color="white", linewidth=3)

@@ -13,14 +13,18 @@ from typing import Any
 
 import numpy as np
 
+from symtorch.engines.native.forms.normal import normalise
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.structure.problem import Problem
 from symtorch.engines.native.structure.solutions import Solution
 from symtorch.engines.native.structure.steps import Step
-from symtorch.equations.expr import Call, Expr, Operator, Variable, substitute, to_text, transform, walk
+from symtorch.equations.expr import Call, Constant, Expr, Operator, Variable, substitute, to_text, transform, walk
 from symtorch.equations.structure import DEEPEST, LONGEST, Structure
 
 _LETTERS = "fghpqrstuvw"
+_DIGITS = 4
+_NOTHING = 1e-12
+"""Constants below this are rounding: the columns of a search have ordinary sizes where a structure is told."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +58,10 @@ def structure_of(
     """
 
     def text(expr: Expr) -> str:
-        return to_text(expr, names, digits=4)[:LONGEST]
+        return to_text(expr, names, digits=_DIGITS)[:LONGEST]
 
     def written(expr: Expr, inputs: Sequence[Expr]) -> Expr:
+        expr = normalise(transform(expr, _rounded))
         tree = words.render(expr)
         return substitute(expr if tree is None else tree, inputs)
 
@@ -82,6 +87,13 @@ def structure_of(
     letters = _names({*names, *words.options.operators})
     whole = told(problem, law, next(letters), [Variable(i) for i in range(problem.n_inputs)], 0)
     return whole if whole.identity else None
+
+
+def _rounded(node: Expr) -> Expr:
+    """A constant to as many digits as are told, so that what is 1 or 0 for people leaves the form."""
+    if not isinstance(node, Constant):
+        return node
+    return Constant(0.0 if abs(node.value) < _NOTHING else float(f"{node.value:.{_DIGITS}g}"))
 
 
 def _way(tried: Sequence[Followed], law: Expr) -> Followed | None:
