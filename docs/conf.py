@@ -44,7 +44,7 @@ myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 
 # Pages whose examples are executed, so that their figures are there. They stay doctests, which say what comes out.
-EXECUTED = ("guide", "figures", "native-engine")
+EXECUTED = ("guide", "front", "switch", "variables", "figures", "native-engine")
 nb_execution_mode = "cache"  # beside the output folder; a page that has not changed is not run again
 nb_execution_raise_on_error = True
 nb_execution_in_temp = True
@@ -120,7 +120,7 @@ def as_cells(block: str) -> str:
     """Examples for doctest as cells of a notebook, one for all lines up to where something comes out."""
     cells, source = [], ""
     for example in DocTestParser().get_examples(block):
-        source += example.source
+        source += re.sub(r" *# doctest:.*", "", example.source)
         if example.want:
             cells.append(source)
             source = ""

@@ -134,7 +134,7 @@ def test_llms_txt_links_to_pages_that_there_are() -> None:
     for link in links:
         page = re.fullmatch(r"_sources/([\w-]+)\.md\.txt|([\w/-]+)\.html", link)
         assert page, link
-        assert (DOCS / f"{page[1] or page[2]}.md").is_file() or link == "api/index.html", link
+        assert (DOCS / f"{page[1] or page[2]}.md").is_file() or link in ("api/index.html", "gallery/index.html"), link
 
 
 def test_every_benchmark_is_on_their_page() -> None:
