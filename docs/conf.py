@@ -1,5 +1,6 @@
 """How the site is built: python -m sphinx -W -b html docs docs/_build/html (pip install "torch-symbolic[docs]")."""
 
+import hashlib
 import os
 import re
 import sys
@@ -60,6 +61,7 @@ sphinx_gallery_conf = {
     "nested_sections": False,
     "within_subsection_order": "FileNameSortKey",
     "reset_argv": "tables.arguments",
+    "capture_repr": (),
     "default_thumb_file": str(HERE / "_static" / "program.png"),
     "notebook_extensions": [],
     "remove_config_comments": True,
@@ -99,15 +101,21 @@ html_theme_options = {
 }
 
 
-NOTEBOOK = """---
+LIBRARY = hashlib.blake2b(
+    b"".join(path.read_bytes() for path in sorted((HERE.parent / "symtorch").rglob("*.py"))), digest_size=8
+).hexdigest()
+"""Names the library as it is: what another one has executed is no longer true."""
+
+NOTEBOOK = f"""---
 file_format: mystnb
 kernelspec:
   name: python3
 ---
 
-```{code-cell}
+```{{code-cell}}
 :tags: [remove-cell]
 
+# of {LIBRARY}
 import warnings
 warnings.simplefilter("ignore")
 %config InlineBackend.figure_formats = ["svg"]
@@ -147,6 +155,14 @@ def picture_of(page: str) -> str | None:
 
 
 def setup(app: Any) -> None:
+    def executed_by_another(app: Any) -> None:
+        gallery, known = HERE / "gallery", HERE / "gallery" / "library"
+        if not known.is_file() or known.read_text() != LIBRARY:
+            for path in gallery.rglob("*.md5"):  # by these it knows what need not be executed again
+                path.unlink()
+            gallery.mkdir(exist_ok=True)
+            known.write_text(LIBRARY)
+
     def thumbnails(app: Any) -> None:
         for page in (HERE / "gallery").glob("*.rst"):
             if picture := picture_of(f"gallery/{page.stem}"):
@@ -172,6 +188,7 @@ def setup(app: Any) -> None:
         # A field's default factory is no Python, and what is not parsed is not set as a signature.
         return (arguments.replace("<factory>", "..."), returns) if arguments and "<factory>" in arguments else None
 
+    app.connect("builder-inited", executed_by_another, priority=100)
     app.connect("builder-inited", thumbnails, priority=900)  # sphinx-gallery has written its pages by then
     app.connect("source-read", as_on_the_site)
     app.connect("autodoc-process-signature", readable)
