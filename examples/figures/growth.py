@@ -2,7 +2,8 @@
 ========================================
 
 ``front.plot_growth()`` draws the share of the variance that the best equation left, while the search went on. Asked, a
-block of this kind gives its law away in a second; from its rows alone the search takes longer.
+block gives this law away at once; from its rows alone, of which there are few, the search comes nearer step by step and
+ends with an approximation that leaves a billionth.
 """
 
 import matplotlib.pyplot as plt
@@ -10,21 +11,22 @@ import numpy as np
 
 import symtorch
 
-rows = np.random.default_rng(0).uniform(1, 3, (500, 4))
+rows = np.random.default_rng(0).uniform(0.5, 2, (300, 3))
 
 
-def gravity(x: np.ndarray) -> np.ndarray:
-    """The force between masses x0 and x1 that are apart by x2 and x3."""
-    return x[:, 0] * x[:, 1] / (x[:, 2] ** 2 + x[:, 3] ** 2)
+def law(x: np.ndarray) -> np.ndarray:
+    """A quotient and a wave."""
+    return x[:, 0] * np.exp(-(x[:, 1] ** 2)) / (1 + x[:, 2] ** 2) + np.sin(3 * x[:, 0] * x[:, 1])
 
 
-params = {"random_state": 0, "binary_operators": ["+", "*", "/"], "unary_operators": ["square", "sqrt"]}
-block = symtorch.SymbolicModel(gravity, "gravity")
+params = {"random_state": 0, "binary_operators": ["+", "*", "/"], "unary_operators": ["sin", "exp", "square"]}
+block = symtorch.SymbolicModel(law, "law")
 _, ax = plt.subplots(layout="constrained")
-for ask in (True, False):
+for ask, name, colour in ((True, "asked", "#2166ac"), (False, "from data", "#b2182b")):
     block.distill(rows, engine="native", ask=ask, sr_params=params)
     front = block.fronts[0]
-    print(f"{'asked' if ask else 'from data'}: {front.best}, {front.stop_reason}")
+    print(f"{name}: {front.best}, {front.stop_reason}")
     front.plot_growth(ax=ax)
-ax.legend(ax.lines, ["asked", "from data"])
-ax.lines[1].set_color("#b2182b")
+    ax.lines[-1].set(color=colour, label=name)
+    ax.collections[-1].set_color(colour)
+ax.legend()
