@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import multiprocessing
 import resource
 import signal
@@ -28,6 +27,7 @@ from itertools import combinations_with_replacement
 from queue import Empty
 
 import numpy as np
+import record
 import torch
 from torch import nn
 
@@ -298,8 +298,7 @@ def main() -> None:
                 results.append(result)
                 print(line(result), flush=True)
     if arguments.json:
-        with open(arguments.json, "w") as file:
-            json.dump([asdict(r) for r in results], file, indent=1)
+        record.keep(arguments.json, [asdict(r) for r in results])
 
 
 if __name__ == "__main__":

@@ -17,13 +17,13 @@ made simple numbers have no errors; how many of those are not the true ones is c
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import record
 from problems import SEARCH_SPACE, Law
 
 from symtorch.engines.native import NativeEngine
@@ -153,8 +153,7 @@ def main() -> None:
     results = [run(law, noise, seed) for run, n in ways for noise in args.noise for law in LAWS for seed in range(n)]
     print("\n".join(table(results)))
     if args.json:
-        with open(args.json, "w") as file:
-            json.dump([asdict(r) for r in results], file)
+        record.keep(args.json, [asdict(r) for r in results])
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+import record
 import sympy
 import torch
 from torch import Tensor, nn
@@ -135,14 +136,18 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0, help="time for each cell of the table")
     parser.add_argument("--torch-compile", action="store_true")
     parser.add_argument("--train", action="store_true")
+    parser.add_argument("--json", metavar="FILE", help="write every cell to this file")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     print(f"torch {torch.__version__}, {args.threads} threads, {args.inputs} inputs; milliseconds per call, CPU / wall")
+    cells: list[dict[str, str | int | float]] = []
     with torch.set_grad_enabled(args.train):
         for kind in args.kind:
             for n_outputs in args.outputs:
-                run(kind, n_outputs, args)
+                cells += run(kind, n_outputs, args)
+    if args.json:
+        record.keep(args.json, cells)
 
 
 def training_step(way: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
@@ -157,7 +162,8 @@ def training_step(way: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]
     return step
 
 
-def run(kind: str, n_outputs: int, args: argparse.Namespace) -> None:
+def run(kind: str, n_outputs: int, args: argparse.Namespace) -> list[dict[str, str | int | float]]:
+    """Measure and print one kind and number of equations; the cells that were printed."""
     exprs = equations(n_outputs, args.inputs, kind)
     n_operations = sum(isinstance(node, Call) for expr in exprs for node in walk(expr))
     print(f"\n{n_outputs} {kind} equations, {n_operations / n_outputs:.1f} operations each")
@@ -188,6 +194,7 @@ def run(kind: str, n_outputs: int, args: argparse.Namespace) -> None:
             torch.testing.assert_close(ways[name](x), expected, rtol=1e-3, atol=1e-3)
     if args.train:
         ways = {name: training_step(way) for name, way in ways.items()}
+    kept: list[dict[str, str | int | float]] = []
     for batch in args.batch:
         times = measure(ways, torch.randn(batch, args.inputs), args.seconds)
         cpu0, wall0 = times["per output"]
@@ -196,6 +203,11 @@ def run(kind: str, n_outputs: int, args: argparse.Namespace) -> None:
             for name, (cpu, wall) in times.items()
         ]
         print(f"  batch {batch:>6}: " + ", ".join(cells), flush=True)
+        kept += [
+            {"kind": kind, "outputs": n_outputs, "batch": batch, "way": name, "cpu": float(cpu), "wall": float(wall)}
+            for name, (cpu, wall) in times.items()
+        ]
+    return kept
 
 
 if __name__ == "__main__":

@@ -7,12 +7,12 @@ a box half as large again, to 1e-8 of the law's range there, and symbolically wh
 """
 
 import argparse
-import json
 import time
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import record
 import sympy
 import torch
 from problems import LAWS, SEARCH_SPACE, Law
@@ -94,8 +94,7 @@ def main() -> None:
         exact = sum(row["exact"] for row in mine)
         print(f"{way}: {exact} of {len(mine)} exact; CPU s: median {np.median(cpu):.1f}, most {max(cpu):.1f}")
     if args.json:
-        with open(args.json, "w") as file:
-            json.dump(rows, file, indent=1)
+        record.keep(args.json, rows)
 
 
 if __name__ == "__main__":

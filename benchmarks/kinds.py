@@ -13,13 +13,12 @@ counts as found if all its laws are, with every seed.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
+import record
 import torch
 from problems import Law
 
@@ -192,7 +191,7 @@ def main() -> None:
         f"CPU-s median {statistics.median(seconds):.1f}, longest {max(seconds):.1f}"
     )
     if args.json:
-        Path(args.json).write_text(json.dumps([asdict(r) for r in results], indent=1), encoding="utf-8")
+        record.keep(args.json, [asdict(r) for r in results])
 
 
 if __name__ == "__main__":

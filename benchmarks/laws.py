@@ -21,7 +21,6 @@ First try of the held-out laws, before anything was tuned on them, with the prot
 from __future__ import annotations
 
 import argparse
-import json
 import signal
 import statistics
 import time
@@ -32,6 +31,7 @@ from types import FrameType
 
 import numpy as np
 import problems
+import record
 import torch
 
 from symtorch.engines.native import NativeEngine
@@ -227,8 +227,7 @@ def main() -> None:
     for text in summary(results):
         print(text)
     if args.json:
-        with open(args.json, "w") as file:
-            json.dump([asdict(r) for r in results], file, indent=1)
+        record.keep(args.json, [asdict(r) for r in results])
 
 
 if __name__ == "__main__":

@@ -22,13 +22,13 @@ needs: pip install lime scikit-learn
 from __future__ import annotations
 
 import argparse
-import json
 import time
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import record
 from lime.lime_tabular import LimeTabularExplainer
 from sklearn import datasets
 from sklearn.compose import TransformedTargetRegressor
@@ -224,8 +224,7 @@ def main() -> None:
         wins = sum(r["methods"]["explain"]["fidelity"] > r["methods"][rival]["fidelity"] for r in results)
         print(f"explain has the higher mean fidelity than {rival!r} on {wins} of {len(results)}")
     if args.json:
-        with open(args.json, "w") as file:
-            json.dump(results, file, indent=1)
+        record.keep(args.json, results)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,6 @@ import argparse
 import csv
 import hashlib
 import importlib
-import json
 import statistics
 import tempfile
 import time
@@ -38,6 +37,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import record
 import torch
 from problems import SEARCH_SPACE, Law
 
@@ -319,7 +319,7 @@ def main() -> None:
         print(line(results[-1]), flush=True)
     print("\n" + summary(results, args.seconds))
     if args.json:
-        Path(args.json).write_text(json.dumps([asdict(r) for r in results], indent=1), encoding="utf-8")
+        record.keep(args.json, [asdict(r) for r in results])
 
 
 if __name__ == "__main__":

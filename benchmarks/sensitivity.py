@@ -26,7 +26,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -37,6 +36,7 @@ from typing import Any
 import laws
 import numpy as np
 import problems
+import record
 import torch
 
 from symtorch.engines.native.fitting.tuning import FittingTuning
@@ -251,8 +251,7 @@ def main() -> None:
         changes.append(Change(type(changed).__name__, name, value, other, **compare(before, after)))
         print(line(changes[-1]), flush=True)
         if args.json:
-            with open(args.json, "w") as file:
-                json.dump([asdict(change) for change in changes], file, indent=1)
+            record.keep(args.json, [asdict(change) for change in changes])
     print(f"\n{len(changes)} changes, {time.process_time() - started:.0f} CPU-s")
 
 

@@ -17,7 +17,6 @@ root of the mean square on 4,000 fresh points against the law, relative to the l
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 import time
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import record
 import torch
 from problems import Law
 
@@ -177,7 +177,7 @@ def main() -> None:
                     print(line(result), flush=True)
     print(f"\n{sum(r.is_law for r in results)} of {len(results)} picks are the law")
     if args.json:
-        Path(args.json).write_text(json.dumps([asdict(r) for r in results], indent=1))
+        record.keep(args.json, [asdict(r) for r in results])
 
 
 if __name__ == "__main__":

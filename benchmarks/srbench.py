@@ -26,7 +26,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 import statistics
 import time
 from collections.abc import Iterator
@@ -34,6 +33,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import record
 import torch
 from laws import limit
 
@@ -244,7 +244,7 @@ def main() -> None:
     for text in summary(results):
         print(text)
     if args.json:
-        Path(args.json).write_text(json.dumps([asdict(r) for r in results], indent=1), encoding="utf-8")
+        record.keep(args.json, [asdict(r) for r in results])
 
 
 if __name__ == "__main__":

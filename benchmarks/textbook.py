@@ -23,12 +23,11 @@ factored, collected, or put over one denominator: what differs there is ``simple
 from __future__ import annotations
 
 import argparse
-import json
 from collections import Counter
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
+import record
 import torch
 from srbench import SEARCH_SPACE, Law, error, laws, search
 
@@ -94,7 +93,7 @@ def main() -> None:
     words = ", ".join(f"{counts[word]} {word}" for word in ("same", "simpler", "unlike", "not found"))
     print(f"\n{len(results)} laws: {words}")
     if args.json:
-        Path(args.json).write_text(json.dumps([asdict(r) for r in results], indent=1), encoding="utf-8")
+        record.keep(args.json, [asdict(r) for r in results])
 
 
 if __name__ == "__main__":

@@ -25,16 +25,15 @@ a fifth of them held out, a time limit (``--seconds``). Laws and networks altern
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
-from pathlib import Path
 
 import networks
 import numpy as np
+import record
 import torch
 from problems import HELD_OUT, LEARNED, SEARCH_SPACE, TABLE, Law, learned
 
@@ -352,7 +351,7 @@ def main() -> None:
             results.append(run(case, args.seconds))
             print(line(results[-1]), flush=True)
             if args.json:
-                Path(args.json).write_text(json.dumps([asdict(r) for r in results], indent=1))
+                record.keep(args.json, [asdict(r) for r in results])
     for half in ("tuning", "last"):
         if members := [r for r in results if r.half == half]:
             print("\n" + table(members, half))

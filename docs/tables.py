@@ -11,10 +11,13 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import json
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import fields
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import sympy
@@ -320,6 +323,123 @@ def warning_list() -> str:
     return definitions((code(message), f"*What to do:* {advice(message)}") for _, message in warnings())
 
 
+# ---- benchmarks
+
+MEASURED = DOCS / "_static" / "benchmarks"
+"""What benchmarks have written with ``--json``, one file for each run that the site shows."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How the results of a benchmark become a table.
+
+    Attributes:
+        question: what it asks, for people.
+        groups: results -> what each is counted under; see ``LABELS`` for how that reads.
+        good: result -> whether it is what one hopes for; None where that is not the question.
+        hoped: the heading of how many of them there are.
+        seconds: which of a result's numbers is the CPU time; empty for none.
+    """
+
+    question: str
+    groups: Callable[[Mapping[str, Any]], str]
+    good: Callable[[Mapping[str, Any]], bool] | None
+    hoped: str = "the pick is the law"
+    seconds: str = "seconds"
+
+    def rows(self, results: Sequence[Mapping[str, Any]]) -> str:
+        grouped: dict[str, list[Mapping[str, Any]]] = {}
+        for result in results:
+            grouped.setdefault(self.groups(result), []).append(result)
+        header = ["", *([self.hoped] if self.good else ["results"])]
+        header += ["CPU-s, median", "longest"] if self.seconds else []
+        return table(header, (self._row(name, some) for name, some in grouped.items()))
+
+    def _row(self, name: str, some: Sequence[Mapping[str, Any]]) -> list[str]:
+        count = str(len(some)) if self.good is None else f"{sum(map(self.good, some))} of {len(some)}"
+        times = [result[self.seconds] for result in some] if self.seconds else []
+        return [LABELS.get(name, name), count, *([f"{median(times):.2g}", f"{max(times):.2g}"] if times else [])]
+
+
+LABELS = {
+    "table": "ten laws, asked",
+    "data": "ten laws, from data",
+    "sums": "eight outputs at once, asked and from data",
+    "learned": "two laws as networks have learned them, asked",
+    "held-out": "twenty laws of the Feynman lectures, asked",
+    "held-out-learned": "the same as networks have learned them, asked",
+    "ask": "asked",
+}
+"""What results are counted under, where a program's own word does not say it all."""
+
+SUMMARIES = {
+    "laws.py": Summary("Is the law found, and is it the pick?", lambda r: r["set"], lambda r: r["found"]),
+    "four_laws.py": Summary(
+        "Four laws from 1,000 rows", lambda r: r["way"], lambda r: r["exact"], "exact", "cpu_seconds"
+    ),
+    "kinds.py": Summary("Laws of kinds that few searches ask for, asked", lambda r: r["kind"], lambda r: r["found"]),
+    "networks.py": Summary(
+        "Laws behind small networks of few, noisy rows, asked", lambda r: r["activation"], lambda r: r["is_law"]
+    ),
+    "spring.py": Summary(
+        "The force of a spring from raw positions, behind networks, asked",
+        lambda r: r["activation"],
+        lambda r: r["is_law"],
+    ),
+    "srbench.py": Summary(
+        "Laws as SRBench has them",
+        lambda r: "asked" if r["asked"] else f"from data, noise {r['noise']:g}",
+        lambda r: r["found"],
+    ),
+    "textbook.py": Summary(
+        "The pick beside the textbook's formula, asked",
+        lambda r: "120 laws",
+        lambda r: r["judgement"] in ("same", "simpler"),
+        "as in the textbook or simpler",
+    ),
+    "verdicts.py": Summary(
+        "Does the verdict say the right thing?",
+        lambda r: r["kind"],
+        lambda r: r["verdict"] == r["truth"],
+        "right",
+    ),
+}
+"""How results are summed up, by program. ``forward.py`` has a table of its own."""
+
+
+def measured() -> str:
+    """A section for each file of results, by program; the newest look of each is what is there."""
+    sections = []
+    for path in sorted(MEASURED.glob("*.json")):
+        run = json.loads(path.read_text(encoding="utf-8"))
+        program, results = run["program"], run["results"]
+        command = " ".join([f"python benchmarks/{program}", *run["arguments"]])
+        versions = ", ".join(f"{name} {version}" for name, version in run["versions"].items())
+        if program == "forward.py":
+            title, shown = "Equations as a forward pass: milliseconds of CPU time a call", forward_pass(results)
+        else:
+            title, shown = SUMMARIES[program].question, SUMMARIES[program].rows(results)
+        threads = "one thread" if run["threads"] == 1 else f"{run['threads']} threads"
+        about = f"{code(command)}; {run['date']}, {run['machine']}, {threads}; {versions}."
+        link = f"[All results](_static/benchmarks/{path.name})"
+        sections.append(f"### {title}\n\n{shown}\n{about} {link}.\n")
+    return "\n".join(sections)
+
+
+def forward_pass(cells: Sequence[Mapping[str, Any]]) -> str:
+    """A row for each way and number of equations, a column for each batch."""
+    batches = sorted({cell["batch"] for cell in cells})
+    rows: dict[tuple[Any, ...], dict[int, float]] = {}
+    for cell in cells:
+        rows.setdefault((cell["outputs"], cell["kind"], cell["way"]), {})[cell["batch"]] = 1e3 * cell["cpu"]
+    header = ["equations", "way", *(f"batch of {batch:,}" for batch in batches)]
+    lines = (
+        [f"{n} {kind}", way, *(f"{times[batch]:.2g}" if batch in times else "" for batch in batches)]
+        for (n, kind, way), times in rows.items()
+    )
+    return table(header, lines)
+
+
 # ---- what there is
 
 GROUPS = {
@@ -327,6 +447,7 @@ GROUPS = {
     "Wide blocks": ["Projection", "Gated", "finetune", "Tuning", "rank_blocks", "Ranking", "Rank"],
     "Results": [
         "Equation", "Front", "equations.Fronts", "equations.verdict.Verdict", "equations.verdict.Evidence",
+        "equations.structure.Structure",
         "surrogate.fidelity.OutputFidelity",
     ],
     "Local explanations": [
@@ -394,6 +515,7 @@ PAGES = {
     "_generated/errors.md": lambda: class_list(error_classes()),
     "_generated/warning_classes.md": lambda: class_list(warning_classes()),
     "_generated/warnings.md": warning_list,
+    "_generated/measured.md": measured,
     "api/index.rst": api,
 }
 """What is written, and what it is made by."""
@@ -410,6 +532,12 @@ def write(folder: Path = DOCS) -> None:
     for page in (folder / "api").glob("*.rst"):
         if page.stem not in names:  # of a name that has gone since
             page.unlink()
+
+
+def arguments(gallery: dict[str, Any], script: dict[str, Any]) -> list[str]:
+    """What a program of the gallery is called with when it is executed: its files go elsewhere."""
+    is_quickstart = Path(script["src_file"]).name == "quickstart.py"
+    return ["--figure", str(Path(tempfile.gettempdir()) / "quickstart.png")] if is_quickstart else []
 
 
 if __name__ == "__main__":

@@ -99,7 +99,6 @@ def draw(network: torch.Tensor, equation: torch.Tensor, path: str) -> None:
         figure.colorbar(image, ax=axis)
     axes[0].set_ylabel("t")
     figure.savefig(path, dpi=140)
-    plt.close(figure)
 
 
 def main() -> None:

@@ -46,7 +46,7 @@ from symtorch.surrogate.choosing import mean_loss, simplest_within
 from symtorch.surrogate.constants import Loss, batches_of, fit_constants
 from symtorch.surrogate.encodings import Encoding, Fit, Gated, Identity, Projection, Transform
 from symtorch.surrogate.fidelity import OutputFidelity, check_min_r2, fidelity, poorly_fitted
-from symtorch.surrogate.figures import plot_output
+from symtorch.surrogate.figures import plot_output, plot_pruning
 from symtorch.surrogate.findings import Findings
 from symtorch.surrogate.in_place import InPlace
 from symtorch.surrogate.interface import Interface
@@ -694,8 +694,9 @@ class SymbolicModel(LegacyNames, nn.Module):
             output: index of the output.
             inputs: data to draw on, as for :meth:`distill`; None for the rows that the last distillation has
                 held out.
-            of: "parity" for the equation's values over the block's, or the name of an input for both along
-                it, the others at their medians; None for parity and every input.
+            of: "parity" for the equation's values over the block's; "residuals" for what they leave; the name of
+                an input for both along it, the others at their medians; "domain" for how far they agree within the
+                data and beyond, along the first two inputs of the equation; None for parity and every input.
             parent_model: the model that calls the block, and that the inputs are for.
             ax: matplotlib axes for one figure; parity, where ``of`` doesn't say which.
             n_inputs: so many inputs at most, those in the equation first.
@@ -1001,6 +1002,20 @@ class SymbolicModel(LegacyNames, nn.Module):
         self._pruned = pruning.at(int(step), torch.from_numpy(captured.Y), importance)
         with torch.no_grad():
             pruning.mask.copy_(self._pruned.mask)  # the buffer stays the one that other processes share
+
+    def plot_pruning(self, ax: Any = None) -> Any:
+        """Draw when each output was pruned, under the schedule; needs matplotlib.
+
+        Args:
+            ax: matplotlib axes to draw on; None for new ones.
+
+        Returns:
+            the axes.
+
+        Raises:
+            RuntimeError: pruning was not set up.
+        """
+        return plot_pruning(self._pruning(), ax)
 
     def get_active_dimensions(self) -> list[int]:
         """Indices of the outputs that are kept.

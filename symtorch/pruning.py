@@ -106,6 +106,9 @@ class Pruning:
         initial_dim: number of outputs before.
         target_dim: number of outputs in the end.
         current_dim: number of outputs kept at the latest step.
+        pruned_at: (initial_dim,), for each output the step since which it is zero; None for those that are kept, and
+            where that is not known.
+        latest: the latest step; None before the first.
     """
 
     mask: Tensor = field(repr=False)
@@ -113,12 +116,15 @@ class Pruning:
     initial_dim: int
     target_dim: int
     current_dim: int
+    pruned_at: tuple[int | None, ...] = ()
+    latest: int | None = None
 
     @classmethod
     def start(cls, initial_dim: int, target_dim: int, total_steps: int, end_step_frac: float, decay: str) -> Pruning:
         """Nothing pruned yet; the arguments are those of :func:`schedule`."""
         steps = schedule(initial_dim, target_dim, total_steps, end_step_frac, decay)
-        return cls(torch.ones(initial_dim, dtype=torch.bool), steps, initial_dim, target_dim, initial_dim)
+        everything = torch.ones(initial_dim, dtype=torch.bool)
+        return cls(everything, steps, initial_dim, target_dim, initial_dim, (None,) * initial_dim)
 
     def at(self, step: int, outputs: Tensor, importance: Importance | None = None) -> Pruning:
         """As many outputs kept as the schedule says for this step, the most important ones.
@@ -138,4 +144,7 @@ class Pruning:
                 f"number for each of {len(self.mask)} outputs, none of them NaN (the sample had {len(outputs)} rows)."
             )
         n_kept = self.schedule[step]
-        return replace(self, mask=keep(values, n_kept), current_dim=n_kept)
+        mask = keep(values, n_kept)
+        before = self.pruned_at or (None,) * len(mask)
+        since = (None if kept else step if at is None else at for kept, at in zip(mask.tolist(), before, strict=True))
+        return replace(self, mask=mask, current_dim=n_kept, pruned_at=tuple(since), latest=step)

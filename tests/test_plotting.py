@@ -128,13 +128,122 @@ def test_what_is_missing_is_said() -> None:
     model = law()
     with pytest.raises(InputError, match="output 2 is out of range"):
         model.plot(2)
-    with pytest.raises(InputError, match=r"of is 'x9'; expected 'parity' or an input, one of 'x0', 'x1', 'x2'"):
+    with pytest.raises(
+        InputError, match=r"of is 'x9'; expected 'parity', 'residuals', 'domain' or an input, one of 'x0', 'x1', 'x2'"
+    ):
         model.plot(0, of="x9")
     model.clear_cache()
     with pytest.raises(InputError, match="Pass some as inputs="):
         model.plot(0)
     assert "on 200 rows" in model.plot(0, X, of="parity").get_title()
     assert "none held out" in law(held_out=0).plot(0, of="parity").get_title()
+
+
+def test_residuals_are_what_the_equation_leaves_of_the_block() -> None:
+    model = law(sr_params={"random_state": 3})
+    points = np.asarray(model.plot(0, of="parity").collections[0].get_offsets())
+    ax = model.plot(0, of="residuals")
+    left = np.asarray(ax.collections[0].get_offsets())
+    np.testing.assert_allclose(left[:, 0], points[:, 0])
+    np.testing.assert_allclose(left[:, 1], points[:, 0] - points[:, 1])
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("block", "block - equation")
+    assert f"{np.std(left[:, 1]):.2g} on 40 held-out rows" in ax.get_title()
+    assert model.plot(0, of="residuals", ax=ax) is ax
+
+
+def test_a_domain_goes_beyond_the_data_and_shows_where_the_two_agree() -> None:
+    model = law()
+    ax = model.plot(0, X, of="domain")  # x2 + 1 beside x0^2 + x2: right where x0 is 1 or -1
+    (mesh,) = (c for c in ax.collections if hasattr(c, "get_coordinates"))
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("x0", "x2")
+    edges = mesh.get_coordinates()
+    x, y = edges[0, :, 0], edges[:, 0, 1]
+    for centres, of_data in ((x, X[:, 0]), (y, X[:, 2])):
+        assert centres[0] < of_data.min() - 0.4 * np.ptp(of_data.numpy())
+        assert centres[-1] > of_data.max() + 0.4 * np.ptp(of_data.numpy())
+    shown = np.asarray(mesh.get_array()).reshape(len(y) - 1, len(x) - 1)
+    middle = (x[1:] + x[:-1]) / 2
+    spread = float((X[:, 0] ** 2 + X[:, 2]).std(correction=0))
+    expected = np.log10(np.abs(1 - middle**2) / spread)
+    np.testing.assert_allclose(shown, np.tile(np.clip(expected, -6, 1), (len(shown), 1)), atol=1e-6)
+    frame = ax.lines[-1]
+    assert frame.get_label() == "range of the data"
+    assert drawn(frame)[0].min() == X[:, 0].min()
+    assert ax.figure.axes[1].get_ylabel() == "log10 |equation - block| / spread"
+
+
+def test_a_domain_needs_two_inputs_and_a_block_that_can_be_asked() -> None:
+    one = SymbolicModel(lambda x: x[:, :1] ** 2)
+    one.distill(X[:, :1].numpy(), engine=FormulaEngine("x0"))
+    with pytest.raises(InputError, match="it has one input only"):
+        one.plot(0, of="domain")
+
+
+# ---- searches
+
+
+def test_growth_is_drawn_as_the_front_has_it_until_the_search_ended() -> None:
+    from symtorch.equations import Equation, Front, parse
+
+    equation = Equation(parse("x", ["x"]), ("x",), 1, 0.0)
+    front = Front((equation,), seconds=4.0, history=((0.5, 0.3), (1.0, 1e-3), (2.0, 0.0)))
+    ax = front.plot_growth()
+    x, y = drawn(ax.lines[0])
+    np.testing.assert_allclose(x, [0.5, 1.0, 2.0, 4.0])
+    np.testing.assert_allclose(y, [0.3, 1e-3, 1e-4, 1e-4])  # nothing is at the lower edge
+    assert len(ax.collections[0].get_offsets()) == 3
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("seconds", "1 - R² of the best equation")
+    assert ax.get_yscale() == "log"
+    assert front.plot_growth(ax) is ax
+    with pytest.raises(InputError, match="this front has no history"):
+        Front((equation,)).plot_growth()
+
+
+def test_a_structure_is_drawn_with_a_line_for_each_function() -> None:
+    from symtorch.equations import Equation, Front, parse
+    from symtorch.equations.structure import Structure
+    from symtorch.equations.verdict import Evidence
+
+    inner = Structure("g(a - b)", "h(a - b)^2", "h(a - b)^2", 1e-8, (Structure("h(a - b)", "sin(a - b)"),))
+    structure = Structure("f(a, b, c)", "sin(a - b)^2 + c", "g(a - b) + p(c)", 4e-8, (inner, Structure("p(c)", "c")))
+    equation = Equation(parse("a", ["a"]), ("a",), 1, 0.0)
+    ax = Front((equation,), evidence=Evidence(structure=structure)).plot_structure()
+    texts = [text.get_text() for text in ax.texts]
+    assert texts == [
+        "f(a, b, c) = g(a - b) + p(c)   (to 0.0002)",
+        "g(a - b) = h(a - b)^2   (to 0.0001)",
+        "h(a - b) = sin(a - b)",
+        "p(c) = c",
+    ]
+    places = [text.get_position() for text in ax.texts]
+    assert [y for _, y in places] == [0, 1, 2, 3]
+    assert places[1][0] == places[3][0] < places[2][0]
+    assert len(ax.lines) == 3  # each part hangs on its function
+    with pytest.raises(InputError, match="no structure is known of this output"):
+        Front((equation,)).plot_structure()
+
+
+def test_pruning_is_drawn_as_a_bar_for_each_output_under_the_schedule() -> None:
+    with pytest.raises(RuntimeError, match="Pruning has not been set up"):
+        SymbolicModel(nn.Linear(2, 4)).plot_pruning()
+    model = SymbolicModel(nn.Linear(2, 4))
+    model.setup_pruning(4, 1, total_steps=12, decay_rate="linear")  # 4 outputs, from step 1 on 3, ...
+    assert model.plot_pruning().get_title() == "4 of 4 outputs kept at step 0"
+    order = torch.tensor([2.0, 3.0, 0.0, 1.0])  # output 2 goes first, then 3, then 0
+    for step in range(9):
+        model.prune(step, torch.randn(8, 2), importance=lambda rows: order)
+    ax = model.plot_pruning()
+    bars = {tick.get_text(): bar.get_width() for tick, bar in zip(ax.get_yticklabels(), ax.patches, strict=True)}
+    schedule = model.pruning_schedule
+    assert schedule is not None
+    gone = {n: next(step for step in schedule if schedule[step] <= n) for n in (3, 2, 1)}
+    assert bars == {"1": 8, "0": gone[1], "3": gone[2], "2": gone[3]}
+    np.testing.assert_array_equal(drawn(ax.lines[0])[1], list(schedule.values()))
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("step", "output")
+    assert ax.get_title() == "1 of 4 outputs kept at step 8"
+    again = SymbolicModel(nn.Linear(2, 4))
+    again.load_state_dict(model.state_dict())
+    assert [bar.get_width() for bar in again.plot_pruning(ax=ax).patches[4:]] == list(bars.values())
 
 
 # ---- explanations

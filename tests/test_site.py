@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from dataclasses import fields
 from pathlib import Path
@@ -122,7 +123,7 @@ def test_every_page_is_in_a_tree_and_every_include_is_written() -> None:
     pages = {path.stem for path in DOCS.glob("*.md")}
     texts = [path.read_text(encoding="utf-8") for path in DOCS.glob("*.md")]
     trees = [tree for text in texts for tree in re.findall(r"```\{toctree\}\n:hidden:\n\n(.*?)\n```", text, re.DOTALL)]
-    assert {name for tree in trees for name in tree.split()} == pages - {"index"} | {"api/index"}
+    assert {name for tree in trees for name in tree.split()} == pages - {"index"} | {"api/index", "gallery/index"}
     included = {name for text in texts for name in re.findall(r"\{include\} (_generated/\S+)", text)}
     assert included == {name for name in tables.PAGES if name.startswith("_generated/")}
 
@@ -133,9 +134,42 @@ def test_llms_txt_links_to_pages_that_there_are() -> None:
     for link in links:
         page = re.fullmatch(r"_sources/([\w-]+)\.md\.txt|([\w/-]+)\.html", link)
         assert page, link
-        assert (DOCS / f"{page[1] or page[2]}.md").is_file() or link == "api/index.html", link
+        assert (DOCS / f"{page[1] or page[2]}.md").is_file() or link in ("api/index.html", "gallery/index.html"), link
 
 
 def test_every_benchmark_is_on_their_page() -> None:
-    programs = {path.name for path in (DOCS.parent / "benchmarks").glob("*.py")} - {"problems.py"}
+    programs = {path.name for path in (DOCS.parent / "benchmarks").glob("*.py")} - {"problems.py", "record.py"}
     assert set(re.findall(r"^\| `(\w+\.py)` \|", (DOCS / "benchmarks.md").read_text(), re.MULTILINE)) == programs
+
+
+def test_results_of_benchmarks_are_summed_up_with_what_was_run_where_and_when(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    about = {"arguments": ["--seeds", "0"], "date": "2026-11-30", "machine": "Some CPU", "threads": 1}
+    about |= {"versions": {"torch-symbolic": "2.0", "torch": "2.13"}}
+    kinds = [{"kind": k, "found": f, "seconds": s} for k, f, s in (("quotients", True, 1.0), ("quotients", False, 3.0))]
+    cells = [
+        {"kind": "shared", "outputs": 8, "batch": n, "way": "eager", "cpu": 1e-6 * n, "wall": 1.0} for n in (1, 1024)
+    ]
+    for program, results in (("kinds.py", kinds), ("forward.py", cells)):
+        content = {"program": program, **about, "results": results}
+        (tmp_path / f"{program[:-3]}.json").write_text(json.dumps(content))
+    monkeypatch.setattr(tables, "MEASURED", tmp_path)
+    forward, kinds_ = tables.measured().split("### ")[1:]
+    assert "| 8 shared | eager | 0.001 | 1 |" in forward
+    assert "| quotients | 1 of 2 | 2 | 3 |" in kinds_
+    assert (
+        "`python benchmarks/kinds.py --seeds 0`; 2026-11-30, Some CPU, one thread; torch-symbolic 2.0, torch 2.13."
+        in kinds_
+    )
+    assert "(_static/benchmarks/kinds.json)" in kinds_
+
+
+def test_every_file_of_results_is_of_a_program_that_there_is() -> None:
+    files = sorted(tables.MEASURED.glob("*.json"))
+    assert files
+    for path in files:
+        assert path.stat().st_size < 300_000, f"{path.name}: keep what the site shows small"
+        program = json.loads(path.read_text())["program"]
+        assert (DOCS.parent / "benchmarks" / program).is_file()
+        assert program == "forward.py" or program in tables.SUMMARIES

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from symtorch.distillation.growth import search
 from symtorch.engines.base import Availability, Engine, Progress, ProgressCallback
 from symtorch.engines.options import SearchOptions
 from symtorch.engines.samples import Samples
@@ -103,7 +104,7 @@ class Journalled(Engine):
             # For the engine's own files, which it would fail over.
             engine = self.engine if self._broken else self.engine.bind(save_path=self.folder / self.name)
             part = samples.outputs([outputs.index(i) for i in to_search])
-            new = engine.search(part, options, self._recording(to_search, begun, progress))
+            new = search(engine, part, options, self._recording(to_search, begun, progress))
             for i, front in zip(to_search, new, strict=True):
                 fronts[i] = _merged(begun.get(i), front)
                 self._write(i, fronts[i], _is_final(front))

@@ -19,6 +19,7 @@ from symtorch.capture import Captured
 from symtorch.capture.moments import Choose
 from symtorch.capture.rows import Counted, Trial
 from symtorch.distillation.asking import Ask, check_ask, limit_of, limited, tried, with_evidence
+from symtorch.distillation.growth import search
 from symtorch.distillation.journal import Journalled
 from symtorch.distillation.unmixing import unmixed
 from symtorch.engines.base import Engine, ProgressCallback
@@ -328,7 +329,7 @@ def distill(
     fronts = {i: _constant_front(train, i, plan.options) for i in wanted if _is_constant(train.Y[:, i])}
     to_search = [i for i in wanted if i not in fronts]
     if to_search:
-        fronts |= zip(to_search, engine.search(train.outputs(to_search), plan.options, progress), strict=True)
+        fronts |= zip(to_search, search(engine, train.outputs(to_search), plan.options, progress), strict=True)
     fronts = with_evidence({i: fronts[i] for i in wanted}, train, held_out, plan.options)
     found = Fronts({i: judged(fronts[i], held_out, i) for i in wanted})
     if plan.options.squared_error:

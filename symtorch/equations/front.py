@@ -25,6 +25,7 @@ from symtorch.equations.selection import (
     select,
 )
 from symtorch.equations.stability import Stability
+from symtorch.equations.structure import plot_structure
 from symtorch.equations.uncertainty import Estimate, standard_errors
 from symtorch.equations.verdict import Evidence, Verdict, judge
 from symtorch.errors import InputError, listed
@@ -150,6 +151,8 @@ class Front:
         folder: where the engine has kept its own record of the run; empty if nowhere.
         evidence: what is known of the output beyond the equations.
         pick: complexity of the equation that the user has put in the place of the default pick; None for none.
+        history: (seconds, share of the variance that the best equation left) whenever the search told that it had
+            got better by a fifth; empty where its engine tells nothing.
     """
 
     equations: tuple[Equation, ...]
@@ -161,6 +164,7 @@ class Front:
     folder: str = ""
     evidence: Evidence = field(default_factory=Evidence)
     pick: int | None = None
+    history: tuple[tuple[float, float], ...] = field(default=(), compare=False)  # times are others each time
 
     def __post_init__(self) -> None:
         if not self.equations:
@@ -387,6 +391,41 @@ class Front:
             the axes.
         """
         return show.plot_front(self, ax)
+
+    def plot_growth(self, ax: Any = None) -> Any:
+        """Draw how the best loss fell while the search went on; needs matplotlib.
+
+        Args:
+            ax: matplotlib axes to draw on; None for new ones.
+
+        Returns:
+            the axes.
+
+        Raises:
+            InputError: no history is known, as of a front that was put together by hand.
+        """
+        return show.plot_growth(self, ax)
+
+    def plot_structure(self, ax: Any = None) -> Any:
+        """Draw what asking the block has found of its structure, down to the functions that it is made of.
+
+        Needs matplotlib. What is drawn is ``front.evidence.structure``.
+
+        Args:
+            ax: matplotlib axes to draw on; None for new ones.
+
+        Returns:
+            the axes.
+
+        Raises:
+            InputError: nothing is known of it: the block was not asked, or asking has found no law.
+        """
+        if self.evidence.structure is None:
+            raise InputError(
+                "no structure is known of this output: the native engine finds it where it may ask the block "
+                f"(ask=True) and the law is made of simpler functions. {self.searched}."
+            )
+        return plot_structure(self.evidence.structure, ax)
 
 
 class Fronts(dict[int, Front]):

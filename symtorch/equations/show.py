@@ -15,6 +15,7 @@ import numpy as np
 
 from symtorch.equations.expr import Expr, size
 from symtorch.equations.mathml import mathml
+from symtorch.errors import InputError
 
 WIDTH = 100
 """Characters of an equation in a line."""
@@ -66,6 +67,10 @@ class Front(Protocol):
     def best_index(self) -> int: ...
     @property
     def summary(self) -> str: ...
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def history(self) -> Sequence[tuple[float, float]]: ...
     def __len__(self) -> int: ...
     def __getitem__(self, index: int) -> Equation: ...
 
@@ -216,13 +221,13 @@ def picks_latex(equations: Mapping[int, Equation]) -> str:
 # ---- figures
 
 
-def axes(ax: Any = None) -> Any:
-    """The axes to draw on: those given, or new ones.
+def axes(ax: Any = None, **how: Any) -> Any:
+    """The axes to draw on: those given, or new ones, made as matplotlib's ``subplots`` is told.
 
     Raises:
         ImportError: matplotlib is not installed.
     """
-    return _pyplot().subplots(layout="constrained")[1] if ax is None else ax
+    return _pyplot().subplots(layout="constrained", **how)[1] if ax is None else ax
 
 
 def _pyplot() -> Any:
@@ -260,7 +265,7 @@ def plot_front(front: Front, ax: Any = None) -> Any:
     equations = [front[i] for i in range(len(front))]
     complexities, losses = [eq.complexity for eq in equations], np.array([eq.loss for eq in equations])
     positive = losses[(losses > 0.0) & np.isfinite(losses)]
-    lowest = 0.1 * positive.min() if len(positive) else 1e-16
+    lowest = _lowest(positive)
     known = losses[np.isfinite(losses)]
     heights = np.where(losses == 0.0, lowest, losses)
     heights = np.where(np.isfinite(losses), heights, known.max(initial=lowest))
@@ -275,4 +280,40 @@ def plot_front(front: Front, ax: Any = None) -> Any:
     ax.set_xlabel("complexity")
     ax.set_ylabel("loss")
     ax.legend()
+    return ax
+
+
+def _lowest(positive: np.ndarray) -> float:
+    """Where on a logarithmic axis a loss of 0 is drawn, below the others."""
+    return float(0.1 * positive.min()) if len(positive) else 1e-16
+
+
+def plot_growth(front: Front, ax: Any = None) -> Any:
+    """The best loss over the seconds of a search, as a share of the variance; 0 is drawn at the lower edge.
+
+    Args:
+        front: one that was searched for, with its ``history``.
+        ax: axes to draw on; None for new ones.
+
+    Returns:
+        the axes.
+
+    Raises:
+        InputError: the front has no history.
+    """
+    if not front.history:
+        raise InputError(
+            "this front has no history: it was not searched for, its output is constant, or its engine tells nothing "
+            "while it searches."
+        )
+    ax = axes(ax)
+    seconds, losses = np.array(front.history).T
+    heights = np.where(losses > 0.0, losses, _lowest(losses[losses > 0.0]))
+    # Until the next report the best is what it was; the last one holds until the end.
+    end = max(front.seconds, float(seconds[-1]))
+    ax.step([*seconds, end], [*heights, heights[-1]], where="post", color="#2166ac", linewidth=1.0, zorder=1)
+    ax.scatter(seconds, heights, color="#2166ac", s=20, zorder=2)
+    ax.set_yscale("log")
+    ax.set_xlabel("seconds")
+    ax.set_ylabel("1 - R² of the best equation")
     return ax

@@ -25,6 +25,7 @@ from typing import Literal, Protocol
 from symtorch.equations.description import extent
 from symtorch.equations.expr import Expr
 from symtorch.equations.selection import EXACT, bends
+from symtorch.equations.structure import Structure
 
 EXPLAINED = 0.1
 """Held-out R² under which an equation explains nothing, where rows are many."""
@@ -75,6 +76,7 @@ class Evidence:
         law: share that the law leaves unexplained which asking has confirmed; None where none was, or where that is
             not known.
         beyond: a law that shows but can't be written with the search options, and what to allow for it.
+        structure: what asking has found the block's law to be made of; None where it was not found so.
     """
 
     noise_floor: float | None = None
@@ -86,6 +88,7 @@ class Evidence:
     noise: float | None = None
     law: float | None = None
     beyond: str = ""
+    structure: Structure | None = None
 
     @property
     def reach(self) -> float:
@@ -108,6 +111,7 @@ class Evidence:
             trouble=self.trouble or earlier.trouble,
             law=min((law for law in (self.law, earlier.law) if law is not None), default=None),
             beyond=self.beyond or earlier.beyond,
+            structure=self.structure or earlier.structure,
         )
 
 

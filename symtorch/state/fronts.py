@@ -18,9 +18,10 @@ from symtorch.equations.expr import Call, Constant, Expr, constants, to_text, wa
 from symtorch.equations.front import Equation, Front
 from symtorch.equations.operators import OPERATORS, Operator
 from symtorch.equations.parser import parse
+from symtorch.equations.structure import DEEPEST, LONGEST, Structure
 from symtorch.equations.verdict import Evidence
 from symtorch.errors import InputError, StateError, listed
-from symtorch.state.node import Node, in_brief, shorten
+from symtorch.state.node import Node, in_brief, pair, shorten
 
 
 def _finite(value: float | None) -> float | None:
@@ -53,6 +54,7 @@ def write_front(front: Front) -> dict[str, Any]:
         "folder": front.folder,
         **_write_evidence(front.evidence),
         **({} if front.pick is None else {"pick": front.pick}),
+        **({"history": [list(point) for point in front.history]} if front.history else {}),
     }
 
 
@@ -68,6 +70,7 @@ def _write_evidence(evidence: Evidence) -> dict[str, Any]:
         "noise": _finite(evidence.noise),
         "law": _finite(evidence.law),
         "beyond": evidence.beyond or None,
+        "structure": None if evidence.structure is None else _write_structure(evidence.structure),
     }
     known = {key: value for key, value in known.items() if value is not None}
     return {"evidence": known} if known else {}
@@ -80,6 +83,7 @@ def _read_evidence(node: Node | None) -> Evidence:
     trouble, variance = node.optional("trouble"), node.optional("variance")
     held_out, noise = node.optional("n_held_out"), node.optional("noise")
     law, beyond = node.optional("law"), node.optional("beyond")
+    structure = node.optional("structure")
     return Evidence(
         None if floor is None else floor.number(),
         None if confirmed is None else confirmed.flag(),
@@ -90,6 +94,30 @@ def _read_evidence(node: Node | None) -> Evidence:
         None if noise is None else noise.number(),
         None if law is None else law.number(),
         "" if beyond is None else beyond.text(10_000),
+        None if structure is None else _read_structure(structure),
+    )
+
+
+def _write_structure(structure: Structure) -> dict[str, Any]:
+    return {
+        "function": structure.function,
+        "found": structure.found,
+        **({"identity": structure.identity} if structure.identity else {}),
+        **({} if structure.residual is None else {"residual": _finite(structure.residual)}),
+        **({"parts": [_write_structure(part) for part in structure.parts]} if structure.parts else {}),
+    }
+
+
+def _read_structure(node: Node, depth: int = 0) -> Structure:
+    if depth > DEEPEST:
+        raise node.fail(f"a structure of at most {DEEPEST} levels")
+    identity, residual, parts = node.optional("identity"), node.optional("residual"), node.optional("parts")
+    return Structure(
+        node["function"].text(LONGEST),
+        node["found"].text(LONGEST),
+        "" if identity is None else identity.text(LONGEST),
+        None if residual is None else residual.number(),
+        () if parts is None else tuple(_read_structure(part, depth + 1) for part in parts),
     )
 
 
@@ -120,7 +148,7 @@ def read_front(node: Node, variables: tuple[str, ...]) -> Front:
     rule = node["model_selection"]
     if rule.text() not in MODEL_SELECTIONS:
         raise rule.fail(f"one of {', '.join(MODEL_SELECTIONS)}")
-    seconds, pick = node.optional("seconds"), node.optional("pick")
+    seconds, pick, history = node.optional("seconds"), node.optional("pick"), node.optional("history")
     return Front(
         tuple(sorted(equations, key=lambda eq: eq.complexity)),
         rule.text(),
@@ -131,6 +159,7 @@ def read_front(node: Node, variables: tuple[str, ...]) -> Front:
         node["folder"].text(10_000),
         _read_evidence(node.optional("evidence")),
         None if pick is None else pick.integer(),
+        () if history is None else tuple((seconds.number(), loss.number()) for seconds, loss in map(pair, history)),
     )
 
 

@@ -146,6 +146,7 @@ def _write_pruning(pruning: Pruning) -> dict[str, Any]:
         "target_dim": pruning.target_dim,
         "current_dim": pruning.current_dim,
         "mask": pruning.mask.tolist(),
+        **({} if pruning.latest is None else {"latest": pruning.latest, "pruned_at": list(pruning.pruned_at)}),
     }
 
 
@@ -244,4 +245,16 @@ def _read_pruning(node: Node | None) -> Pruning | None:
     if len(mask) != initial:
         raise node["mask"].fail(f"{initial} flags")
     target, current = node["target_dim"].integer(0, initial), node["current_dim"].integer(0, initial)
-    return Pruning(torch.tensor(mask, dtype=torch.bool), schedule, initial, target, current)
+    latest, since = node.optional("latest"), node.optional("pruned_at")
+    pruned_at = () if since is None else tuple(None if at.value is None else at.integer() for at in since)
+    if len(pruned_at) not in (0, initial):
+        raise node["pruned_at"].fail(f"{initial} steps")
+    return Pruning(
+        torch.tensor(mask, dtype=torch.bool),
+        schedule,
+        initial,
+        target,
+        current,
+        pruned_at,
+        None if latest is None else latest.integer(),
+    )

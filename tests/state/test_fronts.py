@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from symtorch.equations import Equation, Front, parse
+from symtorch.equations.structure import Structure
 from symtorch.equations.verdict import Evidence
 from symtorch.errors import StateError
 from symtorch.state.fronts import read_front, write_front
@@ -35,6 +36,7 @@ def read(document: dict) -> Front:
         Evidence(confirmed=False),
         Evidence(trouble="random", rows_asked=8),
         Evidence(variance=2.0, noise=0.02),
+        Evidence(structure=Structure("f(x0)", "x0", "2*g(x0)", 1e-30, (Structure("g(x0)", "x0/2"),))),
     ],
 )
 def test_evidence_comes_back_and_with_it_the_verdict(evidence: Any) -> None:

@@ -12,6 +12,8 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from symtorch.engines.base import Engine, Progress, ProgressCallback
 from symtorch.engines.native.baseline.least_squares import Baseline, least_squares
 from symtorch.engines.native.fitting.archive import EXACT
@@ -142,6 +144,10 @@ class _Course:
         self.groups: list[Group] = []  # each a task, which is made when its turn comes: a thousand take seconds
         self.found: dict[int, Found] = {}  # by the number of the task, of those that have ended
         self.under_way: Runner | None = None
+        self.varies = np.isin(np.arange(samples.n_outputs), self.varying)
+        self.best = np.ones(samples.n_outputs)  # of the tasks that have ended, as reports go; `told` are those counted
+        self.told: set[int] = set()
+        self.finished: set[int] = set()
 
     def run(self) -> None:
         """Least squares for every output, then the search for what it leaves."""
@@ -258,6 +264,8 @@ class _Course:
             replace(evidence.get(k, Evidence()), beyond=self._told(beyond.get(k), k))
             for k in range(self.samples.n_outputs)
         ]
+        if not self.units.ordinary:  # it is told in other units than the user's
+            known = [replace(of, structure=None) for of in known]
         if self.loss is SQUARED:
             known = [replace(of, variance=self.given.variance(k)) for k, of in enumerate(known)]
         return [_with_evidence(front, of) for front, of in zip(fronts, known, strict=True)]
@@ -296,17 +304,26 @@ class _Course:
         """Tell of steps of the task under way, of which each has equally many."""
         if self.progress is None:
             return
-        best = dict(enumerate(self.baseline.left.tolist()))
-        of_tasks = [(part.outputs, part.best) for part in self.found.values()]
+        # There may be thousands of outputs and as many tasks, of which each reports: what has ended is counted once.
+        for number, part in self.found.items():
+            if number not in self.told:
+                self.told.add(number)
+                self.finished |= set(part.done)
+                _lower(self.best, part.outputs, part.best)
+        best = np.fmin(self.best, self.baseline.left)
         if self.under_way is not None:
-            of_tasks.append((self.under_way.task.outputs, self.under_way.best))
-        for outputs, losses in of_tasks:
-            best |= {k: min(best[k], loss) for k, loss in zip(outputs, losses, strict=True)}
-        finished = {k for part in self.found.values() for k in part.done} | self.baseline.solved
+            _lower(best, self.under_way.task.outputs, self.under_way.best)
         n_tasks = max(1, len(self.groups))
         done, total = len(self.found) * total + done, n_tasks * total
-        left = tuple(min(best[k], 1.0) if k in self.varying else 0.0 for k in range(self.samples.n_outputs))
-        self.progress(Progress(stage, done, total, left, self.fronts, tuple(sorted(finished))))
+        best = np.where(self.varies, np.fmin(best, 1.0), 0.0)
+        finished = tuple(sorted(self.finished | self.baseline.solved))
+        self.progress(Progress(stage, done, total, tuple(best.tolist()), self.fronts, finished))
+
+
+def _lower(best: np.ndarray, outputs: Sequence[int], losses: Sequence[float]) -> None:
+    """Put in these losses of some outputs where they are less."""
+    some = list(outputs)
+    best[some] = np.fmin(best[some], losses)
 
 
 def _with_evidence(front: Front, evidence: Evidence) -> Front:

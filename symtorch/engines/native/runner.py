@@ -50,6 +50,7 @@ class Runner:
         news: Callable[[Found], None] | None = None,
     ) -> None:
         self.task = task
+        self._report = report
         self._ended = False
         self._interrupted = False
         self._asked: tuple[Laws | None, ...] = (None,) * len(task.outputs)
@@ -93,6 +94,8 @@ class Runner:
             for position, exprs in enumerate(self.task.guesses):
                 self._search.offer(position, exprs)
             laws = self._laws()
+            if laws is not None and self._report is not None:
+                self._report("structure", 0, 1)
             if laws is not None and not self._search.watch.out_of_time():
                 self._search.sketch()
         except KeyboardInterrupt:

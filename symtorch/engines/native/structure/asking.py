@@ -89,7 +89,8 @@ def _ask(
     def answer(X: np.ndarray) -> np.ndarray:
         return np.asarray(teacher(X), dtype=np.float64)[:, k]
 
-    laws = find_laws(samples.X, answer, options, seed, stop, most_rows=most_rows)
+    names = samples.variable_names
+    laws = find_laws(samples.X, answer, options, seed, stop, most_rows=most_rows, names=names)
     laws = with_law_beyond(laws, samples.X, answer, options, seed, stop, most_rows)
     search.offer(position, laws.exprs)
     return laws
@@ -172,7 +173,13 @@ def evidence_of(found: Sequence[Laws | None], rows_asked: int) -> tuple[Evidence
     return tuple(
         Evidence(rows_asked=n)
         if laws is None
-        else Evidence(_noise_floor(laws), laws.solved, n, law=laws.loss if laws.solved else None)
+        else Evidence(
+            _noise_floor(laws),
+            laws.solved,
+            n,
+            law=laws.loss if laws.solved else None,
+            structure=laws.structure,
+        )
         for laws, n in zip(found, rows, strict=True)
     )
 

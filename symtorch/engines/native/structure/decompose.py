@@ -41,9 +41,11 @@ from symtorch.engines.native.structure.solutions import (
     likeliest,
 )
 from symtorch.engines.native.structure.steps import Finder, Step
+from symtorch.engines.native.structure.told import Followed, structure_of
 from symtorch.engines.native.structure.tuning import is_formula, tuning
 from symtorch.engines.options import SearchOptions
 from symtorch.equations.expr import Constant, Expr, Variable
+from symtorch.equations.structure import Structure
 from symtorch.errors import AskLimitError
 
 logger = logging.getLogger("symtorch.engines.native.structure")
@@ -68,6 +70,7 @@ class Laws:
         witnessed: the same, as far as any step sees it that the whole allows; infinite if none testifies.
         rows_asked: rows that the teacher was asked for.
         beyond: a law that can't be written with the options, as a tree; see :mod:`.beyond`.
+        structure: how that law was found; None if not by taking the function apart.
     """
 
     exprs: list[Expr]
@@ -78,6 +81,7 @@ class Laws:
     error: float = 0.0
     witnessed: float = np.inf
     beyond: Expr | None = None
+    structure: Structure | None = None
 
 
 def find_laws(
@@ -89,6 +93,7 @@ def find_laws(
     flat: FlatSolver | None = None,
     finders: Sequence[Finder] | None = None,
     most_rows: int | None = None,
+    names: Sequence[str] | None = None,
 ) -> Laws:
     """Laws of one output of a teacher, by decomposition.
 
@@ -100,6 +105,7 @@ def find_laws(
         flat: solves the pieces; by default :func:`piece_solver`.
         finders: the identities that are tested for; by default all that can be written.
         most_rows: rows that the teacher may be asked for; once they are spent, what there is is the answer.
+        names: of the inputs, to tell how the law was found; None not to tell.
     """
     words = Vocabulary(options)
     search = _Decomposition(
@@ -108,7 +114,8 @@ def find_laws(
     search.count.limit = most_rows
     # Questions at the edge of a law's domain have infinite answers, and tests of those come to nothing.
     with np.errstate(all="ignore"):
-        front = search.solve(root(X, teacher, search.count, seed))
+        whole = root(X, teacher, search.count, seed)
+        front = search.solve(whole)
     floor, solved = search.floor, convincing(front, search.floor)
     # Of an exact teacher nothing but the exact one can be the law.
     laws = [front[-1]] if solved and is_formula(floor) else likeliest(front)
@@ -119,7 +126,10 @@ def find_laws(
     exprs += [shortest(expr, words, X[: tuning().piece_rows]) for expr in likely]
     loss, error = (laws[0].loss, _error(laws[0], front)) if laws else (np.inf, 0.0)
     logger.debug("floor %.1e, error %.1e, loss %.1e, solved: %s", floor, error, loss, solved)
-    return Laws(exprs, solved, loss, floor, search.count.rows, error, search.witnessed)
+    structure = None
+    if solved and laws and names is not None:
+        structure = structure_of(whole, laws[0].expr, search.followed, words, names)
+    return Laws(exprs, solved, loss, floor, search.count.rows, error, search.witnessed, structure=structure)
 
 
 def _error(law: Solution, front: Sequence[Solution]) -> float:
@@ -180,6 +190,7 @@ class _Decomposition:
     pieces_left: int = field(default_factory=lambda: tuning().pieces)
     count: Count = field(default_factory=Count)
     points: Points | None = None
+    followed: dict[Problem, list[Followed]] = field(default_factory=dict)
 
     def solve(self, problem: Problem, hint: float = np.inf) -> list[Solution]:
         """Expressions for a problem, a front of them by cost and loss; empty if there are none."""
@@ -237,7 +248,8 @@ class _Decomposition:
 
     def _follow(self, step: Step, problem: Problem, floor: float, hint: float, points: Points) -> list[Solution]:
         solved, parts = [], step.parts(problem)
-        hint = min(floor, self.witnessed) if problem.depth == 0 else floor
+        if problem.depth == 0 and np.isfinite(hint):
+            hint = min(hint, self.witnessed)
         for part in parts:
             if np.isfinite(part.y).mean() < tuning().answered:
                 return []
@@ -251,7 +263,7 @@ class _Decomposition:
             return [normalise(step.join([part.expr for part in chosen])) for chosen in choices]
 
         if is_formula(floor):
-            return points.fitted(joined(likely), self.words, True)
+            return self._noted(problem, step, parts, likely[0], points.fitted(joined(likely), self.words, True))
         errors = [chosen.error for chosen in likely[0]]
         error = disagreement(step, problem, parts).with_parts(errors)
         if problem.depth == 0:
@@ -261,7 +273,20 @@ class _Decomposition:
             # What a piece errs may be little in the whole, so its law need not be at a bend of its own front.
             others = [c for c in combinations(solved, tuning().all_combinations) if c not in likely]
             found = front_of(found + points.fitted(joined(others), self.words, False, error))
-        return found
+        return self._noted(problem, step, parts, likely[0], found)
+
+    def _noted(
+        self,
+        problem: Problem,
+        step: Step,
+        parts: Sequence[Problem],
+        likeliest: Sequence[Solution],
+        joined: list[Solution],
+    ) -> list[Solution]:
+        """What has come of a step, which is kept in mind."""
+        chosen = [part.expr for part in likeliest]
+        self.followed.setdefault(problem, []).append(Followed(step, parts, chosen, joined))
+        return joined
 
     def _witnessed(self, steps: Sequence[Step], problem: Problem) -> float:
         """The least that a step of the whole sees of the teacher's error: what a wrong one sees is its own."""
