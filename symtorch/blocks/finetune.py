@@ -121,8 +121,9 @@ def finetune(
         lr: learning rate, as a share of the size of what a number makes: of a coordinate's spread, a term's weights.
             None for that of a few, from 0.003 to 0.03, whose first few steps lower the held-out loss most; tuning goes
             on from there.
-        held_out: share of the batches to judge by, or batches; the parameters are left as they were when the loss
-            on these was least.
+        held_out: share of the batches to judge by, the last ones, or batches; the parameters are left as they were when
+            the loss on these was least. Data that the surrogates were distilled on would judge them too well as they
+            are, and every step too badly: tune on other data, or distill on other data than this.
         positions: of so many rows of a batch, drawn at random, the divergence is taken in a step; None for all.
         checks: how often the held-out loss is computed, spread evenly over the steps.
         patience: checks without a lower loss, in the second half of the steps, after which tuning stops.
