@@ -461,7 +461,7 @@ def fitted(model: nn.Module, runner: Runner, args: argparse.Namespace, text: Tex
 
     def tuned(name: str, seconds: float) -> Iterator[Way]:
         start = time.process_time()
-        print(symtorch.finetune(model, text.tune, steps=args.steps, lr=args.lr), flush=True)
+        print(symtorch.finetune(model, text.tune, steps=args.steps, lr=args.lr, positions=128), flush=True)
         yield copied(f"{name}, tuned", seconds + time.process_time() - start)
 
     linear = symtorch.Projection(outputs=0)
