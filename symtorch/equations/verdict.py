@@ -64,6 +64,7 @@ class Evidence:
         n_held_out: rows that the equations were judged on, and not found from; None where that is not done yet.
         noise: share that is noise, where there are rows alone and what the equation of the shortest description
             leaves can't be told from independent errors. None where that is not seen.
+        beyond: a law that shows but can't be written with the search options, and what to allow for it.
     """
 
     noise_floor: float | None = None
@@ -73,6 +74,7 @@ class Evidence:
     variance: float | None = None
     n_held_out: int | None = None
     noise: float | None = None
+    beyond: str = ""
 
     @property
     def reach(self) -> float:
@@ -90,6 +92,7 @@ class Evidence:
             confirmed=None if known == (None, None) else any(known),
             rows_asked=earlier.rows_asked + self.rows_asked,
             trouble=self.trouble or earlier.trouble,
+            beyond=self.beyond or earlier.beyond,
         )
 
 
@@ -120,6 +123,7 @@ class Verdict:
         least: the least share that any equation of the front leaves.
         sharpness: of the front's bend at the pick; 0 for none. See :func:`symtorch.equations.selection.bends`.
         confirmed: whether structure found by asking led to a law; None where nobody asked.
+        beyond: a law that shows but can't be written with the search options, and what to allow for it.
     """
 
     kind: Kind
@@ -129,9 +133,10 @@ class Verdict:
     least: float | None = None
     sharpness: float = 0.0
     confirmed: bool | None = None
+    beyond: str = ""
 
     def __str__(self) -> str:
-        return f"{self.kind}: {self.because}"
+        return f"{self.kind}: {self.because}" + (f"; it looks like {self.beyond}" if self.beyond else "")
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, str):
@@ -177,6 +182,7 @@ def judge(equations: Sequence[Equation], pick: int, evidence: Evidence, exact: b
             least if math.isfinite(least) else None,
             sharpness,
             evidence.confirmed,
+            evidence.beyond if kind != "law" else "",
         )
 
     held_out = any(eq.r2 is not None for eq in equations)

@@ -66,6 +66,7 @@ def _write_evidence(evidence: Evidence) -> dict[str, Any]:
         "variance": _finite(evidence.variance),
         "n_held_out": evidence.n_held_out,
         "noise": _finite(evidence.noise),
+        "beyond": evidence.beyond or None,
     }
     known = {key: value for key, value in known.items() if value is not None}
     return {"evidence": known} if known else {}
@@ -76,7 +77,7 @@ def _read_evidence(node: Node | None) -> Evidence:
         return Evidence()
     floor, confirmed, rows = node.optional("noise_floor"), node.optional("confirmed"), node.optional("rows_asked")
     trouble, variance = node.optional("trouble"), node.optional("variance")
-    held_out, noise = node.optional("n_held_out"), node.optional("noise")
+    held_out, noise, beyond = node.optional("n_held_out"), node.optional("noise"), node.optional("beyond")
     return Evidence(
         None if floor is None else floor.number(),
         None if confirmed is None else confirmed.flag(),
@@ -85,6 +86,7 @@ def _read_evidence(node: Node | None) -> Evidence:
         None if variance is None else variance.number(),
         None if held_out is None else held_out.integer(),
         None if noise is None else noise.number(),
+        "" if beyond is None else beyond.text(10_000),
     )
 
 

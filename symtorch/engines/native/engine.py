@@ -23,6 +23,7 @@ from symtorch.engines.native.hardware import one_thread
 from symtorch.engines.native.outcome import front_of, in_users_units, varies, with_noise
 from symtorch.engines.native.runner import Runner
 from symtorch.engines.native.screening import Group, group
+from symtorch.engines.native.structure.beyond import told
 from symtorch.engines.native.task import Found, Task
 from symtorch.engines.native.units import Dimensions, Units, check_sizes
 from symtorch.engines.options import SearchOptions
@@ -218,10 +219,12 @@ class _Course:
         trees: dict[int, Sequence[Expr]] = {}
         reasons: dict[int, str] = {}
         evidence: dict[int, Evidence] = {}
+        beyond: dict[int, Expr | None] = {}
         for part in (*self.found.values(), *([] if self.under_way is None else [self.under_way.found()])):
             trees |= zip(part.outputs, part.trees, strict=True)
             reasons |= zip(part.outputs, part.reasons, strict=True)
             evidence |= zip(part.outputs, part.evidence, strict=True)
+            beyond |= zip(part.outputs, part.beyond, strict=True)
         unreached = "timeout" if self.out_of_time() else "interrupted"
         exact = {k for k in range(self.samples.n_outputs) if k not in self.varying or k in self.baseline.solved}
         reasons = {k: "exact" for k in range(self.samples.n_outputs) if self.baseline.left[k] < EXACT} | reasons
@@ -248,7 +251,10 @@ class _Course:
             )
             for k in range(self.samples.n_outputs)
         ]
-        known = [evidence.get(k, Evidence()) for k in range(self.samples.n_outputs)]
+        known = [
+            replace(evidence.get(k, Evidence()), beyond=self._told(beyond.get(k), k))
+            for k in range(self.samples.n_outputs)
+        ]
         if self.loss is SQUARED:
             known = [replace(of, variance=self.given.variance(k)) for k, of in enumerate(known)]
         return [replace(front, evidence=of) for front, of in zip(fronts, known, strict=True)]
@@ -260,6 +266,12 @@ class _Course:
             return fronts
         regressions = cache(lambda: Regressions.on(self.given.X))
         return [with_noise(front, self.given, k, regressions) for k, front in enumerate(fronts)]
+
+    def _told(self, law: Expr | None, k: int) -> str:
+        """What is said of a law for output k that the options can't write."""
+        if law is None or not self.units.ordinary or not self._is_right(law, k):
+            return ""
+        return told(law, self.given.variable_names, self.options)
 
     def _is_right(self, tree: Expr, k: int) -> bool:
         """Whether a tree for output k has the dimensions that the user named."""

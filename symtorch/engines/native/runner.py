@@ -195,7 +195,15 @@ class Runner:
             for archive in self._search.archives
         )
         reasons = tuple(self._reason(position, archive) for position, archive in enumerate(self._search.archives))
-        return Found(self.task.outputs, trees, self.best, reasons, evidence_of(self._asked, self.rows_asked))
+        beyond = (None if laws is None else laws.beyond for laws in self._asked)
+        return Found(
+            self.task.outputs,
+            trees,
+            self.best,
+            reasons,
+            evidence_of(self._asked, self.rows_asked),
+            tuple(None if law is None else substitute(law, inputs) for law in beyond),
+        )
 
     def _reason(self, position: int, archive: Archive) -> str:
         """Why the search of this output ended, whatever became of the others."""

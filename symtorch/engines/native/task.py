@@ -129,6 +129,7 @@ class Found:
         best: for each the least loss, as a share of the best constant's.
         reasons: for each why its search ended; "interrupted" where it is still under way.
         evidence: for each what asking its teacher has shown.
+        beyond: for each a law that the options can't write, over the columns of the whole X; None for none.
     """
 
     outputs: tuple[int, ...]
@@ -136,6 +137,7 @@ class Found:
     best: tuple[float, ...]
     reasons: tuple[str, ...]
     evidence: tuple[Evidence, ...] = ()
+    beyond: tuple[Expr | None, ...] = ()
 
     @property
     def done(self) -> list[int]:

@@ -9,7 +9,7 @@ import torch
 
 from symtorch.engines.native.forms import normal
 from symtorch.engines.native.forms.vocabulary import Vocabulary
-from symtorch.equations.expr import Expr, Variable, substitute, walk
+from symtorch.equations.expr import Expr, Variable, substitute
 from symtorch.equations.operators import Operator
 
 
@@ -43,9 +43,8 @@ def _price(words: Vocabulary, tree: Expr) -> tuple[float, int] | None:
     written = words.render(tree)
     if written is None:
         return None
-    leaves = [node for node in walk(written) if isinstance(node, Variable)]
-    cost = words.cost(written) - sum(words.cost(leaf) for leaf in leaves)
-    return cost, max(1, sum(leaf.index == 0 for leaf in leaves))
+    cost, copies = words.price(written)
+    return cost, max(1, copies)
 
 
 def unaries(words: Vocabulary) -> Iterator[Unary]:

@@ -66,8 +66,9 @@ def most_readable(expr: Expr, words: Vocabulary, X: np.ndarray, share: float = 1
     if own is None:
         return None
     ranked: list[tuple[float, int, Expr, Expr]] = []
+    renderers = _renderers(words)
     for form in forms_of(expr, words, round(share * tuning.read), 0.5, (take_out, divide_out, *RULES)):
-        for tree in _written(form, words):
+        for tree in _written(form, words, renderers):
             if words.complexity(tree) <= words.complexity(own) and words.options.violation(tree) is None:
                 ranked.append((words.cost(tree) + _PER_CLUTTER * clutter(tree), len(ranked), form, tree))
     for _, _, form, tree in sorted(ranked, key=lambda item: item[:2]):
@@ -76,15 +77,20 @@ def most_readable(expr: Expr, words: Vocabulary, X: np.ndarray, share: float = 1
     return expr, own
 
 
-def _written(form: Expr, words: Vocabulary) -> Iterator[Expr]:
-    """A form in the user's operators, its coefficients outside of sums and, where that costs no more, inside."""
+def _renderers(words: Vocabulary) -> list[Renderer]:
+    """What writes coefficients outside of sums, and what does so inside where that costs no more."""
 
     def cost(tree: Expr) -> float:
         return words.cost(tree) + _PER_CLUTTER * clutter(tree)
 
     operators = words.options.operators
-    for ties in (False, True):
-        tree = Renderer(words.arithmetic, operators, cost, words.ways_to_raise, ties=ties).render(form)
+    return [Renderer(words.arithmetic, operators, cost, words.ways_to_raise, ties=ties) for ties in (False, True)]
+
+
+def _written(form: Expr, words: Vocabulary, renderers: list[Renderer]) -> Iterator[Expr]:
+    """A form in the user's operators, in every renderer's way."""
+    for renderer in renderers:
+        tree = renderer.render(form)
         if tree is not None:
             yield arranged(transform(tree, _rounded), words)
 

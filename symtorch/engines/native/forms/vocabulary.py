@@ -23,7 +23,7 @@ from symtorch.engines.native.forms.arithmetic import Arithmetic, Way
 from symtorch.engines.native.forms.normal import REMEMBERED
 from symtorch.engines.native.forms.renderer import Renderer
 from symtorch.engines.options import SearchOptions
-from symtorch.equations.expr import Call, Constant, Expr, walk
+from symtorch.equations.expr import Call, Constant, Expr, Variable, walk
 from symtorch.equations.operators import Operator
 
 
@@ -94,13 +94,35 @@ class Vocabulary:
         return self._usual.render(expr)
 
     def ways_to_raise(self, exponent: float) -> list[Way]:
-        """Every way of writing ``base^exponent``."""
+        """The ways of writing ``base^exponent`` that are the cheapest for some base."""
         if exponent not in self._ways:
-            self._ways[exponent] = list(self.arithmetic.ways_to_raise(exponent))
+            ways = list(self.arithmetic.ways_to_raise(exponent))
+            prices = [self.price(way(Variable(0))) for way in ways]
+            self._ways[exponent] = [
+                way for way, price in zip(ways, prices, strict=True) if not any(_dearer(price, p) for p in prices)
+            ]
         return self._ways[exponent]
+
+    def price(self, written: Expr) -> tuple[float, int]:
+        """What a tree over ``Variable(0)`` and others costs beyond them, and how often it has the first.
+
+        >>> words = Vocabulary(SearchOptions.from_params({}))
+        >>> from symtorch.engines.native.forms.normal import normalise
+        >>> from symtorch.equations.parser import parse
+        >>> words.price(words.render(normalise(parse("3*x^2", ["x"]))))
+        (3, 2)
+        """
+        leaves = [node for node in walk(written) if isinstance(node, Variable)]
+        cost = self.cost(written) - sum(self.cost(leaf) for leaf in leaves)
+        return cost, sum(leaf.index == 0 for leaf in leaves)
 
     def _renderer(self, deep: bool, backwards: bool) -> Renderer:
         return Renderer(self.arithmetic, self.options.operators, self.cost, self.ways_to_raise, deep, backwards)
+
+
+def _dearer(price: tuple[float, int], other: tuple[float, int]) -> bool:
+    """Whether something of this price is dearer than the other, whatever it is made of."""
+    return price[0] >= other[0] and price[1] >= other[1] and price != other
 
 
 def _is_finite(expr: Expr) -> bool:

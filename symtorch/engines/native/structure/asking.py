@@ -13,6 +13,7 @@ import numpy as np
 
 from symtorch.engines.native.fitting.archive import Archive
 from symtorch.engines.native.flat.search import Enough, FlatSearch, Phase
+from symtorch.engines.native.structure.beyond import with_law_beyond
 from symtorch.engines.native.structure.decompose import Laws, find_laws
 from symtorch.engines.native.structure.solutions import Solution, convincing, explained
 from symtorch.engines.native.structure.tuning import is_formula, tuning
@@ -81,14 +82,12 @@ def _ask(
 ) -> Laws:
     teacher = samples.teacher
     assert teacher is not None
-    laws = find_laws(
-        samples.X,
-        lambda X: np.asarray(teacher(X), dtype=np.float64)[:, k],
-        options,
-        seed,
-        stop,
-        most_rows=most_rows,
-    )
+
+    def answer(X: np.ndarray) -> np.ndarray:
+        return np.asarray(teacher(X), dtype=np.float64)[:, k]
+
+    laws = find_laws(samples.X, answer, options, seed, stop, most_rows=most_rows)
+    laws = with_law_beyond(laws, samples.X, answer, options, seed, stop, most_rows)
     search.offer(position, laws.exprs)
     return laws
 

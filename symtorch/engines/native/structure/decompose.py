@@ -36,6 +36,7 @@ from symtorch.engines.native.structure.solutions import (
     combinations,
     convincing,
     front_of,
+    is_no_approximation,
     likeliest,
 )
 from symtorch.engines.native.structure.steps import Finder, Step
@@ -65,6 +66,7 @@ class Laws:
         error: the same, as far as the steps see it that led to the law; 0 if there were none.
         witnessed: the same, as far as any step sees it that the whole allows; infinite if none testifies.
         rows_asked: rows that the teacher was asked for.
+        beyond: a law that can't be written with the options, as a tree; see :mod:`.beyond`.
     """
 
     exprs: list[Expr]
@@ -74,6 +76,7 @@ class Laws:
     rows_asked: int
     error: float = 0.0
     witnessed: float = np.inf
+    beyond: Expr | None = None
 
 
 def find_laws(
@@ -238,10 +241,10 @@ class _Decomposition:
         if points.Z.shape[1] == 1:
             found = points.fitted(one_input_forms(points.Z[:, 0], points.y, self.words), self.words, exact)
             for forms in (quotients_of_one, products_of_one) if exact or floor > numbers.worst else ():
-                if not found or found[-1].loss > numbers.exact_goal:
+                if not (found and (found[-1].loss <= numbers.exact_goal or (exact and is_no_approximation(found[-1])))):
                     more = forms(points.Z[:, 0], points.y, self.words)
                     found = front_of(found + points.fitted(more, self.words, exact))
-            if found and found[-1].loss <= goal:
+            if found and (found[-1].loss <= goal or (exact and is_no_approximation(found[-1]))):
                 return found
         if self.pieces_left <= 0:
             return found

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from symtorch.engines.native.fitting.archive import EXACT
 from symtorch.engines.native.fitting.clean import shorter
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows, fit
-from symtorch.engines.native.forms.normal import key, normalise, parity
+from symtorch.engines.native.forms.normal import is_power, key, normalise, parity
 from symtorch.engines.native.forms.places import places, put
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.structure.tuning import is_formula, tuning
-from symtorch.equations.expr import Call, Expr, size
+from symtorch.equations.expr import Call, Expr, constants, size, walk
 from symtorch.equations.selection import bends, pareto
 
 
@@ -113,13 +114,25 @@ def convincing(front: Sequence[Solution], floor: float, limit: float | None = No
     if not front or floor > numbers.worst:
         return False
     if is_formula(floor):  # what is close, but not as close as the teacher is exact, is no law
-        return front[-1].loss < min(1e-13, max(1e3 * floor, 1e-20))
+        law = front[-1]
+        return law.loss < min(EXACT, max(1e3 * floor, 1e-20)) or is_no_approximation(law)
     law = likeliest(front)[0]
     limit = explained(law.error, floor) if limit is None else limit
     best = min(front, key=lambda c: c.loss)
     gain = math.log(max(law.loss, 1e-300) / max(best.loss, 1e-300))
     slow = numbers.slow_start + numbers.slow * (best.cost - law.cost)
     return law.loss <= min(numbers.most_noise, limit) and gain <= slow
+
+
+def is_no_approximation(law: Solution) -> bool:
+    """Whether a form is so exact for its few numbers that nothing is approximated but a guard: ``sqrt(r^2 + 1e-12)``.
+
+    A good approximation of a smooth function wins about a digit, two decades of the loss, by each of its numbers.
+    Signs and exponents are not counted: those of a form are not fitted.
+    """
+    exponents = [node.args[1].value for node in walk(law.expr) if is_power(node)]  # type: ignore[attr-defined]
+    n_numbers = sum(abs(c) != 1.0 for c in constants(law.expr)) - sum(abs(e) != 1.0 for e in exponents)
+    return law.loss < min(EXACT, 10.0 ** (-tuning().decades * n_numbers))
 
 
 def explained(error: float, floor: float, late: bool = False) -> float:

@@ -26,6 +26,8 @@ class StructureTuning:
             this for more than 100 samples (three times 1/sqrt(n) is 0.3 at 100 and 0.09 at 1,000).
         formula: below this the teacher is a formula, and what is left is rounding. Float64's is 1e-32, and
             teachers that subtract, divide and take powers lose some digits.
+        decades: of the loss that each number of a form must win, at least, for it to be the law of a formula although
+            it misses more than rounding; an approximation's win two or three.
         rounding: what an identity of a formula may miss: rounding, made larger by small denominators.
         worst: above this no structure can be trusted: the teacher is as bad as that, or it obeys none of the
             identities that were tested, and nothing is known of its error.
@@ -121,6 +123,7 @@ class StructureTuning:
     dropped: float = 0.05
     uncorrelated: float = 0.2
     formula: float = 1e-14
+    decades: float = 4.0
     rounding: float = 1e-12
     worst: float = 3e-3
     finer: float = 0.1

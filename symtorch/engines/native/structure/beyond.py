@@ -1,0 +1,120 @@
+"""A law that the options don't let the search write, and what to allow so that they do.
+
+The default operators are few, and the commonest reason why a law isn't found is that it can't be written: a distance
+without a square root, a law of forty nodes. Structure tells. Where asking has shown some and no law has come of it,
+the same questions are put once more with the operators that common laws are made of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from symtorch.engines.native.fitting.archive import Archive
+from symtorch.engines.native.fitting.levenberg_marquardt import Rows
+from symtorch.engines.native.fitting.losses import SQUARED
+from symtorch.engines.native.forms.normal import normalise
+from symtorch.engines.native.forms.vocabulary import Vocabulary
+from symtorch.engines.native.structure.decompose import FlatSolver, Laws, find_laws, piece_solver
+from symtorch.engines.native.structure.tuning import tuning
+from symtorch.engines.options import SearchOptions
+from symtorch.equations.expr import Call, Expr, to_text, walk
+
+_BINARY = ("+", "-", "*", "/")
+_UNARY = ("sqrt", "square", "cube", "exp", "log", "sin", "cos", "tanh", "abs")
+_LONGEST = 60
+"""Complexity of a law that is worth a word; what is longer nobody takes for one."""
+_BETTER = 0.1
+"""Share of the loss of what can be written that it leaves at most."""
+_DIGITS = 4
+
+
+def with_law_beyond(
+    laws: Laws,
+    X: np.ndarray,
+    teacher: Callable[[np.ndarray], np.ndarray],
+    options: SearchOptions,
+    seed: int = 0,
+    stopped: Callable[[], bool] = lambda: False,
+    most_rows: int | None = None,
+) -> Laws:
+    """The laws of a teacher's output with the one that these options can't write, where such a one shows.
+
+    >>> X = np.random.default_rng(0).uniform(1.0, 2.0, (200, 2))
+    >>> def teacher(X):
+    ...     return np.log(X[:, 0]) + X[:, 1]
+    >>> options = SearchOptions.from_params({"unary_operators": ["sin"]})
+    >>> nothing = Laws([], False, np.inf, 0.0, 0)
+    >>> told(with_law_beyond(nothing, X, teacher, options).beyond, ["x0", "x1"], options)
+    'log(x0) + x1, with log allowed'
+
+    Args:
+        laws: what :func:`.find_laws` has found with these options; the others are as it has them.
+    """
+    words = Vocabulary(options)
+    if laws.solved:
+        if words.legal(laws.exprs[-1]) is not None:
+            return laws
+        found, space = laws, replace(options, maxsize=max(options.maxsize, _LONGEST))
+    else:
+        if laws.floor > tuning().worst or set(_BINARY + _UNARY) <= options.operators.keys():
+            return laws
+        space = _wider(options)
+        left = None if most_rows is None else most_rows - laws.rows_asked
+        # Steps and closed forms take a moment, so time or no time they are looked at; the flat search is dear.
+        solver = _first_piece(None if stopped() else piece_solver(space, seed, stopped))
+        found = find_laws(X, teacher, space, seed, flat=solver, most_rows=left)
+        laws = replace(laws, rows_asked=laws.rows_asked + found.rows_asked)
+        if not found.solved or not found.loss <= _BETTER * laws.loss:
+            return laws
+    rows = X[: tuning().piece_rows]
+    if most_rows is not None and most_rows - laws.rows_asked < len(rows):
+        return laws
+    tree = _written(found.exprs, rows, teacher(rows), Vocabulary(space))
+    laws = replace(laws, rows_asked=laws.rows_asked + len(rows))
+    return laws if tree is None or words.legal(normalise(tree)) is not None else replace(laws, beyond=tree)
+
+
+def told(law: Expr, names: Sequence[str], options: SearchOptions) -> str:
+    """A law that the options can't write, and what has to be allowed for it."""
+    used = dict.fromkeys(node.op.name for node in walk(law) if isinstance(node, Call))
+    missing = [name for name in used if name not in options.operators]
+    names_of = " and ".join(filter(None, [", ".join(missing[:-1]), *missing[-1:]]))
+    allowed = f"{names_of} allowed" if missing else f"a maxsize of {options.complexity(law)}"
+    return f"{to_text(law, names, _DIGITS)}, with {allowed}"
+
+
+def _wider(options: SearchOptions) -> SearchOptions:
+    """The search space with all operators of common laws."""
+    return replace(
+        options,
+        binary_operators=(*options.binary_operators, *(op for op in _BINARY if op not in options.operators)),
+        unary_operators=(*options.unary_operators, *(op for op in _UNARY if op not in options.operators)),
+        maxsize=max(options.maxsize, _LONGEST),
+        constraints={},
+        nested_constraints={},
+        maxdepth=None,
+    )
+
+
+def _written(exprs: Sequence[Expr], X: np.ndarray, y: np.ndarray, words: Vocabulary) -> Expr | None:
+    """The best of some forms as it reads best, its constants cleaned; None if none can be written."""
+    rows = Rows.of(X, y)
+    archive = Archive(words, rows, rows, SQUARED, float(np.var(y)))
+    for expr in exprs:
+        archive.offer(expr)
+    archive.write_readably("accuracy")
+    front = archive.pareto()
+    return front[-1].tree if front else None
+
+
+def _first_piece(solver: FlatSolver | None) -> FlatSolver:
+    """What solves the first piece that closed forms don't, and no other: this is a side glance."""
+    left = [] if solver is None else [solver]
+
+    def solve(*piece: object) -> Sequence[Expr]:
+        return left.pop()(*piece) if left else []  # type: ignore[arg-type]
+
+    return solve
