@@ -296,7 +296,7 @@ class Runner:
 
 
 def measure(
-    runner: Runner, ways: list[Way], batches: list[Batch], second: list[Batch], after: Callable[[], None]
+    runner: Runner, ways: list[Way], batches: list[Batch], second: list[Batch], after: Callable[[], Any]
 ) -> None:
     """Perplexity and divergence of all ways, one sequence after the other; of those that have seen fewer."""
     original = ways[0]
@@ -452,9 +452,10 @@ def fitted(model: nn.Module, runner: Runner, args: argparse.Namespace, text: Tex
         parts: dict[str, nn.Module] = {}
         costs = [block.report().projection for block in blocks]
         for block, part in zip(blocks, runner.blocks, strict=True):
-            parts[part] = symtorch.SymbolicModel(block.symtorch_block, block.block_name)
-            parts[part].set_extra_state(block.get_extra_state())
-            parts[part].release_block()
+            alone = symtorch.SymbolicModel(block.symtorch_block, block.block_name)
+            alone.set_extra_state(block.get_extra_state())
+            alone.release_block()
+            parts[part] = alone
         freed = sum(own - cost.parameters for cost in costs)
         print(f"{name}: fitted in {seconds:.0f} CPU-s", flush=True)
         return Way(name, parts, freed, costs[0].macs, seconds)
@@ -517,7 +518,7 @@ def rivals(runner: Runner, args: argparse.Namespace, fit: list[Batch]) -> Iterat
     if not args.there("attention left out") or not args.there("layers left out"):
         by_layers, by_attention = changes(runner, fit[:8], n_layers)
         least = sorted(by_attention, key=by_attention.__getitem__)[:n_attentions]
-        parts = {f"layers.{i}.self_attn": NoAttention() for i in least}
+        parts: dict[str, nn.Module] = {f"layers.{i}.self_attn": NoAttention() for i in least}
         yield Way(f"attention left out, layers {numbers(least)}", parts, attention * n_attentions)
         before = min(by_layers, key=by_layers.__getitem__)
         start = time.process_time()
