@@ -182,7 +182,7 @@ def judge(equations: Sequence[Equation], pick: int, evidence: Evidence, exact: b
             least if math.isfinite(least) else None,
             sharpness,
             evidence.confirmed,
-            evidence.beyond if kind != "law" else "",
+            evidence.beyond,
         )
 
     held_out = any(eq.r2 is not None for eq in equations)

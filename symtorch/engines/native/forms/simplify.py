@@ -410,6 +410,23 @@ def hyperbolic(node: Expr) -> Iterator[Expr]:
                 yield add([*rest, multiply([Constant(constant), apply(_TANH, [angle])])])
 
 
+def exponential(node: Expr) -> Iterator[Expr]:
+    """``tanh(u) - 1 -> -2/(exp(2*u) + 1)`` and ``1/tanh(u) - 1 -> 2/(exp(2*u) - 1)``, up to a factor and u's sign."""
+    if not is_sum(node):
+        return
+    constant, found = terms(node)
+    for k, (c, term) in enumerate(found):
+        base, p = factors(term)[1][0]
+        if not (isinstance(base, Call) and base.op == _TANH and term == power(base, p) and abs(p) == 1.0):
+            continue
+        if abs(constant) == 0.0 or not math.isclose(abs(c), abs(constant), rel_tol=SAME):
+            continue
+        sign = -math.copysign(1.0, c * constant)  # tanh(u) + 1 is -(tanh(-u) - 1)
+        wave = apply(normal.EXP, [multiply([Constant(2.0 * sign), base.args[0]])])
+        rest = [multiply([Constant(a), t]) for j, (a, t) in enumerate(found) if j != k]
+        yield add([*rest, multiply([Constant(-2.0 * p * sign * c), power(add([wave, Constant(p)]), -1.0)])])
+
+
 def _summands(total: Expr) -> list[Expr]:
     """The terms of a sum with their coefficients, the constant last."""
     constant, found = terms(total)
@@ -468,4 +485,5 @@ RULES: tuple[Rule, ...] = (
     quarter_turns,
     into_condition,
     hyperbolic,
+    exponential,
 )

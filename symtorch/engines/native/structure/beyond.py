@@ -23,7 +23,7 @@ from symtorch.engines.options import SearchOptions
 from symtorch.equations.expr import Call, Expr, to_text, walk
 
 _BINARY = ("+", "-", "*", "/")
-_UNARY = ("sqrt", "square", "cube", "exp", "log", "sin", "cos", "tanh", "abs")
+_UNARY = ("sqrt", "square", "cube", "exp", "log", "sin", "cos", "tanh", "erf", "abs")
 _LONGEST = 60
 """Complexity of a law that is worth a word; what is longer nobody takes for one."""
 _BETTER = 0.1

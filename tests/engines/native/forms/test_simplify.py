@@ -44,6 +44,8 @@ X[:, 1] *= 0.4
         ("2*exp(-0.3*x0)*cos(x1)*sin(x1)", 9),  # sin of the double angle
         ("-1*(x0*log(x3/x4))", 6),
         ("x0*(1 - 2/(exp(2*x1) + 1))", 4),  # tanh
+        ("x0*(0.5/tanh(0.5*x1*x2) - 0.5)", 8),  # x0/(exp(x1*x2) - 1)
+        ("x0*(tanh(0.5*x1) + 1)", 10),  # 2*x0/(exp(-x1) + 1)
         ("log(x0) + log(x1) - log(x2)", 6),
         ("x0*x1 + x0*x2 + x0*x3", 7),
         ("x1*(square(x0/x1 - 0.25) + 0.9375)/x0 + 0.5*cos(2*x2)", 11),  # x0/x1 + x1/x0 - sin²(x2)
@@ -188,6 +190,7 @@ def test_every_rule_is_reached() -> None:
         "quarter_turns": f"sin(x0 + {math.pi / 2})",
         "into_condition": "x1*cond(x0 - 0.3, 1)",
         "hyperbolic": "1 - 2/(exp(x0) + 1)",
+        "exponential": "1 - tanh(x0)",
     }
     assert {rule.__name__ for rule in RULES} == set(texts)
     for rule in RULES:
