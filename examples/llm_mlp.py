@@ -765,7 +765,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--inputs", type=int, default=32, help="coordinates that the paper's shape reads")
     parser.add_argument("--outputs", type=int, default=8, help="coordinates that it has equations for")
     parser.add_argument("--shapes", nargs="+", default=SHAPES, help="rank of the linear part + gated terms")
-    parser.add_argument("--tuned", nargs="+", default=TUNED, help="which of them to tune by the model's answers")
+    parser.add_argument("--tuned", nargs="*", default=TUNED, help="which of them to tune by the model's answers")
     parser.add_argument("--output-steps", type=int, default=300, help="of tuning gated terms by the MLPs' outputs")
     parser.add_argument("--steps", type=int, default=100, help="of tuning by the model's answers")
     parser.add_argument("--lr", type=float, help="of that; by default found by trial")
