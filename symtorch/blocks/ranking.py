@@ -6,8 +6,7 @@ import itertools
 import math
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from symtorch.blocks.shortcut import Forward, logits_of, run
 from symtorch.capture import Captured, capture
 from symtorch.capture.batches import batches_of, placing
-from symtorch.capture.padding import USUAL_MASK, Rows, mask_of
+from symtorch.capture.gradients import Forward, felt, probed, run
+from symtorch.capture.padding import USUAL_MASK, Rows
 from symtorch.capture.undisturbed import undisturbed
 from symtorch.distillation.projected import Projecting
 from symtorch.errors import InputError
@@ -159,7 +158,7 @@ def rank_blocks(
         fitted, troubles = _linear(model, others, batches, rank, seed, forward, rows)
         replace: dict[str, Replace] = {**in_use, **fitted}
         watched = {name: originals[name] for name in replace}
-        costs = _predicted(model, watched, replace, batches[:most_batches], seed, forward or run, rows)
+        costs = _predicted(model, watched, replace, batches[:most_batches], seed, forward, rows)
         times = _times(model, watched, replace, batches[0], forward or run)
     ranks = [Rank(name, costs[name], *times[name]) for name in replace]
     ranks += [Rank(name, math.inf, 0.0, 0.0, 0.0, trouble) for name, trouble in troubles.items()]
@@ -210,64 +209,23 @@ def _predicted(
     replace: Mapping[str, Replace],
     batches: list[Any],
     seed: int,
-    forward: Forward,
+    forward: Forward | None,
     rows: Rows | None,
 ) -> dict[str, float]:
     """{name: half the mean of (g.e)²}."""
     totals, n = dict.fromkeys(blocks, 0.0), 0
-    torch.manual_seed(seed)  # the random state is put back by whoever has called this
-    for batch in batches:
-        with torch.enable_grad(), _probed(blocks) as calls:
-            logits = logits_of(forward(model, batch))
-            flat = logits.reshape(-1, logits.shape[-1])
-            mask = mask_of(batch, rows)
-            counted = None if mask is None else mask.positions_in(logits.shape[:-1])
-            chosen = torch.arange(len(flat), device=flat.device) if counted is None else counted.to(flat.device)
-            likely = flat[chosen].float().log_softmax(dim=-1)
-            drawn = torch.multinomial(likely.detach().exp(), 1)
-            probes = [(name, x, y, probe) for name, made in calls.items() for x, y, probe in made]
-            gradients = torch.autograd.grad(likely.gather(1, drawn).sum(), [p for *_, p in probes], allow_unused=True)
-        n += len(chosen)
-        with torch.no_grad():
-            for (name, x, y, _), gradient in zip(probes, gradients, strict=True):
-                if gradient is None:
-                    continue
-                error = replace[name](x.reshape(-1, x.shape[-1])) - y.reshape(-1, y.shape[-1])
-                along = (gradient.reshape(error.shape) * error).sum(dim=-1).double()
-                counts = along if y.shape[:-1] != logits.shape[:-1] else along[chosen]
-                totals[name] += float(counts.square().sum())
-    return {name: 0.5 * total / max(n, 1) for name, total in totals.items()}
-
-
-@contextmanager
-def _probed(blocks: Mapping[str, nn.Module]) -> Iterator[dict[str, list[tuple[Tensor, Tensor, Tensor]]]]:
-    """Within it, inputs and outputs of the blocks' calls, and a zero added to the outputs, to differentiate by."""
-    calls: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = {name: [] for name in blocks}
-
-    def watch(name: str) -> Callable[..., Tensor]:
-        def hook(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Tensor:
-            given = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
-            if len(given) != 1 or not isinstance(output, Tensor):
-                raise InputError(f"block {name!r} takes {len(given)} tensors; expected one, and one in return.")
-            probe = torch.zeros_like(output, requires_grad=True)
-            calls[name].append((given[0].detach(), output.detach(), probe))
-            return output + probe
-
-        return hook
-
-    handles = [block.register_forward_hook(watch(name), with_kwargs=True) for name, block in blocks.items()]
-    try:
-        yield calls
-    finally:
-        for handle in handles:
-            handle.remove()
+    for found, counted in felt(model, blocks, batches, seed, forward, rows):
+        n += counted
+        for name, each in found.items():
+            totals[name] += float(each.divergence(replace[name](each.x)).sum())
+    return {name: total / max(n, 1) for name, total in totals.items()}
 
 
 def _times(
     model: nn.Module, blocks: Mapping[str, nn.Module], replace: Mapping[str, Replace], batch: Any, forward: Forward
 ) -> dict[str, tuple[float, float, float]]:
     """{name: (CPU seconds of the block, of what replaces it, share of the model's that is saved)}."""
-    with torch.enable_grad(), _probed(blocks) as calls:
+    with torch.enable_grad(), probed(blocks) as calls:
         forward(model, batch)
     with torch.no_grad():
         whole = _fastest(lambda: forward(model, batch))

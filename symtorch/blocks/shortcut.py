@@ -14,34 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from symtorch.capture.batches import arguments_of, placing
+from symtorch.capture.batches import placing
+from symtorch.capture.gradients import Forward, logits_of, run
 from symtorch.capture.padding import USUAL_MASK, Rows, mask_of
-from symtorch.errors import InputError
-
-Forward = Callable[[Any, Any], Any]
-
-
-def run(model: Any, batch: Any) -> Any:
-    """The model's answer to a batch, be it a tensor, a tuple of arguments or a dict of them."""
-    args, kwargs = arguments_of(batch)
-    return model(*args, **kwargs)
-
-
-def logits_of(output: Any) -> Tensor:
-    """The logits (..., n_classes) in what a model returns: a tensor, its member ``logits``, or its first part.
-
-    Raises:
-        InputError: there are none.
-    """
-    found = output if isinstance(output, Tensor) else getattr(output, "logits", None)
-    if found is None and isinstance(output, (tuple, list)) and output:
-        found = output[0]
-    if not isinstance(found, Tensor) or not found.is_floating_point():
-        raise InputError(
-            f"the model returns a {type(output).__name__}; expected logits: a tensor, an object with .logits, or a "
-            f"tuple that begins with them. Pass a loss of your own: loss=lambda model, batch: ..."
-        )
-    return found
 
 
 @dataclass(frozen=True, eq=False)

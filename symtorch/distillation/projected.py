@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from symtorch.capture import Captured
+from symtorch.capture.gradients import Felt
 from symtorch.capture.massive import MassiveRows
 from symtorch.capture.moments import parts_of
 from symtorch.distillation.asking import Ask, limited, tried
@@ -194,11 +195,12 @@ class Judging:
             and interface.encoding.arrays_alike(self.interface.encoding)
         )
 
-    def report(self, name: str, block: Any, laws: Mapping[int, Expr]) -> Report:
-        """How the projection with these equations compares with linear maps."""
+    def report(self, name: str, block: Any, laws: Mapping[int, Expr], felt: Iterable[Felt] | None = None) -> Report:
+        """How the projection with these equations compares with linear maps, by rows with gradients if given."""
         encoding = self.interface.encoding
         assert isinstance(encoding, Projected)
-        return report(name, block, self.linear, encoding, laws, self.n_fitted, (self.X, self.Y), self.held_out)
+        rows = self.X, self.Y
+        return report(name, block, self.linear, encoding, laws, self.n_fitted, rows, self.held_out, felt)
 
 
 def _without_massive(captured: Captured) -> Captured:
@@ -212,8 +214,7 @@ def _without_massive(captured: Captured) -> Captured:
 
 def _check_told_apart(encoding: Projected, X: np.ndarray, massive: MassiveRows, name: str) -> None:
     """Raise where the gate takes ordinary rows for massive ones."""
-    answers = np.asarray(encoding.decode(np.zeros((len(X), len(encoding.lift))), X))
-    taken = int((answers == encoding.massive[0]).all(axis=1).sum())
+    taken = int(encoding.is_massive(X).sum())
     if taken:
         raise InputError(
             f"block {name!r} has {massive}; by their inputs, {taken} of {len(X)} other rows can't be told from them. "

@@ -127,6 +127,37 @@ def test_a_loss_of_ones_own() -> None:
     assert found.after < found.before
 
 
+def test_surrogates_come_nearer_to_their_own_blocks_outputs() -> None:
+    model, blocks = tiny(Gated(8))
+    r2 = [block.report().projection.r2 for block in blocks]
+    found = symtorch.finetune(model, BATCHES, "outputs", steps=40)
+    assert found.after < found.before
+    now = [block.report().projection.r2 for block in blocks]
+    assert all(after > before + 0.01 for before, after in zip(r2, now, strict=True))
+    assert found.before == pytest.approx(sum(1 - each for each in r2) / 2, rel=0.1)
+
+
+def test_a_block_by_itself_can_be_tuned_to_its_outputs() -> None:
+    torch.manual_seed(0)
+    x = list(torch.randn(20_000, WIDTH).split(1000))
+    block = SymbolicModel(GatedMLP(scale=1.0), "mlp")
+    block.distill(x, projection=Projection(outputs=0), skip=8, terms=Gated(8), sr_params=QUIET)
+    block.switch_to_symbolic(min_r2=None)
+    found = symtorch.finetune(block, x, "outputs", steps=30, lr=0.03)
+    assert found.after < 0.995 * found.before
+
+
+def test_without_a_learning_rate_one_that_serves_is_found() -> None:
+    reached = {}
+    for rate in (None, 0.003, 0.03):
+        model, _ = tiny(Gated(8))
+        found = symtorch.finetune(model, BATCHES, steps=40, lr=rate)
+        reached[rate] = found.after
+    assert reached[None] < found.before
+    assert reached[None] <= max(reached[0.003], reached[0.03])
+    assert "lr 0.03" in str(found)
+
+
 def test_it_stops_when_the_held_out_loss_no_longer_falls() -> None:
     model, _ = tiny()
     found = symtorch.finetune(model, BATCHES, steps=60, lr=30.0, checks=20, patience=2)

@@ -52,6 +52,35 @@ def test_the_prediction_is_near_what_each_block_costs(in_use: bool) -> None:
     assert all(r.seconds > 0 and r.surrogate_seconds > 0 for r in ranking.ranks)
 
 
+def test_a_report_predicts_the_divergence_of_every_way() -> None:
+    torch.manual_seed(0)
+    model = TinyModel(scale=1.0)
+    block = symtorch.wrap(model, "mlps.1")
+    block.distill(BATCHES, parent_model=model, projection=Projection(outputs=0), skip=8, terms=symtorch.Gated(8))
+    block.switch_to_symbolic(min_r2=None)
+    report = block.report(BATCHES, model)
+    assert report.projection.predicted_kl == pytest.approx(
+        symtorch.rank_blocks(model, BATCHES, ["mlps.1"]).ranks[0].predicted_kl, rel=1e-4
+    )
+    assert report.mean.predicted_kl is not None
+    assert report.rival.predicted_kl is not None
+    assert report.projection.predicted_kl is not None
+    assert report.kl_gain is not None
+    costs = [way.predicted_kl for way in report.linear if way.predicted_kl is not None]
+    assert costs == sorted(costs, reverse=True)
+    assert report.mean.predicted_kl > costs[0]
+    assert report.kl_gain == pytest.approx(report.rival.predicted_kl - report.projection.predicted_kl)
+    assert report.verdict == ("projection" if report.kl_gain > 0 else "linear")
+    assert "KL, nats" in str(report)
+    assert "predicted KL" in str(report)
+    assert "KL, nats" in report._repr_html_()
+    assert "KL, nats" not in str(block.report())
+    with pytest.raises(InputError, match=r"report\(loader, model\)"):
+        block.report(BATCHES)
+    with pytest.raises(InputError, match="do not depend on the block"):
+        block.report(BATCHES, TinyModel())
+
+
 def test_the_model_is_left_as_it_was() -> None:
     torch.manual_seed(0)
     model = TinyModel().train()

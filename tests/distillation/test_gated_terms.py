@@ -51,6 +51,14 @@ def test_in_the_blocks_place_it_explains_what_the_report_says(projection: Any, s
     r2 = 1 - ((y - answer) ** 2).sum() / ((y - y.mean(axis=0)) ** 2).sum()
     assert r2 == pytest.approx(block.report().projection.r2, abs=1e-6)
     assert model(**token_batches(1, seed=5)[0]).shape == (8, 32, 64)
+    terms = block.report().terms
+    assert (terms is None) == (not projection.outputs)
+    if terms is not None:  # with the equations replaced by zero, that is what is left
+        for i in range(projection.outputs):
+            block.set_equation(i, "0")
+        alone = block.report().projection
+        assert terms.name == f"12 gated terms, rank {skip}"
+        assert (terms.r2, terms.macs) == (pytest.approx(alone.r2, abs=1e-6), pytest.approx(alone.macs, rel=0.2))
 
 
 def test_terms_explain_what_no_linear_map_does() -> None:

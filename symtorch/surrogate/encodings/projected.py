@@ -228,6 +228,12 @@ class Projected(Encoding):
     def combine(self, laws: Mapping[int, Expr], outputs: Sequence[int]) -> list[Expr]:
         raise InputError(f"{self.unwritten}; they are not written out.")
 
+    def is_massive(self, x: np.ndarray) -> np.ndarray:
+        """(n, n_inputs) -> (n,): the rows that the constant answers for."""
+        if not len(self.massive):
+            return np.zeros(len(x), dtype=bool)
+        return np.asarray(self._apply("coordinates", x)[:, -1] > 0)
+
     # ---- tuning
 
     def maps(self) -> Maps:
