@@ -381,9 +381,9 @@ SUMMARIES = {
     "networks.py": Summary(
         "Laws behind small networks of few, noisy rows, asked", lambda r: r["activation"], lambda r: r["is_law"]
     ),
-    "spring.py": Summary(
-        "The force of a spring from raw positions, behind networks, asked",
-        lambda r: r["activation"],
+    "forces.py": Summary(
+        "Forces from raw positions, behind networks, asked",
+        lambda r: f"{r['force']}, {r['activation']}",
         lambda r: r["is_law"],
     ),
     "srbench.py": Summary(
