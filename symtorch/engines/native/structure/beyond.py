@@ -21,6 +21,7 @@ from symtorch.engines.native.structure.decompose import FlatSolver, Laws, find_l
 from symtorch.engines.native.structure.tuning import tuning
 from symtorch.engines.options import SearchOptions
 from symtorch.equations.expr import Call, Expr, to_text, walk
+from symtorch.equations.selection import scores, select
 
 _BINARY = ("+", "-", "*", "/")
 _UNARY = ("sqrt", "square", "cube", "exp", "log", "sin", "cos", "tanh", "erf", "abs")
@@ -100,14 +101,17 @@ def _wider(options: SearchOptions) -> SearchOptions:
 
 
 def _written(exprs: Sequence[Expr], X: np.ndarray, y: np.ndarray, words: Vocabulary) -> Expr | None:
-    """The best of some forms as it reads best, its constants cleaned; None if none can be written."""
+    """The likeliest of some forms as it reads best, its constants cleaned; None if none can be written."""
     rows = Rows.of(X, y)
     archive = Archive(words, rows, rows, SQUARED, float(np.var(y)))
     for expr in exprs:
         archive.offer(expr)
-    archive.write_readably("accuracy")
+    archive.write_readably("law")
     front = archive.pareto()
-    return front[-1].tree if front else None
+    if not front:
+        return None
+    complexities, losses = [c.complexity for c in front], [c.loss for c in front]
+    return front[select(complexities, losses, scores(complexities, losses), "law")].tree
 
 
 def _first_piece(solver: FlatSolver | None) -> FlatSolver:
