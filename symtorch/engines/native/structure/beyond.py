@@ -18,7 +18,8 @@ from symtorch.engines.native.fitting.losses import SQUARED
 from symtorch.engines.native.forms.normal import normalise
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.structure.decompose import FlatSolver, Laws, find_laws, piece_solver
-from symtorch.engines.native.structure.tuning import tuning
+from symtorch.engines.native.structure.solutions import n_fitted
+from symtorch.engines.native.structure.tuning import is_formula, tuning
 from symtorch.engines.options import SearchOptions
 from symtorch.equations.expr import Call, Expr, to_text, walk
 from symtorch.equations.selection import scores, select
@@ -28,7 +29,7 @@ _UNARY = ("sqrt", "square", "cube", "exp", "log", "sin", "cos", "tanh", "erf", "
 _LONGEST = 60
 """Complexity of a law that is worth a word; what is longer nobody takes for one."""
 _BETTER = 0.1
-"""Share of the loss of what can be written that it leaves at most."""
+"""Share of the loss of what can be written that it leaves at most, however many numbers it takes."""
 _DIGITS = 4
 
 
@@ -55,25 +56,22 @@ def with_law_beyond(
         laws: what :func:`.find_laws` has found with these options; the others are as it has them.
     """
     words = Vocabulary(options)
-    if laws.solved:
-        if words.legal(laws.exprs[-1]) is not None:
-            return laws
-        found, space = laws, replace(options, maxsize=max(options.maxsize, _LONGEST))
-    else:
-        if laws.floor > tuning().worst or set(_BINARY + _UNARY) <= options.operators.keys():
-            return laws
-        space = _wider(options)
+    found, space = laws, replace(options, maxsize=max(options.maxsize, _LONGEST))
+    if (not laws.solved or _may_approximate(laws)) and _lacks(options) and laws.floor <= tuning().worst:
+        wider = _wider(options)
         left = None if most_rows is None else most_rows - laws.rows_asked
         # Steps and closed forms take a moment, so time or no time they are looked at; the flat search is dear.
-        solver = _first_piece(None if stopped() else piece_solver(space, seed, stopped))
-        found = find_laws(X, teacher, space, seed, flat=solver, most_rows=left)
-        laws = replace(laws, rows_asked=laws.rows_asked + found.rows_asked)
-        if not found.solved or not found.loss <= _BETTER * laws.loss:
-            return laws
+        solver = _first_piece(None if stopped() else piece_solver(wider, seed, stopped))
+        other = find_laws(X, teacher, wider, seed, flat=solver, most_rows=left)
+        laws = found = replace(laws, rows_asked=laws.rows_asked + other.rows_asked)
+        if other.solved and _is_better(other, laws):
+            found, space, laws = other, wider, replace(laws, solved=False, structure=None)
+    if not found.solved or words.legal(found.exprs[-1]) is not None:
+        return laws
     rows = X[: tuning().piece_rows]
     if most_rows is not None and most_rows - laws.rows_asked < len(rows):
         return laws
-    tree = _written(found.exprs, rows, teacher(rows), Vocabulary(space))
+    tree = _written(found.exprs[-1], rows, teacher(rows), Vocabulary(space))
     laws = replace(laws, rows_asked=laws.rows_asked + len(rows))
     return laws if tree is None or words.legal(normalise(tree)) is not None else replace(laws, beyond=tree)
 
@@ -85,6 +83,27 @@ def told(law: Expr, names: Sequence[str], options: SearchOptions) -> str:
     names_of = " and ".join(filter(None, [", ".join(missing[:-1]), *missing[-1:]]))
     allowed = f"{names_of} allowed" if missing else f"a maxsize of {options.complexity(law)}"
     return f"{to_text(law, names, _DIGITS)}, with {allowed}"
+
+
+def _lacks(options: SearchOptions) -> bool:
+    """Whether operators of common laws are missing."""
+    return not set(_BINARY + _UNARY) <= options.operators.keys()
+
+
+def _may_approximate(laws: Laws) -> bool:
+    """Whether a law may be an approximation: its numbers are fitted, and no step of the whole tells how far it may be
+    off, as of a network that obeys identities by its architecture."""
+    return not is_formula(laws.floor) and laws.witnessed == np.inf and n_fitted(laws.exprs[-1]) > 0
+
+
+def _is_better(law: Laws, laws: Laws) -> bool:
+    """Whether a law of more operators is what the other laws only approximate.
+
+    Beside a rough teacher an approximation may miss little more than its law, but takes more numbers.
+    """
+    if not law.loss <= tuning().better * laws.loss:
+        return False
+    return law.loss <= _BETTER * laws.loss or (bool(laws.exprs) and n_fitted(law.exprs[-1]) < n_fitted(laws.exprs[-1]))
 
 
 def _wider(options: SearchOptions) -> SearchOptions:
@@ -100,12 +119,11 @@ def _wider(options: SearchOptions) -> SearchOptions:
     )
 
 
-def _written(exprs: Sequence[Expr], X: np.ndarray, y: np.ndarray, words: Vocabulary) -> Expr | None:
-    """The likeliest of some forms as it reads best, its constants cleaned; None if none can be written."""
+def _written(law: Expr, X: np.ndarray, y: np.ndarray, words: Vocabulary) -> Expr | None:
+    """A law as it reads best, its constants cleaned; None if it can't be written."""
     rows = Rows.of(X, y)
     archive = Archive(words, rows, rows, SQUARED, float(np.var(y)))
-    for expr in exprs:
-        archive.offer(expr)
+    archive.offer(law)
     archive.write_readably("law")
     front = archive.pareto()
     if not front:

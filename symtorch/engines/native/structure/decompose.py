@@ -62,7 +62,7 @@ class Laws:
     """What asking one output of a teacher has brought.
 
     Attributes:
-        exprs: normal forms over the samples' columns, by rising complexity.
+        exprs: normal forms over the samples' columns, the likeliest ones last: the law is at the end.
         solved: whether one of them is a law: exact, or as good as the teacher is for its size.
         loss: 1 - R² of that law on the points that it was fitted to.
         floor: relative squared error of the teacher, as far as the tests of its structure see it.
@@ -123,7 +123,7 @@ def find_laws(
     exprs = [c.expr for c in front if c.expr not in likely]
     if laws and not solved and not is_formula(floor) and search.points is not None:
         likely += search.points.plainer(laws[0], words)
-    exprs += [shortest(expr, words, X[: tuning().piece_rows]) for expr in likely]
+    exprs += [shortest(expr, words, X[: tuning().piece_rows]) for expr in reversed(likely)]
     loss, error = (laws[0].loss, _error(laws[0], front)) if laws else (np.inf, 0.0)
     logger.debug("floor %.1e, error %.1e, loss %.1e, solved: %s", floor, error, loss, solved)
     structure = None
@@ -218,7 +218,9 @@ class _Decomposition:
             if self.behind > 0.0:
                 floor, hint = self.behind, np.inf
             elif problem.depth > 0 and not findings.steps and findings.own >= tuning().rounding:
-                self.told += [findings.own] if findings.own <= tuning().worst else []
+                # Now that it is no formula, inputs may be idle, and what two idle ones do to each other tells nothing.
+                own = find_steps(problem, np.inf, self.seed, self.finders).own
+                self.told += [own] if own <= tuning().worst else []
         self.floor = floor if problem.depth == 0 else self.floor
         logger.debug("%sd=%d floor %.1e %s", "  " * problem.depth, problem.n_inputs, floor, findings.steps[:4])
         points = self._points(problem, floor)

@@ -65,8 +65,12 @@ def disagreement(step: Step, problem: Problem, parts: Sequence[Problem]) -> Disa
     Parts are known up to a factor or a shift, which are fitted.
     """
     nothing = Disagreement(0.0, (0.0,) * len(parts), step.sees_most)
-    if len(parts) > len(_PIECES) or any(len(part.Z) != len(problem.Z) or part.n_inputs == 0 for part in parts):
-        return nothing  # a part without inputs is a number, and predicts nothing
+    if (
+        not parts
+        or len(parts) > len(_PIECES)
+        or any(len(part.Z) != len(problem.Z) or part.n_inputs == 0 for part in parts)
+    ):
+        return nothing  # a part without inputs is a number, and predicts nothing; nor does a step that is all there is
     rows = slice(None, tuning().piece_rows)
     y, answers = problem.y[rows], [_mean_answers(part.rows(tuning().piece_rows)) for part in parts]
     usable = np.isfinite(y) & np.isfinite(answers).all(axis=0)

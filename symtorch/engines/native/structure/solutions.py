@@ -164,11 +164,14 @@ def is_no_approximation(law: Solution) -> bool:
     """Whether a form is so exact for its few numbers that nothing is approximated but a guard: ``sqrt(r^2 + 1e-12)``.
 
     A good approximation of a smooth function wins about a digit, two decades of the loss, by each of its numbers.
-    Signs and exponents are not counted: those of a form are not fitted.
     """
-    exponents = [node.args[1].value for node in walk(law.expr) if is_power(node)]  # type: ignore[attr-defined]
-    n_numbers = sum(abs(c) != 1.0 for c in constants(law.expr)) - sum(abs(e) != 1.0 for e in exponents)
-    return law.loss < min(EXACT, 10.0 ** (-tuning().decades * n_numbers))
+    return law.loss < min(EXACT, 10.0 ** (-tuning().decades * n_fitted(law.expr)))
+
+
+def n_fitted(expr: Expr) -> int:
+    """How many numbers of a normal form are fitted: signs and exponents are not."""
+    exponents = [node.args[1].value for node in walk(expr) if is_power(node)]  # type: ignore[attr-defined]
+    return sum(abs(c) != 1.0 for c in constants(expr)) - sum(abs(e) != 1.0 for e in exponents)
 
 
 def explained(error: float, floor: float, late: bool = False) -> float:

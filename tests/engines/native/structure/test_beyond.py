@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
 from symtorch import SymbolicModel
+from symtorch.engines.native.forms.normal import normalise
 from symtorch.engines.native.structure.beyond import told, with_law_beyond
 from symtorch.engines.native.structure.decompose import Laws, find_laws
 from symtorch.engines.options import SearchOptions
+from symtorch.equations.parser import parse
 
 NAMES = ["x0", "x1", "x2", "x3"]
 NOTHING = Laws([], False, np.inf, 0.0, 0)
@@ -40,6 +44,36 @@ def test_a_law_that_is_too_long_is_told_with_its_size() -> None:
     laws = with_law_beyond(find_laws(X, teacher, short), X, teacher, short)
     assert laws.beyond is not None
     assert told(laws.beyond, NAMES, short).endswith(", with a maxsize of 13")
+
+
+def message(X: np.ndarray) -> np.ndarray:
+    """What a network of a difference may have learned of exp(-u)*v: smooth errors, two inputs nearly unused."""
+    rng = np.random.default_rng(1)
+    seen = np.column_stack([X[:, 0] - X[:, 1], X[:, 2:]])
+    hidden = np.tanh(seen @ (rng.normal(size=(4, 30)) * [[3.0], [3.0], [0.1], [0.1]]) + rng.normal(size=30))
+    return seen[:, 1] * np.exp(-seen[:, 0]) + 1e-3 * hidden @ rng.normal(size=30)
+
+
+MESSAGES = np.random.default_rng(0).uniform(0.0, 1.0, (600, 5)) + np.array([1.0, 0.0, 1.0, 0.0, 0.0])
+
+
+def test_what_two_unused_inputs_do_to_each_other_tells_nothing_of_a_networks_error() -> None:
+    laws = find_laws(MESSAGES, message, FEW, flat=lambda *_: [])
+    assert laws.floor > 1e-8
+
+
+def test_an_approximation_gives_way_to_the_law_of_a_rough_network_that_takes_fewer_numbers() -> None:
+    options = SearchOptions.from_params({"binary_operators": ["+", "-", "*", "/"], "unary_operators": ["square"]})
+    names = ["x0", "x1", "x2", "x3", "x4"]
+    near = normalise(parse("x2/(1.1 + 0.9*(x0 - x1) + 0.5*(x0 - x1)*(x0 - x1))", names))
+    found = Laws([near], True, 3e-3, 1e-4, 0)
+    laws = with_law_beyond(found, MESSAGES, lambda X: X[:, 2] * np.exp(X[:, 1] - X[:, 0]), options)
+    assert not laws.solved
+    assert laws.beyond is not None
+    assert told(laws.beyond, names, options).endswith(", with exp allowed")
+    # where steps tell how far a law may be off it stands, and nobody looks further
+    sure = replace(found, witnessed=1e-3)
+    assert with_law_beyond(sure, MESSAGES, message, options) is sure
 
 
 def test_nothing_is_told_where_the_law_can_be_written_nor_where_there_is_none() -> None:

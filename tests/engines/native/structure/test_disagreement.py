@@ -10,9 +10,10 @@ from symtorch.engines.native.structure.disagreement import Disagreement, disagre
 from symtorch.engines.native.structure.hypotheses import find_steps
 from symtorch.engines.native.structure.idle import Drop
 from symtorch.engines.native.structure.never_meet import NeverMeet
+from symtorch.engines.native.structure.outright import Outright
 from symtorch.engines.native.structure.rank_two import RankTwo
 from symtorch.engines.native.structure.steps import Step
-from symtorch.equations.expr import evaluate
+from symtorch.equations.expr import Variable, evaluate
 from symtorch.equations.parser import parse
 
 LAWS = (
@@ -71,3 +72,9 @@ def test_a_part_without_inputs_predicts_nothing() -> None:
     problem = problem_of(lambda X: 3 + wobble(1, 1e-3)(X), X)
     step = Drop((0,), 1, residual=1e-4)
     assert disagreement(step, problem, step.parts(problem)).error == 0.0
+
+
+def test_a_step_that_is_the_whole_expression_predicts_nothing() -> None:
+    problem = problem_of(wobble(1, 1e-3), box(1))
+    step = Outright(Variable(0), 1.0, residual=1e-4)
+    assert disagreement(step, problem, step.parts(problem)) == Disagreement(0.0, (), step.sees_most)
