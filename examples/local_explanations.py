@@ -2,10 +2,11 @@
 
 Two models: a network that tells two spirals apart, and one that predicts progress of diabetes (scikit-learn's tabular
 data). For each of some points, `symtorch.explain` (SLIME), the tangent plane (the gradient), a least-squares plane and,
-where they are installed, LIME (`lime`), kernel SHAP and integrated gradients (`captum`) explain the same number. Each
-explanation is read as a function of the inputs: attributions are the slopes of a plane through the model's value, by
-their share of each deviation from the base point. It is judged on fresh points around the point: R² (below 0 counts as
-0), agreement of two seeds, and time. Claim: on both, `explain` follows the model most closely.
+where they are installed, LIME (`lime`), SHAP (`shap`: kernel and gradient) and Captum (`captum`: kernel SHAP and
+integrated gradients) explain the same number. Each explanation is read as a function of the inputs: attributions are
+the slopes of a plane through the model's value, by their share of each deviation from the base point. It is judged on
+fresh points around the point: R² (below 0 counts as 0), agreement of two seeds, and time. Claim: on both, `explain`
+follows the model most closely.
 
     python examples/local_explanations.py [--points 8] [--seed 0] [--plot local_explanations.png]
 """
@@ -13,6 +14,7 @@ their share of each deviation from the base point. It is judged on fresh points 
 from __future__ import annotations
 
 import argparse
+import copy
 import importlib.util
 import math
 import sys
@@ -121,9 +123,9 @@ def lime(problem: Problem, x: np.ndarray, seed: int) -> Function:
     return lambda rows: value + (rows - x) / explainer.scaler.scale_ @ slopes
 
 
-def attributed(problem: Problem, x: np.ndarray, shares: np.ndarray) -> Function:
-    """Shares of the way from the mean of the data to x, as slopes."""
-    way = x - problem.data.mean(axis=0)
+def attributed(problem: Problem, x: np.ndarray, shares: np.ndarray, base: np.ndarray) -> Function:
+    """Shares of the way from the mean of the base's rows to x, as slopes."""
+    way = x - base.mean(axis=0)
     return plane(problem, x, np.divide(shares, way, out=np.zeros_like(way), where=abs(way) > 1e-9))
 
 
@@ -132,7 +134,7 @@ def integrated_gradients(problem: Problem, x: np.ndarray, seed: int) -> Function
 
     base = torch.from_numpy(problem.data.mean(axis=0)[None])
     shares = IntegratedGradients(problem.net).attribute(torch.from_numpy(x[None]), baselines=base, target=0)
-    return attributed(problem, x, shares.detach().numpy()[0])
+    return attributed(problem, x, shares.detach().numpy()[0], problem.data)
 
 
 def kernel_shap(problem: Problem, x: np.ndarray, seed: int) -> Function:
@@ -141,7 +143,35 @@ def kernel_shap(problem: Problem, x: np.ndarray, seed: int) -> Function:
     torch.manual_seed(seed)
     base = torch.from_numpy(problem.data.mean(axis=0)[None])
     shares = KernelShap(problem.net).attribute(torch.from_numpy(x[None]), baselines=base, target=0, n_samples=200)
-    return attributed(problem, x, shares.detach().numpy()[0])
+    return attributed(problem, x, shares.detach().numpy()[0], problem.data)
+
+
+BACKGROUND = 100
+"""Rows of the data that stand for it all in `shap`."""
+
+
+def background(problem: Problem, seed: int) -> np.ndarray:
+    return problem.data[np.random.default_rng(seed).permutation(len(problem.data))[:BACKGROUND]]
+
+
+def shap_kernel(problem: Problem, x: np.ndarray, seed: int) -> Function:
+    import shap
+
+    rows = background(problem, seed)
+    np.random.seed(seed)  # noqa: NPY002 - what shap draws from
+    shares = shap.KernelExplainer(problem, rows).shap_values(x, nsamples=200, silent=True)
+    return attributed(problem, x, shares, rows)
+
+
+def shap_gradient(problem: Problem, x: np.ndarray, seed: int) -> Function:
+    """Expected gradients: integrated ones, averaged over base points."""
+    import shap
+
+    rows = background(problem, seed)
+    net = copy.deepcopy(problem.net).float()  # shap asks networks in single precision
+    explainer = shap.GradientExplainer(net, torch.from_numpy(rows).float())
+    shares = explainer.shap_values(torch.from_numpy(x[None]).float(), nsamples=200, rseed=seed)
+    return attributed(problem, x, shares.reshape(len(x)), rows)
 
 
 METHODS: dict[str, tuple[str, Callable[[Problem, np.ndarray, int], Function]]] = {
@@ -149,7 +179,9 @@ METHODS: dict[str, tuple[str, Callable[[Problem, np.ndarray, int], Function]]] =
     "tangent plane": ("torch", tangent),
     "least-squares plane": ("numpy", least_squares),
     "LIME": ("lime", lime),
-    "kernel SHAP": ("captum", kernel_shap),
+    "kernel SHAP (shap)": ("shap", shap_kernel),
+    "gradient SHAP (shap)": ("shap", shap_gradient),
+    "kernel SHAP (captum)": ("captum", kernel_shap),
     "integrated gradients": ("captum", integrated_gradients),
 }
 """Name, the package that it needs, and (problem, point, seed) -> function."""
