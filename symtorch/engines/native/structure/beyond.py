@@ -57,7 +57,9 @@ def with_law_beyond(
     """
     words = Vocabulary(options)
     found, space = laws, replace(options, maxsize=max(options.maxsize, _LONGEST))
-    if (not laws.solved or _may_approximate(laws)) and _lacks(options) and laws.floor <= tuning().worst:
+    if laws.solved and _may_approximate(laws):
+        laws = found = replace(laws, solved=False, structure=None)
+    if not laws.solved and _lacks(options) and laws.floor <= tuning().worst:
         wider = _wider(options)
         left = None if most_rows is None else most_rows - laws.rows_asked
         # Steps and closed forms take a moment, so time or no time they are looked at; the flat search is dear.
@@ -65,7 +67,7 @@ def with_law_beyond(
         other = find_laws(X, teacher, wider, seed, flat=solver, most_rows=left)
         laws = found = replace(laws, rows_asked=laws.rows_asked + other.rows_asked)
         if other.solved and _is_better(other, laws):
-            found, space, laws = other, wider, replace(laws, solved=False, structure=None)
+            found, space = other, wider
     if not found.solved or words.legal(found.exprs[-1]) is not None:
         return laws
     rows = X[: tuning().piece_rows]
@@ -91,9 +93,11 @@ def _lacks(options: SearchOptions) -> bool:
 
 
 def _may_approximate(laws: Laws) -> bool:
-    """Whether a law may be an approximation: its numbers are fitted, and no step of the whole tells how far it may be
-    off, as of a network that obeys identities by its architecture."""
-    return not is_formula(laws.floor) and laws.witnessed == np.inf and n_fitted(laws.exprs[-1]) > 0
+    """Whether a law may be an approximation: its numbers are fitted, no step of the whole tells how far it may be off,
+    as of a network that obeys identities by its architecture, and the steps that led to it don't explain its loss."""
+    if is_formula(laws.floor) or laws.witnessed < np.inf or n_fitted(laws.exprs[-1]) == 0:
+        return False
+    return laws.loss > tuning().seen * laws.error
 
 
 def _is_better(law: Laws, laws: Laws) -> bool:
