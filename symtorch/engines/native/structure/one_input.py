@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Flag, auto
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 
@@ -343,6 +343,7 @@ def _curves(x: np.ndarray, y: np.ndarray) -> Iterator[_Form]:
 def _narrowed(family: _Family, members: _In, k: int, x: np.ndarray, y: np.ndarray) -> tuple[float, float, np.ndarray]:
     """b near its k-th value on the grid, close enough for a fit to start in the right valley; loss and sizes there."""
 
+    @cache
     def fitted(b: float) -> tuple[float, np.ndarray]:
         columns = np.stack(family.columns(members, x, b), axis=1)
         sizes, *_ = np.linalg.lstsq(columns, y, rcond=None)
