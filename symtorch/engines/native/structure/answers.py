@@ -1,4 +1,4 @@
-"""Answers of a teacher that several outputs share: it gives all of them at once, and the first questions are the same."""
+"""Answers of a teacher that several outputs share: it gives all at once, and many questions are the same."""
 
 from __future__ import annotations
 
