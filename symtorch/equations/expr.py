@@ -100,7 +100,7 @@ class Variable(Expr):
     index: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, init=False)
 class Call(Expr):
     """An operator applied to ``op.arity`` arguments."""
 
@@ -111,9 +111,12 @@ class Call(Expr):
     # A sum of a thousand terms is a thousand levels deep, so nothing here recurses: the hash is made
     # with the node, comparing walks, and pickling writes the tree in postfix order.
 
-    def __post_init__(self) -> None:
-        # An operator's hash is that of its name; asking it for it costs another call.
-        object.__setattr__(self, "_hash", hash((self.op.name, self.args)))
+    def __init__(self, op: Operator, args: tuple[Expr, ...]) -> None:
+        # A search makes millions of nodes. The slots are filled by themselves, which takes two thirds of the time that
+        # a frozen dataclass takes; an operator's hash is that of its name, and asking it for it costs another call.
+        _set_op(self, op)
+        _set_args(self, args)
+        _set_hash(self, hash((op.name, args)))
 
     def __hash__(self) -> int:
         return self._hash
@@ -123,18 +126,20 @@ class Call(Expr):
             return True
         if not isinstance(other, Call) or self._hash != other._hash:
             return False
-        pairs: list[tuple[Any, Any]] = [(self, other)]
+        pairs: list[tuple[Call, Call]] = [(self, other)]
         while pairs:
-            a, b = pairs.pop()
-            if a is b:  # most often the same subtree, not one like it
-                continue
-            if type(a) is not Call or type(b) is not Call:
-                if type(a) is not type(b) or a != b:
-                    return False
-            elif a._hash != b._hash or (a.op is not b.op and a.op != b.op) or len(a.args) != len(b.args):
+            one, two = pairs.pop()
+            if (one.op is not two.op and one.op != two.op) or len(one.args) != len(two.args):
                 return False
-            else:
-                pairs.extend(zip(a.args, b.args, strict=True))
+            for a, b in zip(one.args, two.args, strict=True):
+                if a is b:  # most often the same subtree, not one like it
+                    continue
+                if type(a) is Call:
+                    if type(b) is not Call or a._hash != b._hash:
+                        return False
+                    pairs.append((a, b))
+                elif a != b:
+                    return False
         return True
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -146,6 +151,9 @@ class Call(Expr):
     @property
     def children(self) -> tuple[Expr, ...]:
         return self.args
+
+
+_set_op, _set_args, _set_hash = (Call.__dict__[name].__set__ for name in ("op", "args", "_hash"))
 
 
 def _tokens(expr: Expr) -> tuple[float | int | Operator, ...]:

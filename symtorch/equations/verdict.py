@@ -66,7 +66,8 @@ class Evidence:
             show it: a lower bound. None where nothing is known of it.
         confirmed: whether structure found by asking the block led to a law; None where it was not asked.
         rows_asked: rows that the block was asked for, for this output. What was asked for several outputs at once
-            is shared among them, so that the sum over outputs is what the block was asked in all.
+            is shared among them, and what was known from an earlier output is not asked again, so that the sum over
+            outputs is what the block was asked in all.
         trouble: why the block was not asked, where it is none that can be; see
             :class:`symtorch.capture.rows.Trial`.
         variance: of the output on the rows that were searched, where the loss is the squared error.

@@ -91,9 +91,10 @@ def _fit(tape: Tape, rows: Rows, loss: Loss, steps: int, enough: float) -> tuple
         A /= size
         A /= size[:, None]
         g = (J @ r) / size
-        diagonal = A.diagonal().copy()
+        on_diagonal = A.reshape(-1)[:: len(c) + 1]  # a view
+        diagonal = on_diagonal.copy()
         for _ in range(tuning.most_raises):
-            np.fill_diagonal(A, diagonal + damping)
+            on_diagonal[:] = diagonal + damping
             try:
                 step = np.linalg.solve(A, g) / size
             except np.linalg.LinAlgError:

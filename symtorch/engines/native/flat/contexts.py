@@ -41,14 +41,14 @@ class Kind:
 class ContextBatch:
     """All contexts of one output, ready to be scanned."""
 
-    def __init__(self, bank: Bank, y: Array, root_weights: Array | None, n_partners: int) -> None:
+    def __init__(self, bank: Bank, y: Array, root_weights: Array | None, n_partners: int, grid: bool = True) -> None:
         self.bank = bank
         self.tuning = current(GuessTuning)
         self.y = y
         self.root = np.ones_like(y) if root_weights is None else root_weights
         cheapest = bank.order[:n_partners]
         # Functions with a constant inside are worth trying as a factor, however dear they are.
-        others = np.setdiff1d(bank.grid, cheapest)
+        others = np.setdiff1d(bank.grid if grid else [], cheapest)
         self.n_cheapest = 1 + len(cheapest)
         self.partners = np.concatenate([[-1], cheapest, others]).astype(np.int64)
         values = bank.raw[bank.indices(self.partners[1:])].cpu().numpy().astype(np.float64)
@@ -175,6 +175,7 @@ def first_guesses(
     stop: Callable[[], bool],
     per_cost: int,
     most: int,
+    grid: bool = True,
 ) -> list[Expr]:
     """Expressions for one output, best first within each kind of context.
 
@@ -186,8 +187,9 @@ def first_guesses(
         limit: how many may be phi.
         stop: whether time is up.
         per_cost, most: how many guesses of each complexity, and in all.
+        grid: whether functions with a constant inside may be phi1 however dear they are.
     """
-    batch = ContextBatch(bank, y, root_weights, n_partners)
+    batch = ContextBatch(bank, y, root_weights, n_partners, grid)
     largest = float(bank.words.options.maxsize)
     scans = [Scan(bank, contexts, limit, stop) for _, contexts in batch.sets]
     flat = batch.n_weighted

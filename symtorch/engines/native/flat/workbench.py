@@ -231,14 +231,25 @@ class Workbench:
         """The first, cheap stages for every output, solved or not: simple approximations."""
         self.start()
         imperfect = [k for k, archive in enumerate(self.archives) if archive.best > 0.0]
-        tuning = self.tuning
-        self._guess(imperfect, self.bank(False), tuning.sketch_partners, tuning.sketch_size, tuning.sketch_guesses)
+        tuning, many = self.tuning, len(self.archives) > self.tuning.sketched_in_full
+        known = [k for k in imperfect if self.archives[k].is_exact] if many else []
+        bank, most = self.bank(False), tuning.sketch_guesses
+        self._guess(imperfect, bank, tuning.sketch_partners, tuning.sketch_size, most, without_grid=known)
 
-    def _guess(self, outputs: Sequence[int], bank: Bank, n_partners: int, limit: int, most: int) -> None:
+    def _guess(
+        self,
+        outputs: Sequence[int],
+        bank: Bank,
+        n_partners: int,
+        limit: int,
+        most: int,
+        without_grid: Sequence[int] = (),
+    ) -> None:
         for k, stop in self._in_turn(outputs):
             archive = self.archives[k]
             y, weights = self._at_bank(archive.rows.y), self._scan_weights(archive)
-            guesses = first_guesses(bank, y, weights, n_partners, limit, stop, self.tuning.guesses_per_size, most)
+            per_size, grid = self.tuning.guesses_per_size, k not in without_grid
+            guesses = first_guesses(bank, y, weights, n_partners, limit, stop, per_size, most, grid)
             archive.consider(guesses, stop)
 
     def choose_first(self) -> None:

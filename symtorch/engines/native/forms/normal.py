@@ -173,7 +173,7 @@ def add(parts: Iterable[Expr]) -> Expr:
                 stack.append(multiply([Constant(c), term]))
             else:
                 collected[term] = collected.get(term, 0.0) + c
-    scaled = [_scaled(c, term) for term, c in sorted(collected.items(), key=lambda item: key(item[0])) if c != 0.0]
+    scaled = [_scaled(c, term) for term, c in _in_order(collected) if c != 0.0]
     if constant != 0.0 or not scaled:
         scaled.append(Constant(constant))
     return _chain(PLUS, scaled)
@@ -264,7 +264,7 @@ def _product(value: float, powers: dict[Expr, float]) -> Expr:
         if is_sum(base) and exponent == 1.0:
             return _scaled_sum(value, base)
     built: list[Expr] = []
-    for base, exponent in sorted(powers.items(), key=lambda item: key(item[0])):
+    for base, exponent in _in_order(powers):
         if is_sum(base):
             scale = _common_scale(base, exponent)
             if scale != 1.0:
@@ -276,6 +276,14 @@ def _product(value: float, powers: dict[Expr, float]) -> Expr:
             base, value = Call(base.op, (multiply([NEGATIVE, base.args[0]]),)), -value
         built.append(base if exponent == 1.0 else Call(POWER, (base, Constant(exponent))))
     return _scaled(value, _chain(TIMES, built))
+
+
+def _in_order(parts: dict[Expr, float]) -> list[tuple[Expr, float]]:
+    """Terms or factors by their shapes."""
+    items = list(parts.items())
+    if len(items) > 1:  # most often there is one, whose shape nobody need know
+        items.sort(key=lambda item: key(item[0]))
+    return items
 
 
 def _is_odd_of_negative(expr: Expr) -> bool:

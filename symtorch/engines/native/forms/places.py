@@ -8,14 +8,25 @@ from symtorch.engines.native.forms import normal
 from symtorch.equations.expr import Call, Expr
 
 
-def places(expr: Expr, path: tuple[int, ...] = ()) -> Iterator[tuple[tuple[int, ...], Expr]]:
+def places(expr: Expr) -> Iterator[tuple[tuple[int, ...], Expr]]:
     """Every node with its path, parents first; exponents of powers are no places."""
-    yield path, expr
-    if normal.is_power(expr):
-        yield from places(expr.children[0], (*path, 0))
-    else:
-        for i, child in enumerate(expr.children):
-            yield from places(child, (*path, i))
+    stack: list[tuple[tuple[int, ...], Expr]] = [((), expr)]
+    while stack:
+        path, node = stack.pop()
+        yield path, node
+        if isinstance(node, Call):
+            n = 1 if normal.is_power(node) else len(node.args)
+            stack.extend([((*path, i), node.args[i]) for i in range(n - 1, -1, -1)])
+
+
+def nodes(expr: Expr) -> Iterator[Expr]:
+    """Every node at one of the :func:`places`."""
+    stack = [expr]
+    while stack:
+        node = stack.pop()
+        yield node
+        if isinstance(node, Call):
+            stack.extend(node.args[:1] if normal.is_power(node) else node.args[::-1])
 
 
 def at(expr: Expr, path: tuple[int, ...]) -> Expr:

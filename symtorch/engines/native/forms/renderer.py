@@ -27,6 +27,9 @@ from symtorch.equations.operators import Operator
 _Factors = list[tuple[Expr, float]]
 """Bases, in normal form, and their exponents."""
 
+_NEW = object()
+"""In the place of what has not been rendered yet; None is what can't be."""
+
 _HUGE = 1e15
 """Coefficients of exponentials beyond this, or below its inverse, are written in the exponent."""
 
@@ -62,11 +65,12 @@ class Renderer:
         """The cheapest tree that equals a normal form, or None if it can't be written."""
         if not isinstance(expr, Call):
             return expr
-        if expr not in self._known:
+        known = self._known.get(expr, _NEW)
+        if known is _NEW:
             if len(self._known) > REMEMBERED:
                 self._known.clear()
-            self._known[expr] = self._render(expr)
-        return self._known[expr]
+            known = self._known[expr] = self._render(expr)
+        return known  # type: ignore[return-value]
 
     def _render(self, expr: Call) -> Expr | None:
         if is_sum(expr):
@@ -94,7 +98,7 @@ class Renderer:
 
     def _cheapest(self, trees: Iterable[Expr | None]) -> Expr | None:
         found = [tree for tree in trees if tree is not None]
-        return min(found, key=self.cost) if found else None
+        return min(found, key=self.cost, default=None) if len(found) != 1 else found[0]
 
     def _chain(self, op: Operator | None, parts: list[Expr]) -> Expr | None:
         """``a op b op c op ...``."""
@@ -209,7 +213,8 @@ class Renderer:
         over = self._all(self._raised(base, e) for base, e in powers if e > 0.0)
         if over is None:
             return None
-        over.sort(key=lambda tree: (not isinstance(tree, Variable), variables(tree)[:1], self.cost(tree)))
+        if len(over) > 1:
+            over.sort(key=lambda tree: (not isinstance(tree, Variable), variables(tree)[:1], self.cost(tree)))
         inverse = self._all(self._raised(base, e) for base, e in powers if e <= 0.0)
         under = self._all(self._raised(base, -e) for base, e in powers if e <= 0.0)
         ways = [] if inverse is None else [self._times(c, over + inverse)]

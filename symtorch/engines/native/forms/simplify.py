@@ -44,7 +44,7 @@ from symtorch.engines.native.forms.normal import (
     power,
     terms,
 )
-from symtorch.engines.native.forms.places import places, put
+from symtorch.engines.native.forms.places import nodes, places, put
 from symtorch.engines.native.forms.tuning import FormsTuning
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.tuning import current
@@ -194,9 +194,9 @@ def same_values(a: np.ndarray, b: np.ndarray) -> bool:
 def _cost(expr: Expr, words: Vocabulary) -> float:
     tree = words.render(expr)
     if tree is None:
-        return 2.0 * sum(1 for _ in places(expr))
+        return 2.0 * sum(1 for _ in nodes(expr))
     # Of two forms that cost the same, the one with fewer constants, then the one without negative ones.
-    numbers = [node.value for _, node in places(tree) if isinstance(node, Constant)]
+    numbers = [node.value for node in nodes(tree) if isinstance(node, Constant)]
     return words.cost(tree) + 0.01 * len(numbers) + 0.001 * sum(value < 0 for value in numbers)
 
 
@@ -217,7 +217,7 @@ def _by_rules(node: Expr, rules: tuple[Rule, ...], _: FormsTuning) -> tuple[Expr
 
 
 def _sound(expr: Expr) -> bool:
-    return all(math.isfinite(node.value) for _, node in places(expr) if isinstance(node, Constant))
+    return all(math.isfinite(node.value) for node in nodes(expr) if isinstance(node, Constant))
 
 
 # ---- rules: a node in normal form -> other forms of it, not necessarily normal

@@ -14,6 +14,7 @@ import numpy as np
 
 from symtorch.engines.native.fitting.archive import Archive
 from symtorch.engines.native.flat.search import Enough, FlatSearch, Phase
+from symtorch.engines.native.structure.answers import Answers
 from symtorch.engines.native.structure.beyond import with_law_beyond
 from symtorch.engines.native.structure.decompose import Laws, find_laws
 from symtorch.engines.native.structure.remainder import Quadratics
@@ -58,6 +59,7 @@ def ask_teacher(
             return found
         left -= compared
     answers = np.asarray(samples.teacher(samples.X[:compared]), dtype=np.float64)
+    teacher = Answers(samples.teacher)
     for position, k in enumerate(outputs):
         if search.watch.checkpoint():
             break
@@ -68,7 +70,7 @@ def ask_teacher(
             logger.info(_OTHER_INPUTS if partial else _OTHER_ANSWERS, samples.output_indices[k])
             continue
         most_rows = None if left is None else left // (len(outputs) - position)
-        laws = found[position] = _ask(search, samples, position, k, options, seed, stop, most_rows)
+        laws = found[position] = _ask(search, samples, teacher, position, k, options, seed, stop, most_rows)
         left = None if left is None else left - laws.rows_asked
     return found
 
@@ -76,6 +78,7 @@ def ask_teacher(
 def _ask(
     search: FlatSearch,
     samples: Samples,
+    teacher: Answers,
     position: int,
     k: int,
     options: SearchOptions,
@@ -83,15 +86,15 @@ def _ask(
     stop: Callable[[], bool],
     most_rows: int | None,
 ) -> Laws:
-    teacher = samples.teacher
-    assert teacher is not None
+    teacher.next_output()
 
     def answer(X: np.ndarray) -> np.ndarray:
-        return np.asarray(teacher(X), dtype=np.float64)[:, k]
+        return teacher(X)[:, k]
 
     names = samples.variable_names
     laws = find_laws(samples.X, answer, options, seed, stop, most_rows=most_rows, names=names)
     laws = with_law_beyond(laws, samples.X, answer, options, seed, stop, most_rows)
+    laws = replace(laws, rows_asked=teacher.rows)
     search.offer(position, laws.exprs)
     return laws
 

@@ -37,6 +37,10 @@ _ROUNDING = 1e-14
 _POWERS = (0.0, 1.0, 2.0, 3.0, -1.0, 4.0, 0.5, -2.0, 5.0, 6.0, 1.5, -0.5)
 _MINIMA = 4
 """Values of a constant inside, of each kind of function, that are narrowed down."""
+_SECTIONS, _FIRST_SECTIONS = 74, 14
+"""Golden sections of the interval around such a value, to float64's rounding; by the first it is a thousandth."""
+_HOPELESS = 0.1
+"""Share of the angle that must be gone by then: one that comes to nothing falls with the width of the interval."""
 
 
 @dataclass(frozen=True)
@@ -199,21 +203,28 @@ def _narrowed(kind: _Kind, k: int, space: np.ndarray) -> tuple[float, float, np.
     grid = kind.grid
     low, high = float(grid[max(k - 1, 0)]), float(grid[min(k + 1, len(grid) - 1)])
     share = (np.sqrt(5) - 1) / 2
-    at = {}
 
     def angle(b: float) -> float:
-        if b not in at:
-            at[b] = _outside(space, kind.curves(b))[0]
-        return at[b]
+        return _outside(space, kind.curves(b))[0]
 
-    for _ in range(75):
-        left, right = high - share * (high - low), low + share * (high - low)
-        if angle(left) <= angle(right):
-            high = right
+    left, right = high - share * (high - low), low + share * (high - low)
+    on_left, on_right = angle(left), angle(right)
+    best, worst = min((on_left, left), (on_right, right)), max(on_left, on_right)
+    for step in range(_SECTIONS):
+        # The golden section: the better of the two points is one of the next two.
+        if on_left <= on_right:
+            high, right, on_right = right, left, on_left
+            left = high - share * (high - low)
+            on_left = angle(left)
+            best = min(best, (on_left, left))
         else:
-            low = left
-    b = min(at, key=lambda b: at[b])
-    b = _simple(b)
+            low, left, on_left = left, right, on_right
+            right = low + share * (high - low)
+            on_right = angle(right)
+            best = min(best, (on_right, right))
+        if step == _FIRST_SECTIONS and best[0] > _HOPELESS * worst:
+            break
+    b = _simple(best[1])
     return (b, *_outside(space, kind.curves(b)))
 
 

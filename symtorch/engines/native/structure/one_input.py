@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Flag, auto
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 
@@ -198,8 +198,8 @@ class _Family:
     write: Callable[[float, float, float], Expr]
     sums: tuple[_In, ...]
 
-    def columns(self, members: _In, x: np.ndarray, b: np.ndarray | float) -> list[np.ndarray]:
-        values = dict(zip((_F, _S), self.curves(x, b), strict=True))
+    def columns(self, members: _In, x: np.ndarray, curves: tuple[np.ndarray, np.ndarray]) -> list[np.ndarray]:
+        values = dict(zip((_F, _S), curves, strict=True))
         return [values[member] if member in values else _STRAIGHT[member](x) for member in members]
 
     def written(self, members: _In, b: float, sizes: np.ndarray) -> Expr:
@@ -330,8 +330,11 @@ def _curves(x: np.ndarray, y: np.ndarray) -> Iterator[_Form]:
     variance = float(np.var(y))
     tried: list[tuple[float, _Family, _In, int]] = []
     for family in _families(x):
-        for members in family.sums if len(family.grid) else ():
-            left = _left(family.columns(members, x, family.grid[:, None]), y)
+        if not len(family.grid):
+            continue
+        curves = family.curves(x, family.grid[:, None])
+        for members in family.sums:
+            left = _left(family.columns(members, x, curves), y)
             best = int(np.argmin(left))
             tried.append((_priced(float(left[best]) / variance, len(members)), family, members, best))
     tried.sort(key=lambda item: item[0])
@@ -343,8 +346,9 @@ def _curves(x: np.ndarray, y: np.ndarray) -> Iterator[_Form]:
 def _narrowed(family: _Family, members: _In, k: int, x: np.ndarray, y: np.ndarray) -> tuple[float, float, np.ndarray]:
     """b near its k-th value on the grid, close enough for a fit to start in the right valley; loss and sizes there."""
 
+    @cache
     def fitted(b: float) -> tuple[float, np.ndarray]:
-        columns = np.stack(family.columns(members, x, b), axis=1)
+        columns = np.stack(family.columns(members, x, family.curves(x, b)), axis=1)
         sizes, *_ = np.linalg.lstsq(columns, y, rcond=None)
         return float(np.mean((columns @ sizes - y) ** 2)), sizes
 

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 from forms import WIDE, points, read
 
+from symtorch.engines.native.fitting.archive import EXACT
+from symtorch.engines.native.flat import workbench
+from symtorch.engines.native.flat.bank import Bank
+from symtorch.engines.native.flat.contexts import first_guesses
+from symtorch.engines.native.flat.tuning import SearchTuning
 from symtorch.engines.native.flat.workbench import Budget, Workbench
 from symtorch.engines.native.forms.vocabulary import Vocabulary
+from symtorch.engines.native.tuning import tuned
 from symtorch.equations.expr import Expr
 
 X = points(200)
@@ -52,3 +59,23 @@ def test_rounds_in_vain_end_a_search_of_rows_alone_at_the_noise_or_without_a_lim
     for _ in range(4):
         made.measure()
     assert made.open == ([0] if goes_on else [])
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_in_a_search_of_many_what_is_known_is_sketched_without_the_grid(
+    most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
+
+    def guesses(bank: Bank, y: np.ndarray, *rest: Any) -> list[Expr]:
+        drawn.append(rest[-1])
+        return first_guesses(bank, y, *rest)
+
+    monkeypatch.setattr(workbench, "first_guesses", guesses)
+    two = np.column_stack([1.7 * X[:, 0] * np.sin(1.3 * X[:, 1]) + 0.31 * X[:, 2] / 3, Y])
+    with tuned(SearchTuning(sketched_in_full=most)):
+        made = Workbench(X, two, Vocabulary(WIDE), Budget())
+    made.offer(0, [read("1.7*x0*sin(1.3*x1) + 0.1033*x2")])
+    made.sketch()
+    assert 0.0 < made.archives[0].best < EXACT
+    assert drawn == [most == 2, True]
