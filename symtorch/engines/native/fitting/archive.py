@@ -231,6 +231,14 @@ class Archive:
     def _place(self, candidate: Candidate) -> None:
         self.front[candidate.complexity] = candidate
 
+    def picked(self, rule: str) -> Candidate | None:
+        """What a rule takes from the front, see :mod:`symtorch.equations.selection`; None from an empty one."""
+        front = self.pareto()
+        if not front:
+            return None
+        complexities, losses = [c.complexity for c in front], [c.loss for c in front]
+        return front[select([extent(c.tree) for c in front], losses, scores(complexities, losses), rule)]
+
     def write_readably(self, rule: str, share: float = 1.0) -> None:
         """Put what the rule picks into the form that reads best of those that cost no more and lose nothing.
 
@@ -238,11 +246,9 @@ class Archive:
             rule: by which an equation is picked from a front; see :mod:`symtorch.equations.selection`.
             share: see :func:`.most_readable`.
         """
-        front = self.pareto()
-        if not front:
+        picked = self.picked(rule)
+        if picked is None:
             return
-        complexities, losses = [c.complexity for c in front], [c.loss for c in front]
-        picked = front[select([extent(c.tree) for c in front], losses, scores(complexities, losses), rule)]
         X = np.column_stack([column[:_READ_ROWS] for column in self.rows.columns])
         start, _ = snap(picked.expr, picked.loss * self.scale, self._judge)
         found = most_readable(start, self.words, X, share)

@@ -7,6 +7,7 @@ the same questions are put once more with the operators that common laws are mad
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -21,8 +22,7 @@ from symtorch.engines.native.structure.decompose import FlatSolver, Laws, find_l
 from symtorch.engines.native.structure.solutions import n_fitted
 from symtorch.engines.native.structure.tuning import is_formula, tuning
 from symtorch.engines.options import SearchOptions
-from symtorch.equations.expr import Call, Expr, to_text, walk
-from symtorch.equations.selection import scores, select
+from symtorch.equations.expr import Call, Constant, Expr, to_text, transform, walk
 
 _BINARY = ("+", "-", "*", "/")
 _UNARY = ("sqrt", "square", "cube", "exp", "log", "sin", "cos", "tanh", "erf", "abs")
@@ -129,11 +129,18 @@ def _written(law: Expr, X: np.ndarray, y: np.ndarray, words: Vocabulary) -> Expr
     archive = Archive(words, rows, rows, SQUARED, float(np.var(y)))
     archive.offer(law)
     archive.write_readably("law")
-    front = archive.pareto()
-    if not front:
+    picked = archive.picked("law")
+    if picked is None:
         return None
-    complexities, losses = [c.complexity for c in front], [c.loss for c in front]
-    return front[select(complexities, losses, scores(complexities, losses), "law")].tree
+    plain = transform(picked.tree, _plain)
+    return plain if plain == picked.tree else words.render(normalise(plain))
+
+
+def _plain(node: Expr) -> Expr:
+    """A constant that is told as one or minus one as just that, so that it leaves products and powers."""
+    if isinstance(node, Constant) and f"{abs(node.value):.{_DIGITS}g}" == "1":
+        return Constant(math.copysign(1.0, node.value))
+    return node
 
 
 def _first_piece(solver: FlatSolver | None) -> FlatSolver:

@@ -92,6 +92,17 @@ def test_nothing_is_told_where_the_law_can_be_written_nor_where_there_is_none() 
     assert with_law_beyond(find_laws(X, lawless, FEW, flat=lambda *_: []), X, lawless, FEW).beyond is None
 
 
+def test_a_law_of_rounded_answers_is_told_without_ones() -> None:
+    X = np.random.default_rng(0).uniform(-2.0, 2.0, (300, 2)).astype(np.float32).astype(float)
+
+    def teacher(X: np.ndarray) -> np.ndarray:
+        return np.tanh(X[:, 0] * X[:, 1]).astype(np.float32).astype(float)
+
+    laws = with_law_beyond(NOTHING, X, teacher, FEW)
+    assert laws.beyond is not None
+    assert told(laws.beyond, NAMES, FEW) == "tanh(x0*x1), with tanh allowed"
+
+
 def test_the_limit_of_questions_holds() -> None:
     X = np.random.default_rng(0).uniform(-2.0, 2.0, (500, 4))
     asked = []
