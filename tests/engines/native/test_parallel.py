@@ -46,6 +46,9 @@ PARAMS: dict[str, Any] = {
     "maxsize": 12,
     "random_state": 0,
 }
+ENDLESS: dict[str, Any] = {"X": np.random.default_rng(0).uniform(0.5, 2.0, (400, 2)), "timeout_in_seconds": 600.0}
+"""With which a search for what can't be written goes on until it is interrupted: the rows are enough to tell what is
+left from noise, and the limit is one up to which such a search goes on in vain."""
 HERE = os.getpid()
 
 
@@ -66,7 +69,7 @@ def laws(X: np.ndarray) -> np.ndarray:
 
 
 def wild(X: np.ndarray) -> np.ndarray:
-    """(n, 2): nothing that a search would ever end with."""
+    """(n, 2): nothing that can be written; see :data:`ENDLESS`."""
     return np.stack([np.sin(9 * X[:, 0] ** 2) * np.cos(7 * X[:, 1]), np.sin(8 * X[:, 0] * X[:, 1] ** 2)], axis=1)
 
 
@@ -385,7 +388,7 @@ def test_an_interrupt_from_progress_keeps_what_is_done() -> None:
         return np.stack([X[:, 0], wild(X)[:, 0]], axis=1)
 
     with in_two():
-        easy, hard = search(one_is_hard, progress=stop, niterations=100_000)
+        easy, hard = search(one_is_hard, progress=stop, niterations=100_000, **ENDLESS)
     assert easy.stop_reason == "exact"
     assert hard.stop_reason == "interrupted"
 
@@ -410,7 +413,7 @@ def test_ctrl_c_returns_what_there_is_and_leaves_no_process(tmp_path: Path, monk
 
     with in_two():
         threading.Thread(target=interrupt).start()
-        fronts = search(wild, niterations=100_000)
+        fronts = search(wild, niterations=100_000, **ENDLESS)
     assert [front.stop_reason for front in fronts] == ["interrupted", "interrupted"]
     assert all(len(front) > 1 for front in fronts)
     assert not workers_left()
