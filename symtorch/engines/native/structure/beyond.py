@@ -22,7 +22,7 @@ from symtorch.engines.native.structure.decompose import FlatSolver, Laws, find_l
 from symtorch.engines.native.structure.solutions import n_fitted
 from symtorch.engines.native.structure.tuning import is_formula, tuning
 from symtorch.engines.options import SearchOptions
-from symtorch.equations.expr import Call, Constant, Expr, to_text, transform, walk
+from symtorch.equations.expr import Call, Constant, Expr, depth, to_text, transform, walk
 
 _BINARY = ("+", "-", "*", "/")
 _UNARY = ("sqrt", "square", "cube", "exp", "log", "sin", "cos", "tanh", "erf", "abs")
@@ -79,12 +79,25 @@ def with_law_beyond(
 
 
 def told(law: Expr, names: Sequence[str], options: SearchOptions) -> str:
-    """A law that the options can't write, and what has to be allowed for it."""
+    """A law that the options can't write, and all that has to be allowed for it."""
     used = dict.fromkeys(node.op.name for node in walk(law) if isinstance(node, Call))
     missing = [name for name in used if name not in options.operators]
-    names_of = " and ".join(filter(None, [", ".join(missing[:-1]), *missing[-1:]]))
-    allowed = f"{names_of} allowed" if missing else f"a maxsize of {options.complexity(law)}"
-    return f"{to_text(law, names, _DIGITS)}, with {allowed}"
+    size, deep = options.complexity(law), depth(law)
+    unbound = replace(
+        _wider(options), maxsize=size, constraints=options.constraints, nested_constraints=options.nested_constraints
+    )
+    stand_in_the_way = {
+        f"{_listed(missing)} allowed": bool(missing),
+        f"a maxsize of {size}": size > options.maxsize,
+        f"a maxdepth of {deep}": options.maxdepth is not None and deep > options.maxdepth,
+        "looser constraints": unbound.violation(law) is not None,
+    }
+    return f"{to_text(law, names, _DIGITS)}, with {_listed([what for what, does in stand_in_the_way.items() if does])}"
+
+
+def _listed(words: Sequence[str]) -> str:
+    """``a, b and c``."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
 def _lacks(options: SearchOptions) -> bool:

@@ -46,6 +46,24 @@ def test_a_law_that_is_too_long_is_told_with_its_size() -> None:
     assert told(laws.beyond, NAMES, short).endswith(", with a maxsize of 13")
 
 
+def test_all_that_stands_in_the_way_is_told() -> None:
+    X = np.random.default_rng(0).uniform(1.0, 2.0, (300, 3))
+
+    def teacher(X: np.ndarray) -> np.ndarray:
+        return X[:, 0] * np.sin(3 * X[:, 1]) + np.log(X[:, 2])
+
+    short = SearchOptions.from_params({"unary_operators": ["sin"], "binary_operators": ["+", "*"], "maxsize": 7})
+    laws = with_law_beyond(find_laws(X, teacher, short), X, teacher, short)
+    assert laws.beyond is not None
+    assert told(laws.beyond, NAMES, short).endswith(", with log allowed and a maxsize of 11")
+    law = parse("x0*sin(sin(x1) + x2)", NAMES)
+    nested = {"nested_constraints": {"sin": {"sin": 0}}, "complexity_of_operators": {}}
+    options = SearchOptions.from_params({"unary_operators": ["sin"], "maxdepth": 3, **nested})
+    assert told(law, NAMES, options).endswith(", with a maxdepth of 5 and looser constraints")
+    options = SearchOptions.from_params({"unary_operators": ["sin"], "maxsize": 5, **nested})
+    assert told(law, NAMES, options).endswith(", with a maxsize of 7 and looser constraints")
+
+
 def message(X: np.ndarray) -> np.ndarray:
     """What a network of a difference may have learned of exp(-u)*v: smooth errors, two inputs nearly unused."""
     rng = np.random.default_rng(1)
