@@ -71,7 +71,7 @@ def test_a_formula_is_the_loss(name: str) -> None:
     example, formula, _ = tables.LOSS_FORMULAS[name]
     assert example.split("(")[0] == name
     r = np.linspace(-3, 3, 101)
-    expected = losses.parse_loss(example).value(r)
+    expected = losses.parse_loss(example).value(r, np.ones_like(r))
     np.testing.assert_allclose(evaluate(parse(formula, ["r"]), r[:, None]), expected, rtol=1e-9, atol=1e-12)
 
 

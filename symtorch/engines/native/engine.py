@@ -127,6 +127,11 @@ class _Course:
         self.dimensions = dimensions
         self.given, self.options, self.progress = samples, options, progress
         self.loss = check_options(options)
+        if samples.gradients is not None and not self.loss.of_residual:
+            raise OptionError(
+                "derivatives are given as fit_params['gradients'], to which an elementwise_loss applies as to the "
+                "outputs; it must depend on prediction - target alone then."
+            )
         if options.extra:
             logger.info("options %s have no effect: how PySR goes about its search", sorted(options.extra))
         self.varying = [k for k in range(samples.n_outputs) if varies(samples.Y[:, k])]
@@ -273,10 +278,8 @@ class _Course:
     def last_fronts(self) -> list[Front]:
         """The fronts of what there is in the end, with what their residuals show."""
         fronts = self.fronts()
-        if self.loss is not SQUARED:
-            return fronts
         regressions = cache(lambda: Regressions.on(self.given.X))
-        return [with_noise(front, self.given, k, regressions) for k, front in enumerate(fronts)]
+        return [with_noise(front, self.given, k, regressions, self.loss) for k, front in enumerate(fronts)]
 
     def _told(self, law: Expr | None, k: int) -> str:
         """What is said of a law for output k that the options can't write."""

@@ -9,10 +9,11 @@ import numpy as np
 
 from symtorch.engines.native.baseline.writing import Written
 from symtorch.engines.native.fitting.archive import EXACT
-from symtorch.engines.native.fitting.losses import Loss
+from symtorch.engines.native.fitting.losses import SQUARED, Loss
 from symtorch.engines.native.fitting.precision import finite
 from symtorch.engines.native.fitting.residuals import Regressions, down_to_noise
 from symtorch.engines.native.fitting.slopes import Slopes, loss_with_slopes
+from symtorch.engines.native.flat.workbench import constant_loss
 from symtorch.engines.native.forms.normal import normalise
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.units import Units
@@ -80,22 +81,26 @@ def front_of(
     )
 
 
-def with_noise(front: Front, samples: Samples, k: int, regressions: Callable[[], Regressions]) -> Front:
+def with_noise(
+    front: Front, samples: Samples, k: int, regressions: Callable[[], Regressions], loss: Loss = SQUARED
+) -> Front:
     """The front of output k with the share of the output that is noise, where the rows show that.
 
     See :func:`.down_to_noise`. Of answers of a teacher nothing is independent.
 
     Args:
         regressions: on all inputs; the same for every output.
+        loss: that is minimised; shares are of the best constant's.
     """
     if samples.teacher is not None or samples.weights is not None or front.stop_reason == "exact":
         return front
-    variance = samples.variance(k)
+    y = samples.Y[:, k]
+    scale = samples.variance(k) if loss.is_squared else constant_loss(y, None, loss)
     trees, losses = [eq.expr for eq in front], [eq.loss for eq in front]
-    law = down_to_noise(trees, losses, samples.X, samples.Y[:, k], regressions)
-    if law is None or not front[law].loss > EXACT * variance:
+    law = down_to_noise(trees, losses, samples.X, y, regressions, loss)
+    if law is None or not front[law].loss > EXACT * scale:
         return front
-    return replace(front, evidence=replace(front.evidence, noise=front[law].loss / variance))
+    return replace(front, evidence=replace(front.evidence, noise=front[law].loss / scale))
 
 
 def in_users_units(
@@ -166,7 +171,7 @@ def loss_on_all(tree: Expr, samples: Samples, y: np.ndarray, loss: Loss) -> floa
         w = np.ones(len(y[part])) if samples.weights is None else samples.weights[part]
         used = w > 0.0
         with np.errstate(all="ignore"):
-            losses = loss.value(evaluate(tree, samples.X[part]) - y[part])
+            losses = loss.value(evaluate(tree, samples.X[part]) - y[part], y[part])
         total += float(np.sum(np.where(used, w * losses, 0.0)))
         weight += float(w.sum())
     return total / weight

@@ -143,9 +143,18 @@ class Dimensions:
 
 
 def check_sizes(Y: np.ndarray, outputs: Sequence[int], loss: Loss) -> None:
-    """Raise InputError for outputs whose losses float64 can't hold."""
+    """Raise InputError for outputs whose losses are not finite, or beyond what float64 holds."""
     with np.errstate(all="ignore"):
-        sizes = {k: float(np.mean(loss.value(Y[:, k] - np.mean(Y[:, k])))) for k in outputs}
+        losses = {k: loss.value(np.mean(Y[:, k]) - Y[:, k], Y[:, k]) for k in outputs}
+    sizes = {k: float(np.mean(lost)) for k, lost in losses.items()}
+    for k, lost in losses.items() if not loss.of_residual else ():
+        if not np.isfinite(lost).all():
+            target = float(Y[np.flatnonzero(~np.isfinite(lost))[0], k])
+            raise InputError(
+                f"elementwise_loss is not finite for output {k} where the prediction is its mean, "
+                f"{np.mean(Y[:, k]):.3g}, and the target {target:.3g}; "
+                f"it must be known for every target and for predictions of the outputs' size."
+            )
     bad = {k: float(np.abs(Y[:, k]).max()) for k, size in sizes.items() if not _RANGE[0] < size < _RANGE[1]}
     if bad:
         numbers, largest = list(bad)[:10], next(iter(bad.values()))

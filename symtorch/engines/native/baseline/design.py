@@ -94,10 +94,13 @@ def tamed(data: Data, Y: Array, loss: Loss, stop: Callable[[], bool]) -> Array:
         if stop():
             break
         weights, residual = np.ones(len(y)), y
+        # What a target does to the weight by itself is no matter of outliers.
+        usual = 1.0 if loss.of_residual else loss.weight(np.zeros_like(y), y)
         for _ in range(tuning().tamed):
             root = own * np.sqrt(weights)
             residual = y - F @ np.linalg.lstsq(F * root[:, None], y * root, rcond=1e-10)[0]
-            weights = loss.weight(-residual)
+            with np.errstate(all="ignore"):
+                weights = loss.weight(-residual, y) / usual
             middle = np.median(weights)
             if not (np.isfinite(weights).all() and middle > 0.0):
                 break

@@ -86,4 +86,4 @@ def _constant_loss(written: Sequence[Written], y: np.ndarray, weights: np.ndarra
         return 0.0
     if isinstance(written[0].tree, Constant):
         return written[0].loss
-    return loss.mean(float(np.average(y, weights=weights)) - y, weights)
+    return loss.mean(float(np.average(y, weights=weights)) - y, y, weights)

@@ -54,7 +54,7 @@ def loss_of(expr: Expr, rows: Rows, loss: Loss = SQUARED) -> float:
     tape = Tape(expr)
     with np.errstate(all="ignore"):
         out = tape.forward(rows.columns, tape.constants)[-1]
-        return loss.mean(np.broadcast_to(out, (len(rows),)) - rows.y, rows.weights)
+        return loss.mean(np.broadcast_to(out, (len(rows),)) - rows.y, rows.y, rows.weights)
 
 
 def fit(expr: Expr, rows: Rows, loss: Loss = SQUARED, steps: int = 30, enough: float = 0.0) -> tuple[Expr, float]:
@@ -73,7 +73,7 @@ def _fit(tape: Tape, rows: Rows, loss: Loss, steps: int, enough: float) -> tuple
     c = tape.constants
     values = tape.forward(rows.columns, c)
     residuals = rows.y - values[-1]
-    best = loss.mean(-residuals, rows.weights)
+    best = loss.mean(-residuals, rows.y, rows.weights)
     if not math.isfinite(best) or len(c) == 0:
         return tape.expr, best
     tuning = current(FittingTuning)
@@ -102,7 +102,7 @@ def _fit(tape: Tape, rows: Rows, loss: Loss, steps: int, enough: float) -> tuple
                 continue
             tried = tape.forward(rows.columns, c + step, values)
             residuals_tried = rows.y - tried[-1]
-            found = loss.mean(-residuals_tried, rows.weights)
+            found = loss.mean(-residuals_tried, rows.y, rows.weights)
             if found < best:
                 break
             damping *= tuning.raised
@@ -130,7 +130,7 @@ def _weighted(J: np.ndarray, residuals: np.ndarray, rows: Rows, loss: Loss) -> n
     """The residuals in units of their weights' inverse roots; so is J, in place."""
     weights = rows.weights
     if loss.weight is not None:
-        own = loss.weight(-residuals)
+        own = loss.weight(-residuals, rows.y)
         weights = own if weights is None else weights * own
     if weights is None:
         return residuals

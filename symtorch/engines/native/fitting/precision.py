@@ -44,7 +44,7 @@ def runs(tree: Expr, columns: Sequence[np.ndarray], dtype: np.dtype, own: float,
     # Rounding of the answer itself, and some of what comes before it, is in the nature of the type.
     rounding = tuning.rounded * float(np.finfo(dtype).eps) * np.abs(exact)
     with np.errstate(all="ignore"):
-        lost = loss.mean(np.maximum(np.abs(values - exact) - rounding, 0.0), None)
+        lost = loss.mean(np.maximum(np.abs(values - exact) - rounding, 0.0), exact, None)
     return lost <= max(tuning.lost_running, tuning.lost_share * own) * scale
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from symtorch.engines.native.fitting.losses import SQUARED, Loss
 from symtorch.equations.description import lengths
 from symtorch.equations.expr import Expr, evaluate
 
@@ -74,7 +75,12 @@ class Regressions:
 
 
 def down_to_noise(
-    trees: Sequence[Expr], losses: Sequence[float], X: Array, y: Array, regressions: Callable[[], Regressions]
+    trees: Sequence[Expr],
+    losses: Sequence[float],
+    X: Array,
+    y: Array,
+    regressions: Callable[[], Regressions],
+    loss: Loss = SQUARED,
 ) -> int | None:
     """Position of the equation that says all but noise; None if none of them is seen to.
 
@@ -83,17 +89,18 @@ def down_to_noise(
 
     Args:
         trees: equations by rising complexity.
-        losses: their mean squared errors on the rows.
+        losses: their mean losses on the rows.
         X: (n, n_inputs).
         y: (n,), the targets.
         regressions: on X, for whoever asks of many targets; only called where they are needed.
+        loss: that is minimised.
     """
     costs = lengths(trees, losses, X.shape[1], len(X))
     best = int(np.argmin(costs)) if costs else 0
     if best >= len(costs) - 1:
         return None
     with np.errstate(all="ignore"):
-        residuals = y - evaluate(trees[best], X)
+        residuals = loss.deviance_residuals(evaluate(trees[best], X) - y, y)
     return best if np.isfinite(residuals).all() and regressions().is_noise(residuals) else None
 
 

@@ -62,7 +62,9 @@ class Slopes:
         residuals = self.residuals(tape, constants)
         with np.errstate(all="ignore"):
             pairs = zip(self.shares, residuals, strict=True)
-            return float(sum(share * loss.mean(r, self.rows.weights) for share, r in pairs if share > 0.0))
+            return float(
+                sum(share * loss.mean(r, np.zeros_like(r), self.rows.weights) for share, r in pairs if share > 0.0)
+            )
 
     @property
     def shares(self) -> np.ndarray:
@@ -135,7 +137,7 @@ def _change(slopes: Slopes, tape: Tape, c: np.ndarray, k: int) -> np.ndarray:
 
 def _root_weights(slopes: Slopes, residuals: np.ndarray, loss: Loss) -> np.ndarray:
     """(1 + n_inputs, n), roots of what each residual's square counts."""
-    weights = np.ones_like(residuals) if loss.weight is None else loss.weight(residuals)
+    weights = np.ones_like(residuals) if loss.weight is None else loss.weight(residuals, np.zeros_like(residuals))
     if slopes.rows.weights is not None:
         weights = weights * slopes.rows.weights
     return np.sqrt(weights * slopes.shares[:, None])

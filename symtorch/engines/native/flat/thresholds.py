@@ -47,12 +47,12 @@ def with_better_thresholds(expr: Expr, rows: Rows, loss: Loss) -> Iterator[Expr]
         with np.errstate(all="ignore"):
             return np.broadcast_to(evaluate(tree, X), len(rows))
 
-    now = loss.mean(values(expr) - rows.y, rows.weights)
+    now = loss.mean(values(expr) - rows.y, rows.y, rows.weights)
     for path, node in places(expr):
         side = _side(node)
         if side is None:
             continue
-        above, below = (loss.value(values(put(expr, path, form)) - rows.y) for form in (side.above, side.below))
+        above, below = (loss.value(values(put(expr, path, form)) - rows.y, rows.y) for form in (side.above, side.below))
         threshold, least = _best(values(side.u), above, below, rows.weights)
         if threshold is not None and least < now:
             yield normal.normalise(put(expr, path, side.at(threshold)))

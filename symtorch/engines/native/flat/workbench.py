@@ -149,7 +149,7 @@ class Workbench:
         archive = self.archives[k]
         front = archive.pareto()
         trees, losses = [c.tree for c in front], [c.loss for c in front]
-        return down_to_noise(trees, losses, self.X, archive.rows.y, lambda: self._regressions) is not None
+        return down_to_noise(trees, losses, self.X, archive.rows.y, lambda: self._regressions, self.loss) is not None
 
     @cached_property
     def _regressions(self) -> Regressions:
@@ -200,8 +200,8 @@ class Workbench:
         weights = None if archive.rows.weights is None else archive.rows.weights[rows]
         if self.loss.weight is not None and archive.front:
             best = min(archive.front.values(), key=lambda c: c.loss)
-            residuals = evaluate(best.expr, self.X[rows]) - archive.rows.y[rows]
-            own = self.loss.weight(residuals)
+            y = archive.rows.y[rows]
+            own = self.loss.weight(evaluate(best.expr, self.X[rows]) - y, y)
             own = np.minimum(own, self.tuning.outlier * np.median(own))
             if np.isfinite(own).all() and own.any():
                 weights = own if weights is None else weights * own
@@ -390,9 +390,9 @@ def constant_loss(y: np.ndarray, weights: np.ndarray | None, loss: Loss) -> floa
     centre = float(np.average(y, weights=w))
     if loss.weight is not None:
         for _ in range(30):
-            own = w * loss.weight(centre - y)
+            own = w * loss.weight(centre - y, y)
             if not own.sum() > 0.0:
                 break
             centre = float(np.average(y, weights=own))
-    found = loss.mean(centre - y, weights)
+    found = loss.mean(centre - y, y, weights)
     return found if found > 0.0 and math.isfinite(found) else 1.0

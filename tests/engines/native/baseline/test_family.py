@@ -164,7 +164,7 @@ def test_other_losses_are_what_is_minimised(text: str) -> None:
     loss = parse_loss(text)
     found = baselines(X, y[:, None], _options(), loss=loss)[0]
     best = found[-1]
-    assert best.loss == pytest.approx(loss.mean(evaluate(best.tree, X) - y, None), rel=1e-9)
+    assert best.loss == pytest.approx(loss.mean(evaluate(best.tree, X) - y, y, None), rel=1e-9)
     robust = min(np.median(np.abs(evaluate(w.tree, X) - y)) for w in found)
     assert robust < 0.02
 

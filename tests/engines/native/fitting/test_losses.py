@@ -9,10 +9,11 @@ from forms import points, read
 
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows, fit, loss_of
 from symtorch.engines.native.fitting.losses import SQUARED, parse_loss
-from symtorch.equations.expr import constants
+from symtorch.equations.expr import constants, evaluate
 from symtorch.errors import OptionError
 
 R = np.array([-3.0, -0.5, 0.0, 1e-3, 2.0])
+Y = np.array([1.0, -2.0, 0.0, 5.0, 1e6])
 
 
 @pytest.mark.parametrize(
@@ -39,18 +40,18 @@ def test_squared_errors_are_recognised(text: str) -> None:
 )
 def test_a_formula_is_the_loss_of_that_name(text: str, named: Any) -> None:
     formula, known = parse_loss(text), parse_loss(named)
-    np.testing.assert_allclose(formula.value(R), known.value(R), atol=1e-12)
-    away = R[np.abs(R) > 0.1]
-    np.testing.assert_allclose(formula.weight(away), known.weight(away), rtol=1e-5)
-    assert np.isfinite(formula.weight(R)).all()
+    np.testing.assert_allclose(formula.value(R, Y), known.value(R, Y), atol=1e-12)
+    away, one = R[np.abs(R) > 0.1], np.ones(3)
+    np.testing.assert_allclose(formula.weight(away, one), known.weight(away, one), rtol=1e-5)
+    assert np.isfinite(formula.weight(R, Y)).all()
 
 
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("loss(x, y) = (x - y)^2 / y^2", "prediction - target alone"),
+        ("loss(x, y) = (x - 2*y)^2", "least where prediction and target are equal"),
         ("loss(x, y, w) = (x - y)^2 + w", "weight as a factor"),
-        ("loss(x, y) = -abs(x - y)", "least at zero"),
+        ("loss(x, y) = -abs(x - y)", "least where prediction and target are equal"),
         ("loss(x) = x^2", "1 arguments"),
         ("loss(x, y) = if x > y 1 else 0 end", "can't be read"),
     ],
@@ -68,8 +69,9 @@ def test_what_is_beyond_says_so(text: str, why: Any) -> None:
 def test_losses_fall_and_their_weights_are_their_slopes(text: str) -> None:
     loss = parse_loss(text)
     r = np.array([-2.0, -0.7, -0.25, 0.4, 1.5])
-    slope = (loss.value(r + 1e-6) - loss.value(r - 1e-6)) / 2e-6
-    weight = np.ones_like(r) if loss.weight is None else loss.weight(r)
+    y = np.ones_like(r)
+    slope = (loss.value(r + 1e-6, y) - loss.value(r - 1e-6, y)) / 2e-6
+    weight = np.ones_like(r) if loss.weight is None else loss.weight(r, y)
     np.testing.assert_allclose(2.0 * weight * r, slope, rtol=1e-4, atol=1e-6)
     X = points(200)
     y = 2.0 * X[:, 0] + 0.5 + 0.1 * np.random.default_rng(0).normal(size=200)
@@ -99,8 +101,8 @@ def asymmetric(prediction: Any, target: Any) -> Any:
 @pytest.mark.parametrize("function", [huber, torch.nn.HuberLoss(reduction="none", delta=0.3)])
 def test_a_function_gives_what_the_loss_of_that_name_gives(function: Any) -> None:
     own, named = parse_loss(function), parse_loss("HuberLoss(0.3)")
-    np.testing.assert_allclose(own.value(R), named.value(R), rtol=1e-12)
-    np.testing.assert_allclose(own.weight(R), named.weight(R), rtol=1e-6)
+    np.testing.assert_allclose(own.value(R, Y), named.value(R, Y), rtol=1e-12)
+    np.testing.assert_allclose(own.weight(R, Y), named.weight(R, Y), rtol=1e-6)
     X = points(200)
     y = 2.0 * X[:, 0] + 0.5 + 0.5 * np.random.default_rng(0).standard_t(2, size=200)
     (tree, loss), (same, expected) = (fit(read("1*x0 + 0.1"), Rows.of(X, y), each) for each in (own, named))
@@ -119,7 +121,7 @@ def test_an_asymmetric_loss_is_minimised() -> None:
 
 def test_squared_errors_are_recognised_in_a_function_and_weights_stay_finite_at_kinks() -> None:
     assert parse_loss(lambda p, t: (p - t) ** 2) is SQUARED
-    weight = parse_loss(lambda p, t: (p - t).abs()).weight(np.array([-1.0, 0.0, 1e-300]))
+    weight = parse_loss(lambda p, t: (p - t).abs()).weight(np.array([-1.0, 0.0, 1e-300]), np.zeros(3))
     assert weight[0] == 0.5
     assert np.isfinite(weight).all()
 
@@ -127,14 +129,13 @@ def test_squared_errors_are_recognised_in_a_function_and_weights_stay_finite_at_
 @pytest.mark.parametrize(
     ("function", "why"),
     [
-        (torch.nn.functional.mse_loss, r"shape \(\) for 64 rows.*reduction='none'"),
-        (lambda p, t: (p - t).abs()[:, None], r"shape \(64, 1\)"),
-        (lambda p, t: np.zeros(64), "returns a ndarray"),
+        (torch.nn.functional.mse_loss, r"shape \(\) for 192 rows.*reduction='none'"),
+        (lambda p, t: (p - t).abs()[:, None], r"shape \(192, 1\)"),
+        (lambda p, t: np.zeros(192), "returns a ndarray"),
         (lambda p, t: 0.5, "returns a float"),
-        (lambda p, t: ((p - t) / t) ** 2, "prediction - target alone"),
         (lambda p, t: (p - t - 1.0) ** 2, "not least where"),
         (lambda p, t: -((p - t) ** 2), "not least where"),
-        (lambda p, t: torch.log(p - t), "not finite"),
+        (lambda p, t: torch.log(-(p**2) - t**2), "not finite"),
         (lambda p, t: (p - t) ** 2 / (p - t).var(), "other rows"),
         (lambda p, t: ((p - t).detach()) ** 2, "can't be differentiated"),
         (lambda p, t: ((p - t) ** 2).float(), "torch.float32"),
@@ -144,3 +145,56 @@ def test_squared_errors_are_recognised_in_a_function_and_weights_stay_finite_at_
 def test_a_function_that_is_no_loss_says_why(function: Any, why: Any) -> None:
     with pytest.raises(OptionError, match=why):
         parse_loss(function)
+
+
+# ---- losses of prediction and target apart
+
+
+def poisson(prediction: Any, target: Any) -> Any:
+    return prediction - target * torch.log(prediction)
+
+
+def relative(prediction: Any, target: Any) -> Any:
+    return (prediction / target - 1.0) ** 2
+
+
+def of_ratio(prediction: Any, target: Any) -> Any:
+    return torch.log(torch.cosh(torch.log(prediction / target)))
+
+
+APART = [
+    poisson,
+    relative,
+    of_ratio,
+    lambda p, t: torch.nn.functional.poisson_nll_loss(p, t, log_input=False, reduction="none"),
+    "loss(p, t) = (p/t - 1)^2",
+    "loss(p, t) = p - t*log(p)",
+]
+
+
+@pytest.mark.parametrize("function", APART)
+def test_a_loss_of_both_falls_to_nothing_and_its_weights_are_its_slopes(function: Any) -> None:
+    loss = parse_loss(function)
+    y = np.array([0.3, 1.0, 4.0, 70.0, 2.0])
+    r = np.array([-0.2, 3.0, -1.0, 20.0, 1e-3])
+    assert not loss.of_residual
+    np.testing.assert_allclose(loss.value(np.zeros(5), y), 0.0, atol=1e-12)
+    assert (loss.value(r, y) > 0.0).all()
+    h = 1e-5 * np.abs(r)
+    slope = (loss.value(r + h, y) - loss.value(r - h, y)) / (2.0 * h)
+    np.testing.assert_allclose(2.0 * loss.weight(r, y) * r, slope, rtol=1e-4)
+    np.testing.assert_allclose(loss.deviance_residuals(r, y), np.sign(r) * np.sqrt(loss.value(r, y)))
+    assert np.isfinite(loss.weight(np.zeros(5), y)).all()
+
+
+def test_what_is_not_known_where_both_are_nothing_is_taken_from_beside() -> None:
+    np.testing.assert_allclose(parse_loss(poisson).value(np.array([0.0, 2.0]), np.zeros(2))[1], 2.0, atol=1e-8)
+
+
+def test_a_poisson_fit_is_the_likeliest_one() -> None:
+    X = points(2000)
+    y = np.random.default_rng(0).poisson(np.exp(0.5 * X[:, 0] + 1.0)).astype(float)
+    tree, _ = fit(read("exp(0.1*x0 + 0.2)"), Rows.of(X, y), parse_loss(poisson), steps=100)
+    rates = evaluate(tree, X)
+    assert np.sum(rates - y) == pytest.approx(0.0, abs=1e-3 * y.sum())  # the score of the offset
+    assert np.sum((rates - y) * X[:, 0]) == pytest.approx(0.0, abs=1e-3 * y.sum())
