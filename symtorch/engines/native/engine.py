@@ -16,6 +16,7 @@ import numpy as np
 
 from symtorch.engines.base import Engine, Progress, ProgressCallback
 from symtorch.engines.native.baseline.least_squares import Baseline, least_squares
+from symtorch.engines.native.dimensional import laws_by_dimensions
 from symtorch.engines.native.fitting.archive import EXACT
 from symtorch.engines.native.fitting.losses import SQUARED, Loss, parse_loss
 from symtorch.engines.native.fitting.residuals import Regressions
@@ -89,7 +90,8 @@ class NativeEngine(Engine):
         No equation that it returns is wrong in their dimensions; see :mod:`symtorch.equations.dimensions`.
         """
         rest = dict(fit_params or {})
-        units = {name: rest.pop(name) for name in ("X_units", "y_units") if rest.get(name) is not None}
+        known = ((name, rest.pop(name, None)) for name in ("X_units", "y_units"))
+        units = {name: given for name, given in known if given is not None}
         super().bind(rest, save_path)
         if not units:
             return self
@@ -158,6 +160,7 @@ class _Course:
         """Least squares for every output, then the search for what it leaves."""
         try:
             groups = self._begin()
+            self._heed_dimensions()
             self._report("least squares", 0, 1)  # so that whoever keeps fronts has some, should the process be killed
         except KeyboardInterrupt:
             return
@@ -176,6 +179,18 @@ class _Course:
             return group(self.samples, open_, k, self.seed, self.out_of_time)
         left = [Group(tuple(k for k in g.outputs if k in open_), g.columns) for g in groups]
         return [g for g in left if g.outputs]
+
+    def _heed_dimensions(self) -> None:
+        """Of rows alone, guesses by the dimensions of inputs and outputs; a block is asked for its structure anyway."""
+        if self.dimensions is None or self.samples.teacher is not None:
+            return
+        for i, k in enumerate(self.varying):
+            if k not in self.baseline.solved:
+                left = self.left()
+                seconds = None if left is None else share_of(left, len(self.varying) - i)
+                self.guesses[k] += laws_by_dimensions(
+                    self.samples, k, self.dimensions, self.options, seconds, self.seed
+                )
 
     def _search(self) -> None:
         """Do all tasks: in joblib's workers if there are any, and here what they leave."""

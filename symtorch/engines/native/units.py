@@ -132,9 +132,10 @@ class Dimensions:
 
     def are_right(self, tree: Expr, samples: Samples, k: int) -> bool:
         """Whether a tree for output k is right in its dimensions."""
-        return self.inputs is None or is_consistent(tree, self.inputs, self._of_output(samples, k))
+        return self.inputs is None or is_consistent(tree, self.inputs, self.of_output(samples, k))
 
-    def _of_output(self, samples: Samples, k: int) -> Dimension | None:
+    def of_output(self, samples: Samples, k: int) -> Dimension | None:
+        """What output k of the samples has; None for any."""
         outputs: Any = self.outputs
         if outputs is None or not isinstance(outputs[0], tuple):
             return outputs
