@@ -16,6 +16,12 @@ may be asked. The text of the engine's default pick is printed beside the formul
 ``unlike``    the same function, as complex as the formula or more;
 ``not found`` another function.
 
+Beside ``simpler`` and ``unlike`` stand the kinds of steps that lead from the formula to the pick or back, the fewest
+that do: ``cancelled`` (powers and numbers joined), ``factors`` (a factor or a denominator drawn out of a sum, or taken
+into one), ``division`` (a term of a numerator by itself, or one as a correction to another), ``squares`` (completed),
+``roots``, ``angles``, ``exponentials``, ``logarithms``. They are found by the engine's own algebra; ``?`` where that
+finds no way in two kinds.
+
 Constants of a formula are multiplied together, ``1/(4*pi)`` is one number. Nothing is multiplied out,
 factored, collected, or put over one denominator: what differs there is ``simpler`` or ``unlike``.
 """
@@ -25,12 +31,14 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from dataclasses import asdict, dataclass
+from itertools import combinations
 
 import numpy as np
 import record
 import torch
 from srbench import SEARCH_SPACE, Law, error, laws, search
 
+from symtorch.engines.native.forms import simplify
 from symtorch.engines.native.forms.normal import normalise
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.options import SearchOptions
@@ -39,6 +47,19 @@ from symtorch.equations.canonical import canonical
 
 FOUND = 1e-20
 """Squared error on fresh rows, as a share of the law's variance, up to which two functions are the same."""
+
+FORMS, LONGER = 150, 6.0
+"""Forms of a formula that are looked at for a way to the pick, and how much longer they may be."""
+
+STEPS = {
+    "factors": (simplify.multiply_out, simplify.extract, simplify.gather, simplify.absorb, simplify.flip),
+    "division": (simplify.take_out, simplify.divide_out),
+    "squares": (simplify.complete_square,),
+    "roots": (simplify.common_power,),
+    "angles": (simplify.one_wave, simplify.half_angle, simplify.quarter_turns),
+    "exponentials": (simplify.hyperbolic, simplify.exponential),
+    "logarithms": (simplify.join_logs, simplify.exp_of_logs),
+}
 
 # ---- the laws
 
@@ -49,6 +70,7 @@ class Result:
 
     law: str
     judgement: str
+    way: str
     seconds: float
     pick: str
     textbook: str
@@ -66,10 +88,29 @@ def judged(pick: Equation, law: Law) -> str:
     return "simpler" if written is not None and pick.complexity < words.complexity(written) else "unlike"
 
 
+def way(pick: Equation, law: Law) -> str:
+    """The kinds of steps that lead from the formula to the pick or back."""
+    words = Vocabulary(SearchOptions.from_params(SEARCH_SPACE))
+    ends = normalise(law.expr), normalise(pick.expr)
+    goals = [canonical(end) for end in ends]
+    if goals[0] == goals[1]:
+        return "cancelled"
+    for n in (1, 2):
+        for kinds in combinations(STEPS, n):
+            rules = [rule for kind in kinds for rule in STEPS[kind]]
+            for end, goal in zip(ends, reversed(goals), strict=True):
+                forms = simplify.forms_of(end, words, FORMS, LONGER, rules)
+                if any(canonical(normalise(form)) == goal for form in forms):
+                    return ", ".join(kinds)
+    return "?"
+
+
 def run(law: Law, seconds: float, seed: int) -> Result:
     front, took = search(law, 0.0, True, seed, seconds)
     text = str(Equation(law.expr, law.names, 0, 0.0))
-    return Result(law.name, judged(front.best, law), took, str(front.best), text)
+    judgement = judged(front.best, law)
+    steps = way(front.best, law) if judgement in ("simpler", "unlike") else ""
+    return Result(law.name, judgement, steps, took, str(front.best), text)
 
 
 def main() -> None:
@@ -89,9 +130,13 @@ def main() -> None:
         r = run(law, args.seconds, args.seed)
         results.append(r)
         print(f"{r.law:>10} {r.seconds:5.1f} {r.judgement:>9}  {r.pick}\n{'':>27}  {r.textbook}", flush=True)
+        if r.way:
+            print(f"{'':>27}  by: {r.way}", flush=True)
     counts = Counter(r.judgement for r in results)
     words = ", ".join(f"{counts[word]} {word}" for word in ("same", "simpler", "unlike", "not found"))
     print(f"\n{len(results)} laws: {words}")
+    ways = Counter(r.way for r in results if r.way)
+    print("ways: " + ", ".join(f"{n} {way}" for way, n in ways.most_common()))
     if args.json:
         record.keep(args.json, [asdict(r) for r in results])
 

@@ -1,7 +1,7 @@
 """Of the forms of a law that cost the same, the one that a textbook would print.
 
 Complexity is what a law is chosen by, so nothing here makes one dearer. But many forms cost the same:
-``x0*exp(u) - x0`` and ``x0*(exp(u) - 1)``, ``sqrt(x2^2/x1^2 - 1)*x1/x2`` and ``sqrt(1 - x1^2/x2^2)``,
+``x0*exp(u) - x0`` and ``x0*(exp(u) - 1)``, ``sqrt((x2/x1)^2 - 1)*x1/x2`` and ``sqrt(1 - (x1/x2)^2)``,
 ``0.0796*x0/x1`` and ``x0/(4*pi*x1)``. People take the form in which each quantity stands once, numbers are
 few and short, quotients aren't put into one another, and a correction is one to 1.
 

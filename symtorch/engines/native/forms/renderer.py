@@ -25,10 +25,13 @@ from symtorch.equations.expr import Call, Constant, Expr, Variable, variables
 from symtorch.equations.operators import Operator
 
 _Factors = list[tuple[Expr, float]]
-"""Bases, in normal form, and their exponents."""
+"""Bases, in normal form or written, and their exponents."""
 
 _NEW = object()
 """In the place of what has not been rendered yet; None is what can't be."""
+
+_JOINED = (2.0, 3.0)
+"""Powers that several factors are raised to as one."""
 
 _HUGE = 1e15
 """Coefficients of exponentials beyond this, or below its inverse, are written in the exponent."""
@@ -205,11 +208,32 @@ class Renderer:
         return _turned(base) if self.cost(turned) < self.cost(here) else base
 
     def _quotient(self, c: float, found: _Factors) -> Expr | None:
-        """As one product, as a product with 1/(...), or as a quotient."""
+        """A product of powers of normal forms."""
         bases = self._all(self.render(base) for base, _ in found)
         if bases is None:
             return None
-        powers = list(zip(bases, (exponent for _, exponent in found), strict=True))
+        return self._of_powers(c, list(zip(bases, (exponent for _, exponent in found), strict=True)))
+
+    def _of_powers(self, c: float, powers: _Factors) -> Expr | None:
+        """``c * prod(base^exponent)`` of written bases, ``x^2/y^2`` as ``(x/y)^2`` where that is cheaper."""
+        together = (self._together(powers, power) for power in _JOINED)
+        ways = [powers, *(way for way in together if way is not None)]
+        return self._cheapest(self._apart(c, way) for way in ways)
+
+    def _together(self, powers: _Factors, exponent: float) -> _Factors | None:
+        """The same with all that is in such a power written as one; None where that is no more than one factor."""
+        those = [(base, e / exponent) for base, e in powers if e % exponent == 0.0]
+        if len(those) < 2:
+            return None
+        below = all(e < 0.0 for _, e in those)
+        inner = self._of_powers(1.0, [(base, -e) for base, e in those] if below else those)
+        if inner is None:
+            return None
+        rest = [(base, e) for base, e in powers if e % exponent != 0.0]
+        return [*rest, (inner, -exponent if below else exponent)]
+
+    def _apart(self, c: float, powers: _Factors) -> Expr | None:
+        """The same, every power by itself."""
         over = self._all(self._raised(base, e) for base, e in powers if e > 0.0)
         if over is None:
             return None

@@ -15,9 +15,9 @@ class FormsTuning:
     """The highest power that is written as a product of lower ones; longer products nobody reads."""
     most_repeats: float = 4.0
     """The largest whole number by which a term is multiplied by adding it to itself, where nothing multiplies."""
-    forms: int = 250
-    """Forms of one expression that algebra looks at. Half or twice as many: every pick of asked:newton and
-    asked:I.13.12 in ``benchmarks/sensitivity.py`` stays."""
+    forms: int = 300
+    """Forms of one expression that algebra looks at. With 125 to 500: every pick of asked:newton and asked:I.13.12 in
+    ``benchmarks/sensitivity.py`` stays."""
     detour: float = 6.0
     """How much longer than the original a form may be that still leads to others. Half or twice as much: likewise."""
     multiplied_out: int = 12

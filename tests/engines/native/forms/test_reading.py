@@ -37,7 +37,7 @@ def read(text: str, words: Vocabulary = WORDS) -> str:
     ("plain", "textbook"),
     [
         ("x0*exp(x1) - x0", "x0*(exp(x1) - 1)"),
-        ("x0*x2/sqrt(square(x2)/square(x1) - 1)", "x0*x1/sqrt(1 - square(x1)/square(x2))"),
+        ("x0*x2/sqrt(square(x2)/square(x1) - 1)", "x0*x1/sqrt(1 - square(x1/x2))"),
         (f"{1 / (4 * math.pi)}*x0/(x1*square(x2))", "x0/(4*pi*x1*square(x2))"),
         (f"{1 / (2 * math.pi)}*x0*x1", "x0*x1/(2*pi)"),
         (f"{3 / (8 * math.pi)}*x0/x1", "3/(8*pi)*x0/x1"),
@@ -47,7 +47,7 @@ def read(text: str, words: Vocabulary = WORDS) -> str:
         ("sqrt(2)*sqrt(x0*x1 + 0.5)", "sqrt(2*x0*x1 + 1)"),
         ("0.9999999999999999*x0 - 1.0000000000000002", "x0 - 1"),
         ("-1*x0*x1*cos(x2)", "-x0*x1*cos(x2)"),
-        ("x1*square(x2)*x2/sqrt(square(x2) - square(x1))", "x1*square(x2)/sqrt(1 - square(x1)/square(x2))"),
+        ("x1*square(x2)*x2/sqrt(square(x2) - square(x1))", "x1*square(x2)/sqrt(1 - square(x1/x2))"),
         (f"{1 / (2 * math.pi)}*x0*x1/(exp(x0*x1) - 1)", "x0*x1/(2*pi*(exp(x0*x1) - 1))"),
         ("(2*x0 + 3*x1)/(x1 - x0/3)", "27/(3 - x0/x1) - 6"),
     ],
