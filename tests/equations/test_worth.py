@@ -6,11 +6,12 @@ import math
 
 import pytest
 
+from symtorch.equations.expr import Expr
 from symtorch.equations.parser import parse
 from symtorch.equations.worth import decades, stands_alone, stands_out
 
 
-def trees(*texts: str) -> list:
+def trees(*texts: str) -> list[Expr]:
     return [parse(text, ["x0", "x1"]) for text in texts]
 
 
@@ -29,14 +30,14 @@ def test_what_pays_less_by_half_for_a_decade_stands_out() -> None:
 
 
 def test_numbers_of_two_digits_cost_nothing() -> None:
-    assert decades(*trees("0.25*x0 + 1.2"), 1e-3) == pytest.approx(3.0)
-    assert decades(*trees("0.251*x0 + 1.23"), 1e-3) == pytest.approx(1.0)
+    assert decades(trees("0.25*x0 + 1.2")[0], 1e-3) == pytest.approx(3.0)
+    assert decades(trees("0.251*x0 + 1.23")[0], 1e-3) == pytest.approx(1.0)
     assert stands_out(trees("x0*x1", "0.5*x0*exp(x1)"), [1e-2, 1e-2 / 2], 1)
 
 
 def test_what_is_undefined_wins_nothing() -> None:
-    assert decades(*trees("x0"), math.inf) == 0.0
-    assert decades(*trees("x0"), 0.0) == pytest.approx(14.0)
+    assert decades(trees("x0")[0], math.inf) == 0.0
+    assert decades(trees("x0")[0], 0.0) == pytest.approx(14.0)
 
 
 def test_alone_stands_only_what_no_longer_equation_pays_less_for() -> None:

@@ -19,8 +19,8 @@ from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.hardware import device
 from symtorch.engines.native.structure.asking import ask_teacher, evidence_of, law_found, those_that_hold
 from symtorch.engines.native.structure.decompose import Laws
-from symtorch.engines.native.structure.rows import laws_of_rows
 from symtorch.engines.native.structure.other_functions import look_for_others
+from symtorch.engines.native.structure.rows import laws_of_rows
 from symtorch.engines.native.structure.tuning import is_formula
 from symtorch.engines.native.task import Found, Task, TaskTuning, TeacherView
 from symtorch.engines.native.tuning import current

@@ -106,8 +106,8 @@ class StructureTuning:
         form_found: loss at which a straight line is the law, and nothing else need be tried.
         resembling: loss up to which one function of one input is taken for another that a rough network may have meant.
         resembled: how many of these are fitted, the cheapest first.
-        looks, looked_at, alike: how often functions of one input are replaced in an equation, one at a time; of how many of
-            the results of the look before, the shortest; up to how many times its loss.
+        looks, looked_at, alike: how often functions of one input are replaced in an equation, one at a time; in how
+            many results of the look before, the shortest; up to how many times its loss.
         form_rounding: losses of forms below this are all the same.
         form_worst: loss above which a form is not worth a fit.
         curves_narrowed: curves for which the constant inside is narrowed down.
