@@ -211,8 +211,8 @@ class StructureTuning:
     forms: int = 8
     forms_written: int = 60
     form_found: float = 1e-20
-    resembling: float = 1e-2
-    resembled: int = 12
+    resembling: float = 3e-2
+    resembled: int = 24
     looks: int = 2
     looked_at: int = 3
     alike: float = 3.0
