@@ -9,6 +9,7 @@ one input is taken for each of the closed forms of :mod:`.one_input` that are ab
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import chain, islice
 
 import numpy as np
 
@@ -38,8 +39,8 @@ def look_for_others(archive: Archive, stop: Callable[[], bool]) -> None:
     starts = [picked]
     for _ in range(tuning().looks):
         known = set(archive.found)
-        for start in starts:
-            archive.consider(with_other_functions(start.expr, X, archive.words), stop)
+        others = chain.from_iterable(with_other_functions(start.expr, X, archive.words) for start in starts)
+        archive.consider(islice(others, tuning().others), stop)
         new = [c for shape, c in archive.found.items() if shape not in known and c.loss <= tuning().alike * picked.loss]
         starts = sorted(new, key=lambda c: (c.complexity, c.loss))[: tuning().looked_at]
 
@@ -53,7 +54,7 @@ def with_other_functions(expr: Expr, X: np.ndarray, words: Vocabulary) -> Iterat
     >>> words = Vocabulary(SearchOptions.from_params({"unary_operators": ["exp", "square"]}))
     >>> X = np.random.default_rng(0).uniform(1.0, 3.0, (200, 2))
     >>> found = with_other_functions(parse("x1*exp(0.5*x0)", ["x0", "x1"]), X, words)
-    >>> any(to_text(form, ["x0", "x1"], 1) == "(0.4*x0^2 + 1)*x1" for form in found)
+    >>> "0.35*(x0^2 + 3.8)*x1" in [to_text(form, ["x0", "x1"], 2) for form in found]
     True
 
     Args:
@@ -84,6 +85,5 @@ def _parts(expr: Expr) -> Iterator[tuple[tuple[int, ...], Expr, int]]:
 
 def _is_plain(node: Expr) -> bool:
     """Whether a part is a power of its input, or a line: nobody takes such a one for something else."""
-    return all(is_power(inner) or inner.op in (PLUS, TIMES) for inner in walk(node) if isinstance(inner, Call)) and (
-        is_power(node) or not any(is_power(inner) for inner in walk(node))
-    )
+    inside = node.args[0] if is_power(node) else node  # type: ignore[attr-defined]
+    return all(inner.op in (PLUS, TIMES) for inner in walk(inside) if isinstance(inner, Call))
