@@ -18,7 +18,8 @@ Errors are mean squares on 4,000 fresh points of the box against the law, relati
 is the law if its error is below a tenth of the network's, or if it becomes exact once its constants are fitted to
 the law itself and it is no longer than the textbook's form + 4. ``front`` is the best error of the whole front,
 and ``held`` in the column of the law says that the front has the law, though it isn't the pick. A pick is ``worse``
-if its error is more than twice the network's: whoever distilled would have done better to keep the network.
+if its error is more than twice the network's: whoever distilled would have done better to keep the network. The
+verdict is ``front.verdict``, with a question mark where it takes an approximation for the law or the law for one.
 
 Two thirds of the laws are ``held-out``: no number of the engine was chosen by them.
 """
@@ -94,7 +95,13 @@ class Result:
     seconds: float
     complexity: int
     stop_reason: str
+    verdict: str
     equation: str
+
+    @property
+    def is_judged_right(self) -> bool:
+        """Whether ``front.verdict`` calls the pick a law exactly if it is the law."""
+        return (self.verdict == "law") == self.is_law
 
     @property
     def worse(self) -> bool:
@@ -222,6 +229,7 @@ def run(case: Case, engine: Engine, seconds: float, cache: Path = CACHE) -> Resu
         spent,
         best.complexity,
         front.stop_reason or "",
+        front.verdict.kind,
         str(best),
     )
 
@@ -230,7 +238,8 @@ def line(r: Result) -> str:
     mark = "yes" if r.is_law else ("held" if r.on_front else "no")
     return (
         f"{r.law:>12} {r.activation:>5} {r.n_rows:5} {r.noise:5.2f} {r.network:8.1e} {r.error:8.1e} {r.front:8.1e} "
-        f"{mark:>4} {'worse' if r.worse else '':>5} {r.seconds:6.1f} {r.stop_reason:>10}  {r.equation[:80]}"
+        f"{mark:>4} {'worse' if r.worse else '':>5} {r.seconds:6.1f} {r.stop_reason:>10} "
+        f"{r.verdict:>13}{' ' if r.is_judged_right else '?'} {r.equation[:80]}"
     )
 
 
@@ -240,7 +249,8 @@ def summary(results: list[Result], seconds: float) -> str:
     early = sum(r.front > 2 * r.network and r.seconds < 0.9 * seconds for r in worse)
     return (
         f"{sum(r.is_law for r in results)} of {len(results)} picks are the law, {sum(r.on_front for r in results)} "
-        f"fronts have it; {len(worse)} picks are worse than twice the network's error ({held} of these though the "
+        f"fronts have it, {sum(r.is_judged_right for r in results)} verdicts are right; "
+        f"{len(worse)} picks are worse than twice the network's error ({held} of these though the "
         f"front holds better, {early} with time left); CPU-s median {statistics.median(spent):.1f}, "
         f"longest {max(spent):.1f}"
     )
@@ -312,7 +322,9 @@ def main() -> None:
             export(case, args.export, args.cache)
         return
     engine = engine_of(args.engine)
-    print("         law   act.  rows noise  network     pick    front law?         CPU-s       stop  pick")
+    print(
+        "         law   act.  rows noise  network     pick    front law?         CPU-s       stop       verdict  pick"
+    )
     results = []
     for case in chosen:
         results.append(run(case, engine, args.seconds, args.cache))

@@ -3,7 +3,8 @@
     python benchmarks/verdicts.py                    # both halves
     python benchmarks/verdicts.py --half tuning      # what thresholds may be set by
     python benchmarks/verdicts.py --half last        # looked at only when all else is decided
-    python benchmarks/verdicts.py --kinds noise networks --json verdicts.json
+    python benchmarks/verdicts.py --kinds noise-1 rough --json verdicts.json
+    python benchmarks/verdicts.py --every 3          # a third of them
 
 The kinds of cases:
 
@@ -340,18 +341,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--half", choices=("tuning", "last"), help="only this one")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--every", type=int, default=1, help="each N-th case; if odd, of both halves")
+    parser.add_argument("--offset", type=int, default=0, help="the first of these")
     parser.add_argument("--seconds", type=int, default=20, help="time limit of each search")
     parser.add_argument("--json", metavar="FILE", help="write every result to this file")
     args = parser.parse_args()
     torch.set_num_threads(1)
     logging.disable(logging.WARNING)
     results = []
-    for case in cases():
-        if case.kind in args.kinds and args.half in (None, case.half):
-            results.append(run(case, args.seconds))
-            print(line(results[-1]), flush=True)
-            if args.json:
-                record.keep(args.json, [asdict(r) for r in results])
+    chosen = [case for case in cases() if case.kind in args.kinds and args.half in (None, case.half)]
+    for case in chosen[args.offset :: args.every]:
+        results.append(run(case, args.seconds))
+        print(line(results[-1]), flush=True)
+        if args.json:
+            record.keep(args.json, [asdict(r) for r in results])
     for half in ("tuning", "last"):
         if members := [r for r in results if r.half == half]:
             print("\n" + table(members, half))

@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from symtorch.equations.expr import Call, Constant, Expr, walk
+from symtorch.equations.expr import Call, Constant, Expr, size, walk
 
 
 def lengths(trees: Sequence[Expr], losses: Sequence[float], n_inputs: int, n_rows: int) -> list[float]:
@@ -53,9 +53,18 @@ def extent(tree: Expr) -> int:
     return sum(2 if isinstance(node, Constant) else 1 for node in walk(tree))
 
 
+def numbers(tree: Expr) -> int:
+    """Constants of a tree of more than two digits: the others are symbols of a law as much as its operators are.
+
+    >>> from symtorch.equations.parser import parse
+    >>> numbers(parse("0.25*x0*sin(3.1395*x0 + 2)", ["x0"]))
+    1
+    """
+    return sum(_is_fitted(node) for node in walk(tree))
+
+
 def _of_tree(tree: Expr, of_a_node: float, of_a_constant: float) -> float:
-    nodes = list(walk(tree))
-    return of_a_node * len(nodes) + of_a_constant * sum(_is_fitted(node) for node in nodes)
+    return of_a_node * size(tree) + of_a_constant * numbers(tree)
 
 
 def _is_fitted(node: Expr) -> bool:

@@ -5,12 +5,16 @@ Nothing can prove a law, so a verdict comes with its evidence. In this order:
 1. **None**: on rows that the search has not seen the pick explains next to nothing of how the output varies.
 2. **Exact**: what it leaves unexplained is rounding. That is a law, or as good as one.
 3. **Above the teacher**: a block that was asked has shown how far it is itself from identities that its law would
-   obey. A pick that leaves far more unexplained is an approximation, however good it is.
+   obey. A pick that leaves far more unexplained is an approximation, however good it is, unless it has the evidence
+   of 6: a network that obeys identities better than its law shows less than its error.
 4. **Confirmed**: structure that was found by asking led to a law that is about as good as the block, and the pick to
-   that law or a better one.
+   that law or a better one. That confirms what the law is made of. The functions in it may be approximations, so the
+   pick must win more by its numbers than those do (:mod:`.worth`).
 5. **The bend**: the front falls steeply until the pick and slowly after it (see :mod:`.selection`), and none of the
    longer equations, of which there must be some, does much better on held-out rows: what is left has no short form,
    as noise has none. An approximation of something that is no law can be improved by a longer one.
+6. **The numbers**: a block's own error can be explained by longer equations, for it is the same wherever it is
+   asked. Then the bend has to be sharp, and the pick has to win more by its numbers than any other equation.
 
 ``benchmarks/verdicts.py`` says how often that is right; the thresholds were set on one half of its cases.
 """
@@ -26,6 +30,7 @@ from symtorch.equations.description import extent
 from symtorch.equations.expr import Expr
 from symtorch.equations.selection import EXACT, bends
 from symtorch.equations.structure import Structure
+from symtorch.equations.worth import stands_alone, stands_out
 
 EXPLAINED = 0.1
 """Held-out R² under which an equation explains nothing, where rows are many."""
@@ -215,15 +220,25 @@ def judge(equations: Sequence[Equation], pick: int, evidence: Evidence, exact: b
     chance = CHANCE / evidence.n_held_out if held_out and evidence.n_held_out else 0.0
     if left > 1.0 - EXPLAINED - chance:
         return verdict("none", f"no more than chance is explained (R² {1.0 - left:.2g}{_where(held_out)})")
-    if floor is not None and left > max(ABOVE * floor, EXACT):
+    trees = [eq.expr for eq in equations]
+    alone = evidence.confirmed is not None and sharpness >= SHARP and stands_alone(trees, shares, pick)
+    if floor is not None and left > max(ABOVE * floor, EXACT) and (floor < EXACT or not alone):
         good = "exact" if floor < EXACT else f"good to {floor:.1g}"
         return verdict("approximation", f"the block itself is {good}, this equation leaves {left:.1g}")
     known = "" if floor is None else f", the block itself is good to {floor:.1g}"
     if evidence.confirmed:
-        if evidence.law is None or left <= AS_GOOD * evidence.law + EXACT:
+        if evidence.law is not None and left > AS_GOOD * evidence.law + EXACT:
+            found = f"the law whose structure was confirmed by asking leaves {evidence.law:.1g}"
+            return verdict("approximation", f"it leaves {left:.1g}, {found}{known}")
+        if stands_out(trees, shares, pick):
             return verdict("law", f"its structure was confirmed by asking; it leaves {left:.1g}{known}")
-        found = f"the law whose structure was confirmed by asking leaves {evidence.law:.1g}"
-        return verdict("approximation", f"it leaves {left:.1g}, {found}{known}")
+        return verdict(
+            "approximation",
+            f"its structure was confirmed by asking, but simpler equations win as much by each of their numbers; it "
+            f"leaves {left:.1g}{known}",
+        )
+    if alone:
+        return verdict("law", f"no other equation wins as much by each of its numbers; it leaves {left:.1g}{known}")
     if least < KEPT * left:
         return verdict("approximation", f"it leaves {left:.1g}, others down to {least:.1g}{known}")
     if pick == len(equations) - 1:  # the bend would be that of the search, which may have had no room or no time

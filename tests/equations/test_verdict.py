@@ -92,6 +92,46 @@ def test_structure_confirmed_by_asking_makes_a_law_of_what_is_as_good_as_the_blo
     assert front(*network, noise_floor=8e-5, confirmed=False, n_held_out=200).verdict == "approximation"
 
 
+def worded(*rows: tuple[str, float], **evidence: Any) -> Front:
+    """A front of (equation, loss), the loss a share of the variance; complexities by their order."""
+    equations = [equation(2 * i + 1, loss, text=text) for i, (text, loss) in enumerate(rows)]
+    return Front(tuple(equations), stop_reason="converged", evidence=Evidence(variance=1.0, **evidence))
+
+
+# What was found of x0/r^3 without a cube: approximations of r^-3 that buy accuracy with numbers at a steady price.
+APPROXIMATIONS = (
+    ("x0", 0.55),
+    ("-0.0817*x0", 0.54),
+    ("-2.7724*x0/square(x1 + 0.71127)", 4.8e-3),
+    ("(0.013737 - 2.2075/square(x1 + 0.51226))*x0", 7.4e-4),
+    ("6.5524*x0/(53.835 - square(sqrt(square(x1) + 1.8569) + 6.0846))", 4.1e-5),
+)
+
+
+def test_structure_confirms_no_function_in_it_whose_numbers_win_no_more_than_others_do() -> None:
+    known = {"confirmed": True, "noise_floor": 4e-5, "law": 3.4e-5}
+    found = worded(*APPROXIMATIONS, **known)
+    assert found.best_index == 4
+    assert found.verdict == "approximation"
+    assert "simpler equations win as much" in str(found.verdict)
+    law = worded(*APPROXIMATIONS[:-1], ("x0/(x1*sqrt(x1))", 5.7e-5), **known)
+    assert law.best_index == 4
+    assert law.verdict == "law"
+
+
+@pytest.mark.parametrize("floor", [2e-4, 2e-8])
+def test_no_error_of_the_block_that_is_seen_too_small_makes_an_approximation_of_a_law(floor: float) -> None:
+    # A network fits its error on all inputs alike, so longer equations are better; its own error shows in no identity.
+    rows = (("x0", 0.6), ("1.234*x0", 0.4), ("1.234*x0/x1 + 0.123", 0.05), ("x0^3/(exp(x0/x1) - 1)", 2.9e-5))
+    longer = ("1.001*x0^3/(exp(x0/x1) - 0.9991) + 0.00123*x1", 1.6e-5)
+    known = {"confirmed": False, "noise_floor": floor}
+    assert worded(*rows, longer, **known).best_index == 3
+    assert worded(*rows, longer, **known).verdict == "law"
+    assert worded(*rows, longer).verdict == "approximation"  # of rows alone, longer equations say what noise is
+    assert worded(*rows, longer, confirmed=False, noise_floor=1e-20).verdict == "approximation"  # the block is exact
+    assert worded(*APPROXIMATIONS, confirmed=False, noise_floor=floor).verdict == "approximation"
+
+
 def test_what_leaves_more_than_the_law_that_was_confirmed_is_not_that_law() -> None:
     rows = ((1, 1.0, 1.0), (9, 2e-2, 2e-2), (14, 7e-3, 7e-3), (40, 4e-3, 4e-3))
     assert front(*rows, confirmed=True, n_held_out=200).best.complexity == 9

@@ -19,7 +19,9 @@ from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.hardware import device
 from symtorch.engines.native.structure.asking import ask_teacher, evidence_of, law_found, those_that_hold
 from symtorch.engines.native.structure.decompose import Laws
+from symtorch.engines.native.structure.other_functions import look_for_others
 from symtorch.engines.native.structure.rows import laws_of_rows
+from symtorch.engines.native.structure.tuning import is_formula
 from symtorch.engines.native.task import Found, Task, TaskTuning, TeacherView
 from symtorch.engines.native.tuning import current
 from symtorch.engines.samples import Samples
@@ -139,6 +141,9 @@ class Runner:
     def _finish(self) -> None:
         try:
             self._search.finish()
+            for archive, laws in zip(self._search.archives, self._asked, strict=True):
+                if laws is not None and not is_formula(laws.floor):
+                    look_for_others(archive, self._search.watch.checkpoint)
         except KeyboardInterrupt:
             self._interrupted = True
 

@@ -24,6 +24,7 @@ from symtorch.engines.options import SearchOptions
 from symtorch.engines.samples import Samples
 from symtorch.equations.expr import evaluate
 from symtorch.equations.verdict import Evidence, shares
+from symtorch.equations.worth import stands_out
 
 logger = logging.getLogger("symtorch.engines.native")
 
@@ -131,7 +132,8 @@ def _holds(laws: Laws, samples: Samples, k: int) -> bool:
 def law_found(found: Sequence[Laws | None]) -> Enough:
     """When the flat search may leave an output as it is, by what asking has brought for each.
 
-    At once where a law was found that is as good as the teacher. Else after a round where the front of a
+    At once where a law was found that is as good as the teacher and, of a teacher that errs, wins more by its
+    numbers than an approximation does (:mod:`symtorch.equations.worth`). Else after a round where the front of a
     teacher that errs ends in a sharp bend: from there on longer equations fit the teacher's error, and
     rounds no longer pay. Where other steps testify that the teacher is better than that, only after a round
     that has brought nothing more.
@@ -143,7 +145,9 @@ def law_found(found: Sequence[Laws | None]) -> Enough:
         if laws is None:
             return False
         if phase is Phase.OFFERED:
-            return laws.solved and archive.best <= tuning().kept * laws.loss + 1e-12
+            limit = tuning().kept * laws.loss + 1e-12
+            as_good = laws.solved and archive.best <= limit
+            return as_good and (is_formula(laws.floor) or _stands_out(archive, limit))
         if phase is not Phase.ROUND or is_formula(laws.floor):
             return False
         front = [Solution(c.expr, c.complexity, c.loss) for c in archive.pareto()]
@@ -154,6 +158,14 @@ def law_found(found: Sequence[Laws | None]) -> Enough:
         return convincing(front, laws.floor, limit) and _is_rough(archive, likeliest(front)[0], laws.witnessed)
 
     return enough
+
+
+def _stands_out(archive: Archive, limit: float) -> bool:
+    """Whether the simplest equation that loses at most this much is no approximation, by what its numbers win."""
+    front = archive.pareto()
+    losses = [c.loss for c in front]
+    first = next((i for i, loss in enumerate(losses) if loss <= limit), len(front) - 1)
+    return stands_out([c.tree for c in front], losses, first)
 
 
 def _is_rough(archive: Archive, law: Solution, witnessed: float) -> bool:

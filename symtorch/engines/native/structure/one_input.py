@@ -10,14 +10,14 @@ Weights 1/G' make errors on the scale G count as errors of the answer.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Flag, auto
 from functools import cache, partial
 
 import numpy as np
 
-from symtorch.engines.native.forms.normal import EXP, LOG, add, apply, multiply, power
+from symtorch.engines.native.forms.normal import EXP, LOG, add, apply, key, multiply, power
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.structure.tuning import tuning
 from symtorch.equations.expr import Constant, Expr, Variable
@@ -95,11 +95,7 @@ def one_input_forms(x: np.ndarray, y: np.ndarray, words: Vocabulary) -> list[Exp
         if not found or min(loss for loss, _ in found) > tuning().form_found:
             found += [*_with_a_line(x, y), *_curves(x, y), *_two_waves(x, y)]
     found.sort(key=lambda item: item[0])
-    written: list[tuple[float, float, Expr]] = []
-    for loss, build in found[: tuning().forms_written]:
-        tree = words.render(expr := build()) if loss <= tuning().form_worst else None
-        if tree is not None:
-            written.append((words.cost(tree), loss, expr))
+    written = list(_priced_in_words(found[: tuning().forms_written], words, tuning().form_worst))
     # The simplest for their accuracy first, then the most accurate of the others.
     front: list[tuple[float, Expr]] = []
     rest: list[tuple[float, Expr]] = []
@@ -107,6 +103,30 @@ def one_input_forms(x: np.ndarray, y: np.ndarray, words: Vocabulary) -> list[Exp
         (front if not front or loss < front[-1][0] else rest).append((loss, expr))
     rest.sort(key=lambda item: item[0])
     return [expr for _, expr in (front[::-1] + rest)[: tuning().forms]]
+
+
+def resembling(x: np.ndarray, y: np.ndarray, words: Vocabulary, within: float) -> list[Expr]:
+    """Normal forms that are a function of one input but for this loss: the best of each shape, the cheapest first.
+
+    Args:
+        x, y, words: as of :func:`one_input_forms`.
+        within: loss up to which a form is taken, relative to the variance of y.
+    """
+    with np.errstate(all="ignore"):
+        found = [*_lines(x, y), *_with_a_line(x, y), *_curves(x, y)]
+    found = sorted((form for form in found if form[0] <= within), key=lambda item: item[0])
+    shapes: dict[str, tuple[float, Expr]] = {}
+    for cost, _, expr in _priced_in_words(found, words, within):
+        shapes.setdefault(key(expr), (cost, expr))
+    return [expr for _, expr in sorted(shapes.values(), key=lambda item: item[0])]
+
+
+def _priced_in_words(found: Iterable[_Form], words: Vocabulary, worst: float) -> Iterator[tuple[float, float, Expr]]:
+    """(cost, loss, expression) of the forms that can be written and lose no more than this."""
+    for loss, build in found:
+        tree = words.render(expr := build()) if loss <= worst else None
+        if tree is not None:
+            yield words.cost(tree), loss, expr
 
 
 def _lines(x: np.ndarray, y: np.ndarray) -> Iterator[_Form]:

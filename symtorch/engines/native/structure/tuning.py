@@ -104,6 +104,11 @@ class StructureTuning:
         forms: forms of one input that are fitted.
         forms_written: forms of one input that are written out and priced in the user's operators.
         form_found: loss at which a straight line is the law, and nothing else need be tried.
+        resembling: loss up to which one function of one input is taken for another that a rough network may have meant.
+        resembled: how many of these are fitted, the cheapest first.
+        looks, looked_at, alike: how often functions of one input are replaced in an equation, one at a time; in how
+            many results of the look before, the shortest; up to how many times its loss.
+        others: candidates of one such look, at most: a long equation of an output without a law has many parts.
         form_rounding: losses of forms below this are all the same.
         form_worst: loss above which a form is not worth a fit.
         curves_narrowed: curves for which the constant inside is narrowed down.
@@ -207,6 +212,12 @@ class StructureTuning:
     forms: int = 8
     forms_written: int = 60
     form_found: float = 1e-20
+    resembling: float = 3e-2
+    resembled: int = 24
+    looks: int = 2
+    looked_at: int = 3
+    alike: float = 3.0
+    others: int = 400
     form_rounding: float = 1e-24
     form_worst: float = 0.3
     curves_narrowed: int = 8

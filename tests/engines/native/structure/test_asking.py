@@ -38,6 +38,12 @@ def test_a_law_that_was_found_ends_the_search_only_if_the_archive_is_as_good() -
     assert not law_found([None])(0, archive, Phase.OFFERED)
 
 
+def test_a_law_that_may_be_an_approximation_ends_the_search_of_an_exact_teacher_alone() -> None:
+    archive, exprs = archive_of("0.3333*x0^2 + 0.4444", "1.777*exp(0.3333*x0) - 1.666")
+    assert not law_found([laws(exprs, True, archive.best, 1e-5, 1e-4)])(0, archive, Phase.OFFERED)
+    assert law_found([laws(exprs, True, archive.best, 1e-20, 0.0)])(0, archive, Phase.OFFERED)
+
+
 @pytest.mark.parametrize(("error", "ends"), [(1e-4, True), (1e-6, False)])
 def test_a_front_ends_the_search_only_near_what_the_steps_see_of_the_error(error: float, ends: bool) -> None:
     """Nothing dearer on the front is better; whether that is a law depends on what the teacher errs."""
