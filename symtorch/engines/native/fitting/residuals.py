@@ -74,7 +74,12 @@ class Regressions:
 
 
 def down_to_noise(
-    trees: Sequence[Expr], losses: Sequence[float], X: Array, y: Array, regressions: Callable[[], Regressions]
+    trees: Sequence[Expr],
+    losses: Sequence[float],
+    X: Array,
+    y: Array,
+    regressions: Callable[[], Regressions],
+    weights: Array | None = None,
 ) -> int | None:
     """Position of the equation that says all but noise; None if none of them is seen to.
 
@@ -87,6 +92,7 @@ def down_to_noise(
         X: (n, n_inputs).
         y: (n,), the targets.
         regressions: on X, for whoever asks of many targets; only called where they are needed.
+        weights: (n,), as the inverse of the noise's variance; None for equal ones.
     """
     costs = lengths(trees, losses, X.shape[1], len(X))
     best = int(np.argmin(costs)) if costs else 0
@@ -94,6 +100,8 @@ def down_to_noise(
         return None
     with np.errstate(all="ignore"):
         residuals = y - evaluate(trees[best], X)
+    if weights is not None:
+        residuals = residuals * np.sqrt(weights)
     return best if np.isfinite(residuals).all() and regressions().is_noise(residuals) else None
 
 

@@ -85,3 +85,23 @@ class InterpolantTuning:
     """Inputs at most: among more, rows are too far from each other."""
     left: float = 0.5
     """Share of the variance, at most, that may be left of rows predicted from the others: noise, and its own error."""
+
+
+@dataclass(frozen=True)
+class PowersTuning:
+    """When an input is taken for a power before everything else; see :mod:`.powers`."""
+
+    inputs: int = 12
+    """Inputs at most: the terms grow with their square."""
+    rows_per_term: float = 4.0
+    """Rows for each term of the quadratic that the logarithms are fitted with, at least."""
+    chance: float = 3.0
+    """What the second-order terms of such an input may explain, in units of what chance explains."""
+    deviations: float = 3.0
+    """Standard errors that a slope may be off the half or whole number that it is taken for."""
+    bias: float = 0.01
+    """The same beside them, for what the quadratic misses."""
+    certain: float = 0.12
+    """Largest standard error of a slope: halves, half a unit apart, must be told from each other."""
+    steepest: float = 6.0
+    """Largest exponent."""
