@@ -19,7 +19,7 @@ from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.hardware import device
 from symtorch.engines.native.structure.asking import ask_teacher, evidence_of, law_found, those_that_hold
 from symtorch.engines.native.structure.decompose import Laws
-from symtorch.engines.native.structure.rows import laws_behind_powers, laws_of_rows
+from symtorch.engines.native.structure.rows import laws_of_products, laws_of_rows
 from symtorch.engines.native.task import Found, Task, TaskTuning, TeacherView
 from symtorch.engines.native.tuning import current
 from symtorch.engines.samples import Samples
@@ -75,7 +75,7 @@ class Runner:
             report,
             None if news is None else lambda: news(self.found()),
             task.fitted.dtype,
-            (self._behind_powers, self._by_interpolant) if self._by_rows_alone else (),
+            (self._by_products, self._by_interpolant) if self._by_rows_alone else (),
         )
 
     @property
@@ -84,9 +84,9 @@ class Runner:
         fitted = self.task.fitted
         return fitted.teacher is None and fitted.weights is None and self._loss.is_squared
 
-    def _behind_powers(self, position: int, stopped: Callable[[], bool]) -> Sequence[Expr]:
+    def _by_products(self, position: int, stopped: Callable[[], bool]) -> Sequence[Expr]:
         fitted = self.task.fitted
-        return laws_behind_powers(fitted.X, fitted.Y[:, position], self.task.options, self.task.seed, stopped)
+        return laws_of_products(fitted.X, fitted.Y[:, position], self.task.options, self.task.seed, stopped)
 
     def _by_interpolant(self, position: int, stopped: Callable[[], bool]) -> Sequence[Expr]:
         fitted = self.task.fitted

@@ -89,14 +89,14 @@ class InterpolantTuning:
 
 @dataclass(frozen=True)
 class PowersTuning:
-    """When an input is taken for a power before everything else; see :mod:`.powers`."""
+    """When an input is taken for a power before everything else, and inputs for a product; see :mod:`.powers`."""
 
     inputs: int = 12
     """Inputs at most: the terms grow with their square."""
     rows_per_term: float = 4.0
     """Rows for each term of the quadratic that the logarithms are fitted with, at least."""
-    chance: float = 3.0
-    """What the second-order terms of such an input may explain, in units of what chance explains."""
+    chance: float = 4.0
+    """What may be explained by what should be nothing, in units of what chance explains."""
     deviations: float = 3.0
     """Standard errors that a slope may be off the half or whole number that it is taken for."""
     bias: float = 0.01
@@ -105,3 +105,12 @@ class PowersTuning:
     """Largest standard error of a slope: halves, half a unit apart, must be told from each other."""
     steepest: float = 6.0
     """Largest exponent."""
+    out_of_proportion: float = 0.06
+    """Share of what either explains that may speak against a joint: the quadratic is no more than an approximation.
+    Of more unusual proportions than 1 a third of that, or a tenth."""
+    unseen: float = 0.2
+    """The same where no more speaks against it than chance does."""
+    clearly: float = 1.0
+    """What speaks against a sum at most, relative to what speaks against a product of the same inputs."""
+    bias_beside: float = 0.05
+    """What a slope beside a joint may be off besides its error."""

@@ -45,7 +45,7 @@ class Stage:
     measured: bool = False
 
 
-def schedule(rounds: int, n_outputs: int, choices: bool = False, hinted: int = 0) -> list[Stage]:
+def schedule(rounds: int, n_outputs: int, choices: bool = False, hinted: int = 0, small: bool = False) -> list[Stage]:
     """The stages of a search in their order.
 
     >>> [stage.name for stage in schedule(0, 1)]
@@ -57,6 +57,7 @@ def schedule(rounds: int, n_outputs: int, choices: bool = False, hinted: int = 0
         choices: whether the user's operators can write steps or kinks.
         hinted: how many have hints: the first for what the first stages leave open, the second for what the first
             rounds do.
+        small: whether to end before the large bank.
     """
     first = Stage("choices", Workbench.choose_first, Phase.GUESSED)
 
@@ -94,7 +95,7 @@ def schedule(rounds: int, n_outputs: int, choices: bool = False, hinted: int = 0
             Stage("mutate 2", Workbench.mutate, spreads=True),
             *choosing(2),  # as dear as all before it: laws without choices are mostly found by now
         ]
-    for i in range(3, rounds + 3):
+    for i in range(3, 3 if small else rounds + 3):
         if i == 4:
             table += [
                 *hints(1),

@@ -104,7 +104,9 @@ class FlatSearch:
         """
         try:
             self._judge(enough, Phase.OFFERED)
-            stages = schedule(self.budget.rounds, len(self.archives), self._bench.choices.kinks, len(self.hints))
+            stages = schedule(
+                self.budget.rounds, len(self.archives), self._bench.choices.kinks, len(self.hints), self.budget.small
+            )
             for number, stage in enumerate(stages, 1):
                 if not self.open or self.watch.checkpoint():
                     break

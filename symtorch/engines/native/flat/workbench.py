@@ -45,12 +45,14 @@ class Budget:
         patience: rounds without progress after which an output is given up.
         goal: mean loss that is good enough; an output is done once it is exact in any case.
         seconds: wall-clock limit, or None.
+        small: whether to leave out all rounds with the large bank, after the first stages.
     """
 
     rounds: int = 12
     patience: int = 2
     goal: float = 0.0
     seconds: float | None = None
+    small: bool = False
 
 
 @dataclass
