@@ -248,9 +248,10 @@ class _Fit:
         tuning = current(PowersTuning)
         for product, row in zip(self.parts, self._rows(), strict=True):
             i, *more = product
-            if more or not single[i] or self._gain(row) > tuning.chance:
-                continue
             slope, error = self._slope(np.eye(len(self.c))[1 + i])
+            # The less exactly a slope is known, the less is seen of what speaks against it.
+            if more or not single[i] or self._gain(row) > tuning.chance * (1.0 - 0.5 * error / tuning.certain):
+                continue
             exponent = round(2.0 * slope) / 2.0
             near = abs(slope - exponent) <= tuning.deviations * error + tuning.bias
             if near and error <= tuning.certain and 0.0 < abs(exponent) <= tuning.steepest:
@@ -269,7 +270,7 @@ class _Fit:
                 for ratio in (size, -size):
                     gain = self._gain(rows[p] - ratio * rows[q])
                     against = unusual * gain / least
-                    by_chance = gain <= tuning.chance and gain <= tuning.unseen * least and unusual < 10.0
+                    by_chance = gain <= tuning.chance and against <= tuning.unseen
                     if by_chance or against <= tuning.out_of_proportion:
                         yield _Joint(against, p, q, ratio)
 

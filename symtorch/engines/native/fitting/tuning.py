@@ -108,7 +108,7 @@ class PowersTuning:
     out_of_proportion: float = 0.06
     """Share of what either explains that may speak against a joint: the quadratic is no more than an approximation.
     Of more unusual proportions than 1 a third of that, or a tenth."""
-    unseen: float = 0.2
+    unseen: float = 0.12
     """The same where no more speaks against it than chance does."""
     clearly: float = 1.0
     """What speaks against a sum at most, relative to what speaks against a product of the same inputs."""

@@ -20,6 +20,7 @@ from symtorch.engines.native.flat.search import Budget, FlatSearch
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.structure.decompose import find_laws
 from symtorch.engines.native.structure.one_input import one_input_forms
+from symtorch.engines.native.structure.quotients import quotients_of_rows
 from symtorch.engines.native.structure.solutions import Solution, is_no_approximation
 from symtorch.engines.native.tuning import current
 from symtorch.engines.options import SearchOptions
@@ -43,11 +44,12 @@ def laws_of_products(
         stopped: asked between stages; True ends it with what there is.
     """
     rest = _Rest.of(X, y, join=True)
-    if rest.powers.is_nothing:
-        return []
+    words = Vocabulary(_plain(options))
+    quotients = rest.outward(quotients_of_rows(rest.X, rest.y, words)) if rest.powers.products else []
+    if quotients or rest.powers.is_nothing:
+        return quotients
     if not rest.powers.products:
         return rest.outward([Constant(float(np.average(rest.y, weights=rest.weights)))])
-    words = Vocabulary(_plain(options))
     search = FlatSearch(
         rest.X, rest.y[:, None], words, Budget(rounds=1, small=True), rest.weights, seed=seed, hints=(_nothing,)
     )
