@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, combinations_with_replacement
+from itertools import combinations, combinations_with_replacement, product
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +31,7 @@ Weights = Mapping[int, float]
 _TURNS = 3
 """Fits, each with the weights that the last one gives: two or three are enough."""
 _TINY = 1e-300
+_EXPONENTS = (1.0, -1.0, 2.0, -2.0)
 _RATIOS = (1.0, 2.0, 0.5, 3.0, 1 / 3, 1.5, 2 / 3)
 """In what proportion exponents may be, the most usual first."""
 
@@ -78,6 +79,8 @@ class Powers:
         few = known.sum() < max(n / 2, tuning.rows_per_term * (1 + d) * (2 + d) / 2)
         if d > tuning.inputs or few or not (X.std(axis=0) > 0.0).all():
             return cls.nothing(d)
+        if join and _Fit.of(_logarithms(X[known]), target[known]).square > tuning.unsaid * np.var(target[known]):
+            return cls._of_one_product(X, y) or cls.before(X, y, join=False)
         X, target = X[known], target[known]
         sums = _sums(X, target) if join else cls.nothing(d).sums
         S = _values_of_sums(sums, X)
@@ -95,9 +98,35 @@ class Powers:
             if joint is None:
                 break
             fit = _Fit.of(L, target, fit.joined(joint))
-        for product in fit.parts:
-            factor |= fit.beside(product)
-        return cls(sums, factor, tuple(_whole(product) for product in fit.parts))
+        for part in fit.parts:
+            factor |= fit.beside(part)
+        return cls(sums, factor, tuple(_whole(part) for part in fit.parts))
+
+    @classmethod
+    def _of_one_product(cls, X: Array, y: Array) -> Powers | None:
+        """The factor before a function of one product of all other inputs; None unless it is seen without derivatives.
+
+        For where a quadratic says little, as of waves that run through many periods. Along the product neighbours are
+        equal: the mean square of their differences (von Neumann 1941, doi 10.1214/aoms/1177731677) is next to nothing.
+        """
+        tuning = current(PowersTuning)
+        alone = cls.before(X, y, join=False)
+        inputs = [i for part in alone.products for i in part]
+        if not 2 <= len(inputs) <= tuning.in_one_product or not all(_of_one_sign(X[:, inputs])):
+            return None
+        with np.errstate(all="ignore"):
+            rest, L = y / alone.values(X), np.log(np.abs(X[:, inputs]))
+        if not np.isfinite(rest).all():
+            return None
+        found = []
+        for first, *others in product(_EXPONENTS, repeat=len(inputs)):
+            if first > 0.0 and 1.0 in map(abs, (first, *others)):
+                along = rest[np.argsort(L @ np.array([first, *others]))]
+                found.append((float(np.mean(np.diff(along) ** 2) / (2.0 * np.var(rest))), (first, *others)))
+        apart, exponents = min(found)
+        if not apart <= tuning.neighbours:
+            return None
+        return cls(alone.sums, alone.factor, (dict(zip(inputs, exponents, strict=True)),))
 
     @property
     def is_nothing(self) -> bool:
@@ -246,8 +275,8 @@ class _Fit:
     def factors(self, single: list[bool]) -> Iterator[tuple[int, float]]:
         """Inputs that are a factor, with their exponents."""
         tuning = current(PowersTuning)
-        for product, row in zip(self.parts, self._rows(), strict=True):
-            i, *more = product
+        for part, row in zip(self.parts, self._rows(), strict=True):
+            i, *more = part
             slope, error = self._slope(np.eye(len(self.c))[1 + i])
             # The less exactly a slope is known, the less is seen of what speaks against it.
             if more or not single[i] or self._gain(row) > tuning.chance * (1.0 - 0.5 * error / tuning.certain):

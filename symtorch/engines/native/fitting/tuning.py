@@ -112,5 +112,12 @@ class PowersTuning:
     """The same where no more speaks against it than chance does."""
     clearly: float = 1.0
     """What speaks against a sum at most, relative to what speaks against a product of the same inputs."""
+    unsaid: float = 0.5
+    """Share of the logarithm's variance that a quadratic leaves, from which on it doesn't tell what enters as one."""
+    in_one_product: int = 5
+    """Inputs of which all products are looked at, at most: their number is half of 4 to the power of that."""
+    neighbours: float = 0.1
+    """Mean square of differences between neighbours along such a product, over that of any two rows: noise is most of
+    it, and the best of 500 products that mean nothing has more than 0.8."""
     bias_beside: float = 0.05
     """What a slope beside a joint may be off besides its error."""

@@ -378,13 +378,16 @@ class Workbench:
             self.archives[k].consider(found, self.watch.checkpoint)
 
     def mutate(self) -> None:
-        """One operator, exponent or node of a few good expressions changed."""
+        """One operator, exponent or node of a few good expressions changed; first of what is seen through noise."""
         for k, stop in self._in_turn(self.open):
             archive = self.archives[k]
+            law = self._law_in_noise(k) if self.hints else None
             for turn in range(self.tuning.mutated):
                 if self.done(k) or stop():
                     break
-                shape = self._to_mutate(archive, large=turn % 3 == 2)
+                shape = None if law is None or turn > 0 else normal.key(law.expr)
+                if shape not in archive.found or shape in archive.mutated:
+                    shape = self._to_mutate(archive, large=turn % 3 == 2)
                 if shape is not None:
                     archive.mutated.add(shape)
                     found = neighbours(archive.found[shape].expr, self.words)
