@@ -117,15 +117,16 @@ class Result:
 
 
 def laws(which: str) -> list[Law]:
-    """Of "feynman", "bonus", "strogatz", or all."""
+    """Of "feynman", "bonus", "120" (both), "strogatz", or all."""
     with open(Path(__file__).with_name("feynman.csv"), encoding="utf-8") as file:
         feynman = [Law.read(row["name"], row["formula"], row["variables"]) for row in csv.DictReader(file)]
     sets = {
         "feynman": [law for law in feynman if not law.name.startswith("bonus")],
         "bonus": [law for law in feynman if law.name.startswith("bonus")],
+        "120": feynman,
         "strogatz": [Law.read(name, *text) for name, text in STROGATZ.items()],
     }
-    return sets[which] if which in sets else [law for part in sets.values() for law in part]
+    return sets[which] if which in sets else [*sets["120"], *sets["strogatz"]]
 
 
 def allowed(noise: float, law: Law, X: np.ndarray) -> float:
@@ -215,7 +216,7 @@ def summary(results: list[Result]) -> Iterator[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--set", choices=["feynman", "bonus", "strogatz", "all"], default="all")
+    parser.add_argument("--set", choices=["feynman", "bonus", "120", "strogatz", "all"], default="all")
     parser.add_argument("--noise", nargs="+", type=float, default=[0.0])
     parser.add_argument("--ask", action="store_true", help="the law may be asked; without noise only")
     parser.add_argument("--seconds", type=float, default=60.0)
