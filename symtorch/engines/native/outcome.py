@@ -97,7 +97,7 @@ def with_noise(
     y = samples.Y[:, k]
     scale = samples.variance(k) if loss.is_squared else constant_loss(y, None, loss)
     trees, losses = [eq.expr for eq in front], [eq.loss for eq in front]
-    law = down_to_noise(trees, losses, samples.X, y, regressions, loss)
+    law = down_to_noise(trees, losses, samples.X, y, regressions, loss=loss)
     if law is None or not front[law].loss > EXACT * scale:
         return front
     return replace(front, evidence=replace(front.evidence, noise=front[law].loss / scale))

@@ -20,7 +20,7 @@ from symtorch.engines.native.hardware import device
 from symtorch.engines.native.structure.asking import ask_teacher, evidence_of, law_found, those_that_hold
 from symtorch.engines.native.structure.decompose import Laws
 from symtorch.engines.native.structure.other_functions import look_for_others
-from symtorch.engines.native.structure.rows import laws_of_rows
+from symtorch.engines.native.structure.rows import laws_of_products, laws_of_rows
 from symtorch.engines.native.structure.tuning import is_formula
 from symtorch.engines.native.task import Found, Task, TaskTuning, TeacherView
 from symtorch.engines.native.tuning import current
@@ -77,7 +77,7 @@ class Runner:
             report,
             None if news is None else lambda: news(self.found()),
             task.fitted.dtype,
-            self._hints if self._by_rows_alone else None,
+            (self._by_products, self._by_interpolant) if self._by_rows_alone else (),
         )
 
     @property
@@ -86,7 +86,11 @@ class Runner:
         fitted = self.task.fitted
         return fitted.teacher is None and fitted.weights is None and self._loss.is_squared
 
-    def _hints(self, position: int, stopped: Callable[[], bool]) -> Sequence[Expr]:
+    def _by_products(self, position: int, stopped: Callable[[], bool]) -> Sequence[Expr]:
+        fitted = self.task.fitted
+        return laws_of_products(fitted.X, fitted.Y[:, position], self.task.options, self.task.seed, stopped)
+
+    def _by_interpolant(self, position: int, stopped: Callable[[], bool]) -> Sequence[Expr]:
         fitted = self.task.fitted
         return laws_of_rows(fitted.X, fitted.Y[:, position], self.task.options, self.task.seed, stopped)
 

@@ -80,6 +80,7 @@ def down_to_noise(
     X: Array,
     y: Array,
     regressions: Callable[[], Regressions],
+    weights: Array | None = None,
     loss: Loss = SQUARED,
 ) -> int | None:
     """Position of the equation that says all but noise; None if none of them is seen to.
@@ -93,6 +94,7 @@ def down_to_noise(
         X: (n, n_inputs).
         y: (n,), the targets.
         regressions: on X, for whoever asks of many targets; only called where they are needed.
+        weights: (n,), as the inverse of the noise's variance; None for equal ones.
         loss: that is minimised.
     """
     costs = lengths(trees, losses, X.shape[1], len(X))
@@ -101,6 +103,8 @@ def down_to_noise(
         return None
     with np.errstate(all="ignore"):
         residuals = loss.deviance_residuals(evaluate(trees[best], X) - y, y)
+    if weights is not None:
+        residuals = residuals * np.sqrt(weights)
     return best if np.isfinite(residuals).all() and regressions().is_noise(residuals) else None
 
 

@@ -85,3 +85,39 @@ class InterpolantTuning:
     """Inputs at most: among more, rows are too far from each other."""
     left: float = 0.5
     """Share of the variance, at most, that may be left of rows predicted from the others: noise, and its own error."""
+
+
+@dataclass(frozen=True)
+class PowersTuning:
+    """When an input is taken for a power before everything else, and inputs for a product; see :mod:`.powers`."""
+
+    inputs: int = 12
+    """Inputs at most: the terms grow with their square."""
+    rows_per_term: float = 4.0
+    """Rows for each term of the quadratic that the logarithms are fitted with, at least."""
+    chance: float = 4.0
+    """What may be explained by what should be nothing, in units of what chance explains."""
+    deviations: float = 3.0
+    """Standard errors that a slope may be off the half or whole number that it is taken for."""
+    bias: float = 0.01
+    """The same beside them, for what the quadratic misses."""
+    certain: float = 0.12
+    """Largest standard error of a slope: halves, half a unit apart, must be told from each other."""
+    steepest: float = 6.0
+    """Largest exponent."""
+    out_of_proportion: float = 0.06
+    """Share of what either explains that may speak against a joint: the quadratic is no more than an approximation.
+    Of more unusual proportions than 1 a third of that, or a tenth."""
+    unseen: float = 0.12
+    """The same where no more speaks against it than chance does."""
+    clearly: float = 1.0
+    """What speaks against a sum at most, relative to what speaks against a product of the same inputs."""
+    unsaid: float = 0.5
+    """Share of the logarithm's variance that a quadratic leaves, from which on it doesn't tell what enters as one."""
+    in_one_product: int = 5
+    """Inputs of which all products are looked at, at most: their number is half of 4 to the power of that."""
+    neighbours: float = 0.1
+    """Mean square of differences between neighbours along such a product, over that of any two rows: noise is most of
+    it, and the best of 500 products that mean nothing has more than 0.8."""
+    bias_beside: float = 0.05
+    """What a slope beside a joint may be off besides its error."""

@@ -135,9 +135,10 @@ def expandable(archive: Archive) -> list[Candidate]:
             continue
         behind = candidate.depth - depth(archive.level(candidate.complexity))
         ranked.append((behind, archive.merit(candidate, archive.tuning.price), shape, candidate))
-    ranked.sort(key=lambda item: item[:3])
+    ranked.sort(key=lambda item: item[1:3])
+    # Of noisy rows many are better than the front by less than a place on it takes: none of them goes before it.
     front = [item for item in ranked if item[0] <= 0.0]
-    near = sorted(ranked[len(front) :], key=lambda item: item[1:3])
+    near = [item for item in ranked if item[0] > 0.0]
     return [candidate for *_, candidate in [*front, *near][: tuning.beam]]
 
 

@@ -45,7 +45,7 @@ class Stage:
     measured: bool = False
 
 
-def schedule(rounds: int, n_outputs: int, choices: bool = False, hinted: bool = False) -> list[Stage]:
+def schedule(rounds: int, n_outputs: int, choices: bool = False, hinted: int = 0, small: bool = False) -> list[Stage]:
     """The stages of a search in their order.
 
     >>> [stage.name for stage in schedule(0, 1)]
@@ -55,7 +55,9 @@ def schedule(rounds: int, n_outputs: int, choices: bool = False, hinted: bool = 
         rounds: of refinement with the large bank; at 0 only the small bank's first guesses are refined.
         n_outputs: several offer each other what they find.
         choices: whether the user's operators can write steps or kinks.
-        hinted: whether somebody has hints for outputs that the first rounds leave open.
+        hinted: how many have hints: the first for what the first stages leave open, the second for what the first
+            rounds do.
+        small: whether to end before the large bank.
     """
     first = Stage("choices", Workbench.choose_first, Phase.GUESSED)
 
@@ -69,6 +71,11 @@ def schedule(rounds: int, n_outputs: int, choices: bool = False, hinted: bool = 
             Stage(f"thresholds {number}", Workbench.move_thresholds),
         ]
 
+    def hints(which: int) -> list[Stage]:
+        return [Stage(f"hints {which + 1}", partial(Workbench.take_hints, which=which), spreads=True)][
+            which >= hinted :
+        ]
+
     table = [
         Stage("start", Workbench.start, Phase.GUESSED),
         *([first] if choices else []),
@@ -79,6 +86,7 @@ def schedule(rounds: int, n_outputs: int, choices: bool = False, hinted: bool = 
     ]
     if rounds > 0:
         table += [
+            *hints(0),
             Stage("pursuit", Workbench.pursue),
             Stage("mutate 1", Workbench.mutate, spreads=True),
             Stage("constants 1", Workbench.add_constants, Phase.ROUND, spreads=True),
@@ -87,10 +95,10 @@ def schedule(rounds: int, n_outputs: int, choices: bool = False, hinted: bool = 
             Stage("mutate 2", Workbench.mutate, spreads=True),
             *choosing(2),  # as dear as all before it: laws without choices are mostly found by now
         ]
-    for i in range(3, rounds + 3):
+    for i in range(3, 3 if small else rounds + 3):
         if i == 4:
             table += [
-                *([Stage("hints", Workbench.take_hints, spreads=True)] if hinted else []),
+                *hints(1),
                 Stage("contexts, all", partial(Workbench.guess, large=True)),
                 Stage("constants, all", Workbench.add_constants, Phase.ROUND, spreads=True, measured=True),
             ]

@@ -44,7 +44,7 @@ class FlatSearch:
         report: called after every stage with its name, the steps done, and the steps of the whole budget.
         news: called about every second of the search; see :class:`.Watch`.
         dtype: type in which equations will run.
-        hints: called once for each output that the first rounds leave open; see :class:`.Workbench`.
+        hints: each called once for the outputs that are open then; see :class:`.Workbench`.
     """
 
     X: np.ndarray
@@ -58,7 +58,7 @@ class FlatSearch:
     report: Callable[[str, int, int], None] | None = None
     news: Callable[[], None] | None = None
     dtype: np.dtype = field(default_factory=lambda: np.dtype(np.float64))
-    hints: Hints | None = None
+    hints: Sequence[Hints] = ()
     watch: Watch = field(init=False)
     stop_reason: str = field(init=False, default="budget")
 
@@ -104,13 +104,16 @@ class FlatSearch:
         """
         try:
             self._judge(enough, Phase.OFFERED)
-            stages = schedule(self.budget.rounds, len(self.archives), self._bench.choices.kinks, self.hints is not None)
+            stages = schedule(
+                self.budget.rounds, len(self.archives), self._bench.choices.kinks, len(self.hints), self.budget.small
+            )
             for number, stage in enumerate(stages, 1):
                 if not self.open or self.watch.checkpoint():
                     break
                 stage.run(self._bench)
                 if stage.measured:
                     self._bench.measure()
+                self._bench.settle()
                 self._judge(enough, stage.after)
                 if self.report is not None:
                     self.report(stage.name, number, len(stages))

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from symtorch.engines.native.fitting.archive import EXACT, Archive
+from symtorch.engines.native.fitting.archive import EXACT, Archive, Candidate
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows
 from symtorch.engines.native.fitting.losses import SQUARED, Loss
 from symtorch.engines.native.fitting.reduce import reduced, too_long
@@ -45,12 +45,14 @@ class Budget:
         patience: rounds without progress after which an output is given up.
         goal: mean loss that is good enough; an output is done once it is exact in any case.
         seconds: wall-clock limit, or None.
+        small: whether to leave out all rounds with the large bank, after the first stages.
     """
 
     rounds: int = 12
     patience: int = 2
     goal: float = 0.0
     seconds: float | None = None
+    small: bool = False
 
 
 @dataclass
@@ -68,7 +70,8 @@ class Workbench:
         device: where the bank lives.
         watch: asked between two candidates whether time is up.
         dtype: type in which equations will run.
-        hints: where else candidates come from, for outputs that the first rounds leave open; None for nowhere.
+        hints: where else candidates come from, for outputs that the first stages leave open, and the first rounds;
+            none but where there are rows alone.
         archives: what has been found, one for each output.
     """
 
@@ -82,7 +85,7 @@ class Workbench:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     watch: Watch = field(default_factory=Watch)
     dtype: np.dtype = field(default_factory=lambda: np.dtype(np.float64))
-    hints: Hints | None = None
+    hints: Sequence[Hints] = ()
     archives: list[Archive] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -141,15 +144,33 @@ class Workbench:
             self._heights[k] = height
             self._still[k] = 0 if moved else self._still.get(k, 0) + 1
             # With a limit, rounds of rows alone go on in vain for as long as more than noise is left.
-            if self.hints is not None and self.budget.seconds is not None and self._still[k] >= self.budget.patience:
-                self._still[k] = self.budget.patience - (not self._only_noise_is_left(k))
+            if self.hints and self.budget.seconds is not None and self._still[k] >= self.budget.patience:
+                self._still[k] = self.budget.patience - (self._law_in_noise(k) is None)
 
-    def _only_noise_is_left(self, k: int) -> bool:
-        """Whether an equation of the front says all of an output but what can't be told from independent errors."""
+    def settle(self) -> None:
+        """Leave outputs of rows alone whose law is seen through noise, with all that is one step from it tried.
+
+        Then nothing but noise is left, something was put into every place of the law and every part of it was changed,
+        and nothing that came of it was worth its length. What more rounds would find fits the noise.
+        """
+        if self.hints:
+            self.close(k for k in self.open if self._is_settled(k))
+
+    def _is_settled(self, k: int) -> bool:
+        archive = self.archives[k]
+        if not archive.mutated:
+            return False
+        law = self._law_in_noise(k)
+        return law is not None and normal.key(law.expr) in archive.expanded & archive.mutated
+
+    def _law_in_noise(self, k: int) -> Candidate | None:
+        """The equation of the front that says all of an output but what can't be told from independent errors."""
         archive = self.archives[k]
         front = archive.pareto()
         trees, losses = [c.tree for c in front], [c.loss for c in front]
-        return down_to_noise(trees, losses, self.X, archive.rows.y, lambda: self._regressions, self.loss) is not None
+        rows, regressions = archive.rows, lambda: self._regressions
+        law = down_to_noise(trees, losses, self.X, rows.y, regressions, self.weights, self.loss)
+        return None if law is None else front[law]
 
     @cached_property
     def _regressions(self) -> Regressions:
@@ -340,14 +361,17 @@ class Workbench:
             found = [more for candidate in best for more in with_more_constants(candidate.expr)]
             archive.consider(found, stop, self.tuning.enlarged_steps)
 
-    def take_hints(self) -> None:
-        """Candidates of others for outputs of which more than noise is left, each in a share of the time."""
-        assert self.hints is not None
-        outputs = [k for k in self.open if not self._only_noise_is_left(k)]
+    def take_hints(self, which: int) -> None:
+        """Candidates of others for the outputs that are open, each in a share of the time.
+
+        The first are for those of which more than noise is left. Later an equation may seem to leave nothing else and
+        be no law: in many inputs regressions see little, and what has had time to be settled isn't open any more.
+        """
+        outputs = [k for k in self.open if which > 0 or self._law_in_noise(k) is None]
         for i, k in enumerate(outputs):
             if self.watch.checkpoint():
                 return
-            self.offer(k, self.hints(k, self.watch.share(len(outputs) - i, self.tuning.hinted)))
+            self.offer(k, self.hints[which](k, self.watch.share(len(outputs) - i, self.tuning.hinted)))
 
     def exchange(self) -> None:
         """Sums of the terms that all outputs have found."""
@@ -355,13 +379,16 @@ class Workbench:
             self.archives[k].consider(found, self.watch.checkpoint)
 
     def mutate(self) -> None:
-        """One operator, exponent or node of a few good expressions changed."""
+        """One operator, exponent or node of a few good expressions changed; first of what is seen through noise."""
         for k, stop in self._in_turn(self.open):
             archive = self.archives[k]
+            law = self._law_in_noise(k) if self.hints else None
             for turn in range(self.tuning.mutated):
                 if self.done(k) or stop():
                     break
-                shape = self._to_mutate(archive, large=turn % 3 == 2)
+                shape = None if law is None or turn > 0 else normal.key(law.expr)
+                if shape not in archive.found or shape in archive.mutated:
+                    shape = self._to_mutate(archive, large=turn % 3 == 2)
                 if shape is not None:
                     archive.mutated.add(shape)
                     found = neighbours(archive.found[shape].expr, self.words)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import combinations, islice, product
 
 import numpy as np
 
@@ -37,6 +37,10 @@ _MOST_ALONE = (8, 6)
 _MOST_POWERS = (5, 4)
 _MOST_WAVES = (2, 2)
 """Highest degrees of P and of Q that are tried: of a function of one input, of one of several, of waves."""
+_MOST_OF_ROWS = 5
+"""Inputs of rows alone, at most."""
+_TOTALS = ((1, 1), (2, 1), (1, 2), (2, 2), (3, 2), (2, 3))
+"""Degrees of P and of Q that are tried on these."""
 _EXACT = 1e-12
 """Smallest singular value, relative to the largest, that is rounding."""
 _ROUNDING = 1e-13
@@ -81,6 +85,30 @@ def quotients_of_one(x: np.ndarray, y: np.ndarray, words: Vocabulary) -> list[Ex
         if axis is not None and axis.degrees != (0, 0):
             found = _solved(x[:, None], g, [axis], axis.degrees, words)
             if found is not None and is_formula(mean_square(evaluate(way.written(found), x[:, None]) - y) / np.var(y)):
+                return [normalise(way.written(found))]
+    return []
+
+
+def quotients_of_rows(Z: np.ndarray, y: np.ndarray, words: Vocabulary) -> list[Expr]:
+    """The quotient that rows without noise are, of the least degree; empty if they are none.
+
+    Here nobody can be asked along lines, so degrees and waves are tried one after the other.
+
+    Args:
+        Z: (n, n_inputs) the inputs.
+        y: (n,) the targets.
+    """
+    d = Z.shape[1]
+    if d > _MOST_OF_ROWS:
+        return []
+    sets = [(), *((i,) for i in range(d)), *combinations(range(d), 2)] if _wave_names(words) else [()]
+    for way in islice(outside(words, y), 2):
+        g = way.forward(y)
+        for total, waves in product(_TOTALS, sets):
+            axes = [_Axis(i in waves, (1, 1) if i in waves else total) for i in range(d)]
+            n = 2 * sum(len(_terms(axes, total[k], k)) for k in (0, 1)) + 20
+            found = _solved(Z[:n], g[:n], axes, total, words) if n <= len(Z) // 3 else None
+            if found is not None and is_formula(mean_square(evaluate(way.written(found), Z) - y) / np.var(y)):
                 return [normalise(way.written(found))]
     return []
 

@@ -39,12 +39,14 @@ def test_the_front_may_be_judged_as_soon_as_constants_are_fitted_and_not_before(
     assert all(stage.after > Phase.FITTED for stage in schedule(3, 1)[3:])
 
 
-def test_hints_come_after_the_first_rounds_and_only_where_there_are_some() -> None:
-    plain, hinted = ([stage.name for stage in schedule(4, 1, hinted=h)] for h in (False, True))
-    assert "hints" not in plain
-    assert [name for name in hinted if name != "hints"] == plain
-    assert hinted.index("mutate 3") + 1 == hinted.index("hints") == hinted.index("contexts, all") - 1
-    assert "hints" not in [stage.name for stage in schedule(1, 1, hinted=True)]
+def test_hints_come_after_the_first_stages_and_rounds_and_only_where_there_are_some() -> None:
+    plain, hinted = ([stage.name for stage in schedule(4, 1, hinted=n)] for n in (0, 2))
+    assert not any("hints" in name for name in plain)
+    assert [name for name in hinted if "hints" not in name] == plain
+    assert hinted.index("refine 1") + 1 == hinted.index("hints 1") == hinted.index("pursuit") - 1
+    assert hinted.index("mutate 3") + 1 == hinted.index("hints 2") == hinted.index("contexts, all") - 1
+    assert "hints 2" not in [stage.name for stage in schedule(1, 1, hinted=2)]
+    assert "hints 2" not in [stage.name for stage in schedule(4, 1, hinted=1)]
 
 
 def test_sweeps_for_steps_wait_until_what_is_cheap_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,18 +32,41 @@ def bench(hint: Sequence[Expr], seconds: float | None = 1e6) -> tuple[Workbench,
         asked.append(output)
         return [] if late() else hint
 
-    made = Workbench(X, Y, Vocabulary(WIDE), Budget(patience=1, seconds=seconds), hints=hints)
+    made = Workbench(X, Y, Vocabulary(WIDE), Budget(patience=1, seconds=seconds), hints=(hints, hints))
     made.offer(0, [read("x0")])
     return made, asked
 
 
-def test_hints_are_fitted_and_not_asked_for_again_where_only_noise_is_left() -> None:
+def test_hints_are_fitted_and_the_first_not_asked_for_again_where_only_noise_is_left() -> None:
     made, asked = bench([LAW, LONGER])
-    made.take_hints()
+    made.take_hints(0)
     assert asked == [0]
     assert any(candidate.expr == LAW for candidate in made.archives[0].front.values())
-    made.take_hints()
+    made.take_hints(0)
     assert asked == [0]
+    made.take_hints(1)
+    assert asked == [0, 0]
+
+
+def test_a_law_in_noise_is_settled_once_all_beside_it_has_been_tried() -> None:
+    made, _ = bench([LAW, LONGER])
+    made.take_hints(0)
+    made.settle()
+    made.refine(large=False)
+    made.settle()
+    assert made.open == [0]
+    made.mutate()
+    made.settle()
+    assert made.open == []
+
+
+def test_nothing_is_settled_while_more_than_noise_is_left() -> None:
+    made, _ = bench([])
+    made.start()
+    made.archives[0].mutated.update(made.archives[0].found)
+    made.archives[0].expanded.update(made.archives[0].found)
+    made.settle()
+    assert made.open == [0]
 
 
 @pytest.mark.parametrize(
@@ -55,7 +78,7 @@ def test_rounds_in_vain_end_a_search_of_rows_alone_at_the_noise_or_without_a_lim
     hint: Sequence[Expr], seconds: float | None, goes_on: bool
 ) -> None:
     made, _ = bench(hint, seconds)
-    made.take_hints()
+    made.take_hints(0)
     for _ in range(4):
         made.measure()
     assert made.open == ([0] if goes_on else [])
