@@ -78,6 +78,7 @@ class SymbolicFunction(nn.Module):
         self._program = lower(self._exprs)
         self._alike = alike_kernel(self._exprs, self._program, self.n_inputs)
         self._kernel = self._alike or torch_kernel(self._program, self.n_inputs)
+        self._choose()
         self._native: NativeKernel | None = None
         self._work = 0
         self._optimized: Kernel | None = None
@@ -99,12 +100,20 @@ class SymbolicFunction(nn.Module):
         """
         if x.ndim == 0 or x.shape[-1] != self.n_inputs:
             raise InputError(f"x has shape {tuple(x.shape)}; expected (..., {self.n_inputs}).")
-        dtype = x.dtype if x.dtype.is_floating_point else torch.get_default_dtype()
-        working = dtype if dtype == torch.float64 else torch.float32
         rows = x if x.ndim == 2 else x.reshape(-1, self.n_inputs)
-        y = self._compute(rows if dtype == working == x.dtype else rows.to(working), self._values(live).to(working))
-        y = y if dtype == working else y.to(dtype)
+        if self._alone is not None and x.dtype == torch.float32:  # for one row, all that is left out here counts
+            y = self._alone(rows, rows)
+        else:
+            dtype = x.dtype if x.dtype.is_floating_point else torch.get_default_dtype()
+            working = dtype if dtype == torch.float64 else torch.float32
+            y = self._compute(rows if dtype == working == x.dtype else rows.to(working), self._values(live).to(working))
+            y = y if dtype == working else y.to(dtype)
         return y if x.ndim == 2 else y.reshape(*x.shape[:-1], self.n_outputs)
+
+    def _choose(self) -> None:
+        """The kernel that serves always: of equations that are each one term with company, and without constants."""
+        plain = self._alike is not None and self._alike.is_plain and self.compiled is not True
+        self._alone = self._alike if plain and not self._program.constants else None
 
     def _values(self, live: Tensor | None) -> Tensor:
         values: Tensor = self.constants
@@ -181,6 +190,7 @@ class SymbolicFunction(nn.Module):
                 raise CompilerError("no C compiler was found (looked for $CC, cc, gcc and clang).")
             compiled = False
         self.compiled = compiled
+        self._choose()
         return self
 
     def expressions(self) -> list[Expr]:
@@ -219,7 +229,7 @@ class SymbolicFunction(nn.Module):
         return super()._apply(keep_exact, recurse)
 
     def __getstate__(self) -> dict[str, Any]:
-        made = ("_program", "_alike", "_kernel", "_native", "_optimized")
+        made = ("_program", "_alike", "_kernel", "_alone", "_native", "_optimized")
         return {key: value for key, value in self.__dict__.items() if key not in made}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

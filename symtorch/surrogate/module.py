@@ -85,6 +85,7 @@ class Surrogate(nn.Module):
         super().__init__()
         self.interface = interface
         self.layout = interface.layout
+        self._n_inputs, self._searches = interface.layout.n_inputs, interface.n_searched > 0
         exprs = exprs or [None]  # a function has one output at least, be it that nobody asks for it
         trees, expanded = written_out(exprs, interface)
         self.encodes = not expanded
@@ -129,12 +130,12 @@ class Surrogate(nn.Module):
 
     def _values(self, columns: Tensor, live: Tensor | None) -> Tensor:
         """Of the equations, for what they are over."""
-        if not self.interface.n_searched:  # an encoding that does all of it
-            return columns.new_zeros(*columns.shape[:-1], 0)
+        if not self._searches:  # an encoding that does all of it
+            return columns.narrow(-1, 0, 0)
         return self.function.forward(columns, live)
 
     def _check_width(self, x: Tensor) -> None:
-        if x.shape[-1] != self.layout.n_inputs:
+        if x.shape[-1] != self._n_inputs:
             raise InputError(
                 f"input of shape {tuple(x.shape)}; the equations were found for {self.layout.n_inputs} inputs "
                 f"in the last dimension."
