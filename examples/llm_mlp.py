@@ -274,7 +274,7 @@ class Runner:
         found: dict[str, list[torch.Tensor]] = {name: [] for name in self.blocks}
         for batch in batches:
             for name, x in self.seen(self.blocks, batch).items():
-                found[name].append(x[0].clone())
+                found[name].append(x[0].float().clone())
         return found
 
     @torch.no_grad()
@@ -436,7 +436,8 @@ def fitted(model: nn.Module, runner: Runner, args: argparse.Namespace, text: Tex
     """Every way that is not in the folder yet, fitted to rows that the model was run for once."""
     names = [f"model.{name}" for name in runner.blocks]
     own = sum(p.numel() for p in next(iter(runner.blocks.values())).parameters())
-    inputs = [apart_of(x) for x in runner.inputs(text.fit).values()]
+    with casting(args.half):
+        inputs = [apart_of(x) for x in runner.inputs(text.fit).values()]
     search = {"timeout_in_seconds": args.seconds or None, "random_state": 0, "verbosity": 0}
     blocks = [symtorch.wrap(model, name) for name in names]
 
@@ -461,8 +462,10 @@ def fitted(model: nn.Module, runner: Runner, args: argparse.Namespace, text: Tex
         return Way(name, parts, freed, costs[0].macs, seconds)
 
     def tuned(name: str, seconds: float) -> Iterator[Way]:
-        start = time.process_time()
-        print(symtorch.finetune(model, text.tune, steps=args.steps, lr=args.lr, positions=128), flush=True)
+        start, (tune, apart) = time.process_time(), apart_of(text.tune, at_most=8)
+        how = {"steps": args.steps, "lr": args.lr, "held_out": apart, "positions": 128}
+        with casting(args.half):
+            print(symtorch.finetune(model, tune, **how), flush=True)
         yield copied(f"{name}, tuned", seconds + time.process_time() - start)
 
     linear = symtorch.Projection(outputs=0)
@@ -499,9 +502,14 @@ def fitted(model: nn.Module, runner: Runner, args: argparse.Namespace, text: Tex
         symtorch.unwrap(model, name)
 
 
-def apart_of(batches: list[Any]) -> tuple[list[Any], list[Any]]:
+def casting(half: bool) -> Any:
+    """Products in bfloat16 within it, where that is wanted."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=half)
+
+
+def apart_of(batches: list[Any], at_most: int = 1000) -> tuple[list[Any], list[Any]]:
     """Batches to fit to, and a tenth to judge tuning by: rows that were fitted to would be for leaving all as it is."""
-    n = max(1, len(batches) // 10)
+    n = min(max(1, len(batches) // 10), at_most)
     return batches[:-n], batches[-n:]
 
 
@@ -769,6 +777,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--output-steps", type=int, default=300, help="of tuning gated terms by the MLPs' outputs")
     parser.add_argument("--steps", type=int, default=100, help="of tuning by the model's answers")
     parser.add_argument("--lr", type=float, help="of that; by default found by trial")
+    parser.add_argument("--half", action="store_true", help="fit and tune with the model's products in bfloat16")
     parser.add_argument("--rows", type=int, default=10_000, help="tokens that a search runs on")
     parser.add_argument("--seconds", type=float, default=120.0, help="for each search; 0 leaves the paper's shape out")
     parser.add_argument("--rounds", type=int, default=5, help="of timing; 0 for none")
