@@ -736,24 +736,29 @@ def run(args: argparse.Namespace, kept: Kept) -> None:
     print(table(write()))
 
 
-def plot(folders: list[Path], to: Path) -> None:
-    """Perplexity against speed, of the folders of several runs, or of their JSON files."""
+def plot(paths: list[Path], to: Path, most: float = 0.4) -> None:
+    """Perplexity against speed, of the folders of several runs, or of their JSON files; a line for each way."""
     import matplotlib.pyplot as plt
 
-    figure, ax = plt.subplots(figsize=(8, 5.5))
-    for path in folders:
+    lines: dict[str, list[tuple[int, dict[str, Any]]]] = {}
+    for path in paths:
         path = path / "results.json" if path.is_dir() else path
         kept = json.loads(path.read_text(encoding="utf-8"))
-        rows = [r for r in kept["rows"][1:] if "rise" in r and "faster" in r and r["rise"] < 0.5]
-        ax.errorbar(
-            [100 * r["faster"] for r in rows], [100 * r["rise"] for r in rows], [100 * r["rise_error"] for r in rows],
-            fmt="o", label=f"layers {numbers(kept['layers'])}",
-        )  # fmt: skip
-        for r in rows:
-            ax.annotate(f" {r['name']}", (100 * r["faster"], 100 * r["rise"]), fontsize=6)
-    ax.set(xlabel="throughput of the whole model, rise in %", ylabel="perplexity, rise in %")
-    ax.legend()
-    figure.savefig(to, dpi=150)
+        for row in kept["rows"]:
+            if row["name"] != "the MLPs" and "faster" in row and row.get("rise", math.inf) < most:
+                lines.setdefault(row["name"], []).append((len(kept["layers"]), row))
+    figure, ax = plt.subplots(figsize=(8, 5))
+    for name, points in lines.items():
+        points.sort(key=lambda point: point[0])
+        x, y, dy = ([100 * row[key] for _, row in points] for key in ("faster", "rise", "rise_error"))
+        ax.errorbar(x, y, dy, fmt="o-", capsize=3, label=name)
+        for (n, _), *at in zip(points, x, y, strict=True):
+            ax.annotate(f"{n}", at, xytext=(4, 5), textcoords="offset points", fontsize=8)
+    ax.set(xlabel="throughput of the whole model, rise in %", ylabel="perplexity, rise in %", ylim=(0, None))
+    ax.set_title("MLPs replaced: how many stands beside each point", fontsize=10)
+    ax.legend(fontsize=8)
+    figure.savefig(to, dpi=120, bbox_inches="tight")
+    plt.close(figure)
     print(f"drawn to {to}")
 
 

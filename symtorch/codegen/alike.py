@@ -83,6 +83,7 @@ class Together:
 
     Attributes:
         is_plain: whether each equation is one term with company: then it is as fast as machine code.
+        alone: the only group, where its columns are the outputs; takes one row (n_inputs,), too.
     """
 
     def __init__(
@@ -109,11 +110,9 @@ class Together:
         self.is_plain = self._signs is None and not rest
         order = torch.tensor([*made, *rest]).argsort()
         self._order = None if torch.equal(order, torch.arange(len(order))) else order
-        self._all = self._groups[0] if self.is_plain and self._order is None and len(groups) == 1 else None
+        self.alone = self._groups[0] if self.is_plain and self._order is None and len(groups) == 1 else None
 
     def __call__(self, x: Tensor, constants: Tensor) -> Tensor:
-        if self._all is not None:
-            return self._all(x, constants)
         parts = [group(x, constants) for group in self._groups]
         values = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
         if self._signs is not None:
@@ -136,7 +135,7 @@ class _Group:
 
     def __call__(self, x: Tensor, constants: Tensor) -> Tensor:
         values = self._form(*[take(x, constants) for take in self._take])
-        return values if self._is_whole else values.expand(x.shape[0], self._n)
+        return values if self._is_whole else values.expand(*x.shape[:-1], self._n)
 
 
 class _Taken:

@@ -100,20 +100,19 @@ class SymbolicFunction(nn.Module):
         """
         if x.ndim == 0 or x.shape[-1] != self.n_inputs:
             raise InputError(f"x has shape {tuple(x.shape)}; expected (..., {self.n_inputs}).")
+        if self._alone is not None and x.dtype == torch.float32 and x.ndim <= 2:
+            return self._alone(x, x)  # for one row, all that is left out here counts
+        dtype = x.dtype if x.dtype.is_floating_point else torch.get_default_dtype()
+        working = dtype if dtype == torch.float64 else torch.float32
         rows = x if x.ndim == 2 else x.reshape(-1, self.n_inputs)
-        if self._alone is not None and x.dtype == torch.float32:  # for one row, all that is left out here counts
-            y = self._alone(rows, rows)
-        else:
-            dtype = x.dtype if x.dtype.is_floating_point else torch.get_default_dtype()
-            working = dtype if dtype == torch.float64 else torch.float32
-            y = self._compute(rows if dtype == working == x.dtype else rows.to(working), self._values(live).to(working))
-            y = y if dtype == working else y.to(dtype)
+        y = self._compute(rows if dtype == working == x.dtype else rows.to(working), self._values(live).to(working))
+        y = y if dtype == working else y.to(dtype)
         return y if x.ndim == 2 else y.reshape(*x.shape[:-1], self.n_outputs)
 
     def _choose(self) -> None:
-        """The kernel that serves always: of equations that are each one term with company, and without constants."""
-        plain = self._alike is not None and self._alike.is_plain and self.compiled is not True
-        self._alone = self._alike if plain and not self._program.constants else None
+        """The kernel that serves always: of equations of one form, in their order, and without constants."""
+        alone = None if self._alike is None or self.compiled is True else self._alike.alone
+        self._alone = None if self._program.constants else alone
 
     def _values(self, live: Tensor | None) -> Tensor:
         values: Tensor = self.constants
@@ -129,7 +128,7 @@ class SymbolicFunction(nn.Module):
 
     def _compute(self, rows: Tensor, values: Tensor) -> Tensor:
         """(n, n_inputs), constants of the same dtype -> (n, n_outputs), by the means that serve best here."""
-        if not self.compiled or not _is_plain(rows):  # a tracer or a transform must see torch's own operations
+        if not self.compiled or not is_plain(rows):  # a tracer or a transform must see torch's own operations
             return self._kernel(rows, values)
         if rows.device.type != "cpu":
             if self.compiled == "auto":  # torch.compile takes many seconds, and nobody has asked for them
@@ -240,7 +239,7 @@ class SymbolicFunction(nn.Module):
         return f"n_inputs={self.n_inputs}, n_outputs={self.n_outputs}, constants={len(self._program.constants)}"
 
 
-def _is_plain(x: Tensor) -> bool:
+def is_plain(x: Tensor) -> bool:
     """Whether x is a tensor that holds numbers, and nothing watches what is done with it."""
     return (
         not torch.compiler.is_compiling()

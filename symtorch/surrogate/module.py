@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from symtorch.capture.calls import as_tensor
-from symtorch.codegen.torch_function import SymbolicFunction
+from symtorch.codegen.torch_function import SymbolicFunction, is_plain
 from symtorch.equations.expr import Constant, Expr, Variable, constants, walk, with_constants
 from symtorch.errors import InputError
 from symtorch.surrogate.encodings.base import Encoding
@@ -106,9 +106,13 @@ class Surrogate(nn.Module):
         if not self.encodes:
             return self.interface.encoding.decode(self.searched(x, live), x)
         self._check_width(x)
-        variables, decode = self.encoding.split(x if x.ndim == 2 else x.reshape(-1, x.shape[-1]), self.maps)
+        if x.ndim > 1 and is_plain(x) and x.numel() == self._n_inputs:
+            flat = x.reshape(-1)  # a product of a matrix and a vector is quicker than one of matrices
+        else:
+            flat = x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
+        variables, decode = self.encoding.split(flat, self.maps)
         outputs: Tensor = decode(self._values(variables, live))
-        return outputs if x.ndim == 2 else outputs.reshape(*x.shape[:-1], outputs.shape[-1])
+        return outputs if x.ndim == flat.ndim else outputs.reshape(*x.shape[:-1], outputs.shape[-1])
 
     @property
     def encoding(self) -> Encoding:
