@@ -323,8 +323,8 @@ def said(
     """Log probabilities of all tokens of one text, and of every fourth of another."""
     # The layers are put in their places by the names that they have before the model is shortened.
     with runner.using(way):
-        logits = runner.logits(entering).log_softmax(dim=-1)
-        return logits, None if extra is None else runner.logits(extra)[::4].log_softmax(dim=-1)
+        logits = runner.logits(entering).float().log_softmax(dim=-1)
+        return logits, None if extra is None else runner.logits(extra)[::4].float().log_softmax(dim=-1)
 
 
 def divergence(original: torch.Tensor, found: torch.Tensor) -> float:
@@ -489,7 +489,8 @@ def fitted(model: nn.Module, runner: Runner, args: argparse.Namespace, text: Tex
         if terms and args.output_steps:
             start = time.process_time()
             for block, (x, apart) in zip(blocks, inputs, strict=True):
-                print(symtorch.finetune(block, x, "outputs", steps=args.output_steps, held_out=apart), flush=True)
+                with casting(args.half):
+                    print(symtorch.finetune(block, x, "outputs", steps=args.output_steps, held_out=apart), flush=True)
             seconds += time.process_time() - start
             yield copied(f"{name}, to the MLPs' outputs", seconds)
         if is_tuned:
@@ -706,6 +707,7 @@ def run(args: argparse.Namespace, kept: Kept) -> None:
         ranking = symtorch.rank_blocks(model, text.fit[:10], most_batches=10)
         print(ranking, flush=True)
         args.layers = [int(name.split(".")[2]) for name in ranking.choose(args.choose)]
+    kept.about["half"] = args.half
     machine = f"{platform.machine()}, {torch.get_num_threads()} CPU thread(s), torch {torch.__version__}"
     kept.about |= {"layers": args.layers, "machine": machine, "date": time.strftime("%Y-%m-%d")}
     runner, args.there = Runner(model, args.layers), kept.there
@@ -730,7 +732,7 @@ def run(args: argparse.Namespace, kept: Kept) -> None:
         time_all(runner, ways, text.measured, args.rounds)
         write()
     if not args.timings:
-        with suppress(KeyboardInterrupt):
+        with suppress(KeyboardInterrupt), casting(args.half):
             measure(runner, chosen, text.measured, text.second, write)
     print(f"\nLayers {numbers(args.layers)}, {n_tokens * seen_by_all(ways):,} tokens:")
     print(table(write()))
@@ -782,7 +784,9 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--output-steps", type=int, default=300, help="of tuning gated terms by the MLPs' outputs")
     parser.add_argument("--steps", type=int, default=100, help="of tuning by the model's answers")
     parser.add_argument("--lr", type=float, help="of that; by default found by trial")
-    parser.add_argument("--half", action="store_true", help="fit and tune with the model's products in bfloat16")
+    parser.add_argument(
+        "--half", action="store_true", help="all but speed with products in bfloat16: half the CPU time"
+    )
     parser.add_argument("--rows", type=int, default=10_000, help="tokens that a search runs on")
     parser.add_argument("--seconds", type=float, default=120.0, help="for each search; 0 leaves the paper's shape out")
     parser.add_argument("--rounds", type=int, default=5, help="of timing; 0 for none")
