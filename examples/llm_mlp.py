@@ -274,7 +274,7 @@ class Runner:
         found: dict[str, list[torch.Tensor]] = {name: [] for name in self.blocks}
         for batch in batches:
             for name, x in self.seen(self.blocks, batch).items():
-                found[name].append(x[0].clone())
+                found[name].append(x[0].float().clone())
         return found
 
     @torch.no_grad()
@@ -323,8 +323,8 @@ def said(
     """Log probabilities of all tokens of one text, and of every fourth of another."""
     # The layers are put in their places by the names that they have before the model is shortened.
     with runner.using(way):
-        logits = runner.logits(entering).log_softmax(dim=-1)
-        return logits, None if extra is None else runner.logits(extra)[::4].log_softmax(dim=-1)
+        logits = runner.logits(entering).float().log_softmax(dim=-1)
+        return logits, None if extra is None else runner.logits(extra)[::4].float().log_softmax(dim=-1)
 
 
 def divergence(original: torch.Tensor, found: torch.Tensor) -> float:
@@ -436,7 +436,8 @@ def fitted(model: nn.Module, runner: Runner, args: argparse.Namespace, text: Tex
     """Every way that is not in the folder yet, fitted to rows that the model was run for once."""
     names = [f"model.{name}" for name in runner.blocks]
     own = sum(p.numel() for p in next(iter(runner.blocks.values())).parameters())
-    inputs = [apart_of(x) for x in runner.inputs(text.fit).values()]
+    with casting(args.half):
+        inputs = [apart_of(x) for x in runner.inputs(text.fit).values()]
     search = {"timeout_in_seconds": args.seconds or None, "random_state": 0, "verbosity": 0}
     blocks = [symtorch.wrap(model, name) for name in names]
 
@@ -461,8 +462,10 @@ def fitted(model: nn.Module, runner: Runner, args: argparse.Namespace, text: Tex
         return Way(name, parts, freed, costs[0].macs, seconds)
 
     def tuned(name: str, seconds: float) -> Iterator[Way]:
-        start = time.process_time()
-        print(symtorch.finetune(model, text.tune, steps=args.steps, lr=args.lr, positions=128), flush=True)
+        start, (tune, apart) = time.process_time(), apart_of(text.tune, at_most=8)
+        how = {"steps": args.steps, "lr": args.lr, "held_out": apart, "positions": 128}
+        with casting(args.half):
+            print(symtorch.finetune(model, tune, **how), flush=True)
         yield copied(f"{name}, tuned", seconds + time.process_time() - start)
 
     linear = symtorch.Projection(outputs=0)
@@ -486,7 +489,8 @@ def fitted(model: nn.Module, runner: Runner, args: argparse.Namespace, text: Tex
         if terms and args.output_steps:
             start = time.process_time()
             for block, (x, apart) in zip(blocks, inputs, strict=True):
-                print(symtorch.finetune(block, x, "outputs", steps=args.output_steps, held_out=apart), flush=True)
+                with casting(args.half):
+                    print(symtorch.finetune(block, x, "outputs", steps=args.output_steps, held_out=apart), flush=True)
             seconds += time.process_time() - start
             yield copied(f"{name}, to the MLPs' outputs", seconds)
         if is_tuned:
@@ -499,9 +503,14 @@ def fitted(model: nn.Module, runner: Runner, args: argparse.Namespace, text: Tex
         symtorch.unwrap(model, name)
 
 
-def apart_of(batches: list[Any]) -> tuple[list[Any], list[Any]]:
+def casting(half: bool) -> Any:
+    """Products in bfloat16 within it, where that is wanted."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=half)
+
+
+def apart_of(batches: list[Any], at_most: int = 1000) -> tuple[list[Any], list[Any]]:
     """Batches to fit to, and a tenth to judge tuning by: rows that were fitted to would be for leaving all as it is."""
-    n = max(1, len(batches) // 10)
+    n = min(max(1, len(batches) // 10), at_most)
     return batches[:-n], batches[-n:]
 
 
@@ -698,6 +707,7 @@ def run(args: argparse.Namespace, kept: Kept) -> None:
         ranking = symtorch.rank_blocks(model, text.fit[:10], most_batches=10)
         print(ranking, flush=True)
         args.layers = [int(name.split(".")[2]) for name in ranking.choose(args.choose)]
+    kept.about["half"] = args.half
     machine = f"{platform.machine()}, {torch.get_num_threads()} CPU thread(s), torch {torch.__version__}"
     kept.about |= {"layers": args.layers, "machine": machine, "date": time.strftime("%Y-%m-%d")}
     runner, args.there = Runner(model, args.layers), kept.there
@@ -722,30 +732,35 @@ def run(args: argparse.Namespace, kept: Kept) -> None:
         time_all(runner, ways, text.measured, args.rounds)
         write()
     if not args.timings:
-        with suppress(KeyboardInterrupt):
+        with suppress(KeyboardInterrupt), casting(args.half):
             measure(runner, chosen, text.measured, text.second, write)
     print(f"\nLayers {numbers(args.layers)}, {n_tokens * seen_by_all(ways):,} tokens:")
     print(table(write()))
 
 
-def plot(folders: list[Path], to: Path) -> None:
-    """Perplexity against speed, of the folders of several runs, or of their JSON files."""
+def plot(paths: list[Path], to: Path, most: float = 0.4) -> None:
+    """Perplexity against speed, of the folders of several runs, or of their JSON files; a line for each way."""
     import matplotlib.pyplot as plt
 
-    figure, ax = plt.subplots(figsize=(8, 5.5))
-    for path in folders:
+    lines: dict[str, list[tuple[int, dict[str, Any]]]] = {}
+    for path in paths:
         path = path / "results.json" if path.is_dir() else path
         kept = json.loads(path.read_text(encoding="utf-8"))
-        rows = [r for r in kept["rows"][1:] if "rise" in r and "faster" in r and r["rise"] < 0.5]
-        ax.errorbar(
-            [100 * r["faster"] for r in rows], [100 * r["rise"] for r in rows], [100 * r["rise_error"] for r in rows],
-            fmt="o", label=f"layers {numbers(kept['layers'])}",
-        )  # fmt: skip
-        for r in rows:
-            ax.annotate(f" {r['name']}", (100 * r["faster"], 100 * r["rise"]), fontsize=6)
-    ax.set(xlabel="throughput of the whole model, rise in %", ylabel="perplexity, rise in %")
-    ax.legend()
-    figure.savefig(to, dpi=150)
+        for row in kept["rows"]:
+            if row["name"] != "the MLPs" and "faster" in row and row.get("rise", math.inf) < most:
+                lines.setdefault(row["name"], []).append((len(kept["layers"]), row))
+    figure, ax = plt.subplots(figsize=(8, 5))
+    for name, points in lines.items():
+        points.sort(key=lambda point: point[0])
+        x, y, dy = ([100 * row[key] for _, row in points] for key in ("faster", "rise", "rise_error"))
+        ax.errorbar(x, y, dy, fmt="o-", capsize=3, label=name)
+        for (n, _), *at in zip(points, x, y, strict=True):
+            ax.annotate(f"{n}", at, xytext=(4, 5), textcoords="offset points", fontsize=8)
+    ax.set(xlabel="throughput of the whole model, rise in %", ylabel="perplexity, rise in %", ylim=(0, None))
+    ax.set_title("MLPs replaced: how many stands beside each point", fontsize=10)
+    ax.legend(fontsize=8)
+    figure.savefig(to, dpi=120, bbox_inches="tight")
+    plt.close(figure)
     print(f"drawn to {to}")
 
 
@@ -769,6 +784,9 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--output-steps", type=int, default=300, help="of tuning gated terms by the MLPs' outputs")
     parser.add_argument("--steps", type=int, default=100, help="of tuning by the model's answers")
     parser.add_argument("--lr", type=float, help="of that; by default found by trial")
+    parser.add_argument(
+        "--half", action="store_true", help="all but speed with products in bfloat16: half the CPU time"
+    )
     parser.add_argument("--rows", type=int, default=10_000, help="tokens that a search runs on")
     parser.add_argument("--seconds", type=float, default=120.0, help="for each search; 0 leaves the paper's shape out")
     parser.add_argument("--rounds", type=int, default=5, help="of timing; 0 for none")

@@ -33,7 +33,7 @@ Tunable = tuple[nn.Parameter, Tensor]
 ModelLoss = Callable[[nn.Module, Any], Tensor]
 """(model, batch) -> scalar."""
 
-_RATES = 0.003, 0.01, 0.03
+_RATES = 0.003, 0.01, 0.03, 0.1
 """Learning rates that are tried where none is given."""
 
 _TRIALS_SHARE = 10
@@ -103,7 +103,9 @@ def finetune(
 
     Parameters of the equations in use change, and nothing else of the model: constants, and of projections the linear
     part, the coordinates and what adds the equations up. What is printed, exported and saved follows. The original's
-    answers are computed once; steps run the model from the first replaced block on only, where its layers allow that.
+    answers to a batch are computed once, when it is first needed; steps run the model from the first replaced block on
+    only, where its layers allow that. Within ``torch.autocast`` both are computed in its precision, the parameters and
+    their steps stay in their own.
     Adam, with steps relative to the size of what they change, that rise and then fall.
 
     Least squares have fitted the linear part and the weights of gated terms, but not what these terms are of:
@@ -119,7 +121,7 @@ def finetune(
             a scalar tensor.
         steps: one batch each, at most; for "outputs" 2,048 rows of every block, of 65,536 that are kept at most.
         lr: learning rate, as a share of the size of what a number makes: of a coordinate's spread, a term's weights.
-            None for that of a few, from 0.003 to 0.03, whose first few steps lower the held-out loss most; tuning goes
+            None for that of a few, from 0.003 to 0.1, whose first few steps lower the held-out loss most; tuning goes
             on from there.
         held_out: share of the batches to judge by, the last ones, or batches; the parameters are left as they were when
             the loss on these was least. Data that the surrogates were distilled on would judge them too well as they
@@ -146,7 +148,7 @@ def finetune(
     batches = list(batches_of(data))
     fitting, judging = _split(batches, held_out)
     rng = torch.Generator().manual_seed(seed)
-    with undisturbed(model):
+    with undisturbed(model), _casting_anew():
         objective: _Objective
         if loss == "outputs":
             objective = _OfOutputs(model, wrapped, forward, rows, seed)
@@ -160,7 +162,7 @@ def finetune(
 class _Objective(Protocol):
     """A loss on batches that were recorded from the original model."""
 
-    def recorded(self, batches: list[Any]) -> list[Any]:
+    def recorded(self, batches: list[Any]) -> Sequence[Any]:
         """What the loss needs of these batches, cut into what a step is made on."""
 
     def inputs(self, batch: Any, rng: torch.Generator) -> list[tuple[InPlace, Tensor]]:
@@ -186,11 +188,12 @@ class _OfAnswers:
         self._wrapped = list(wrapped.values())
         self._shortcut = Shortcut(model, list(wrapped), forward, rows)
 
-    def recorded(self, batches: list[Any]) -> list[Any]:
-        if callable(self._loss):
-            return batches
+    def recorded(self, batches: list[Any]) -> Sequence[Any]:
+        return batches if callable(self._loss) else _Recordings(batches, self._record)
+
+    def _record(self, batch: Any) -> Recorded:
         with calling_blocks(self._wrapped):
-            return self._shortcut.record(batches)
+            return self._shortcut.record(batch)
 
     def inputs(self, batch: Any, rng: torch.Generator) -> list[tuple[InPlace, Tensor]]:
         return _inputs(self._wrapped, lambda: self(batch, rng))
@@ -214,6 +217,29 @@ class _OfAnswers:
         if rng is None:
             return torch.arange(0, n, max(1, n // self._positions), device=device)
         return torch.randperm(n, generator=rng)[: self._positions].sort().values.to(device)
+
+
+class _Recordings(Sequence[Recorded]):
+    """What the original says of batches, of each when it is asked for: few steps don't need them all.
+
+    Args:
+        batches: any number.
+        record: what the original says of one.
+    """
+
+    def __init__(self, batches: Sequence[Any], record: Callable[[Any], Recorded]) -> None:
+        self._batches, self._record = batches, record
+        self._found: dict[int, Recorded] = {}
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __getitem__(self, number: Any) -> Any:
+        if number >= len(self._batches):
+            raise IndexError(number)
+        if number not in self._found:
+            self._found[number] = self._record(self._batches[number])
+        return self._found[number]
 
 
 class _OfOutputs:
@@ -265,7 +291,7 @@ class _Descent:
     Attributes:
         objective: the loss.
         parameters: with their sizes.
-        train: batches for steps.
+        train: batches for steps, recorded.
         test: batches to judge by.
         rng: of the order of batches, and of their rows.
         progress: as for :func:`finetune`.
@@ -273,8 +299,8 @@ class _Descent:
 
     objective: _Objective
     parameters: list[Tunable]
-    train: list[Any]
-    test: list[Any]
+    train: Sequence[Any]
+    test: Sequence[Any]
     rng: torch.Generator
     progress: bool | Callable[[int, float], None]
 
@@ -422,6 +448,17 @@ def _asking_for_gradients(inputs: list[tuple[InPlace, Tensor]]) -> Iterator[list
         for parameter, wanted, grad in before:
             parameter.requires_grad_(wanted)
             parameter.grad = grad
+
+
+@contextmanager
+def _casting_anew() -> Iterator[None]:
+    """Within it ``torch.autocast`` casts parameters in every pass: what it keeps is as they were before a step."""
+    before = torch.is_autocast_cache_enabled()
+    torch.set_autocast_cache_enabled(False)
+    try:
+        yield
+    finally:
+        torch.set_autocast_cache_enabled(before)
 
 
 def _copies(parameters: Sequence[nn.Parameter]) -> list[Tensor]:

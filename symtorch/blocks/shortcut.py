@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -61,21 +61,25 @@ class Shortcut:
         self._rows = rows
         self._before = _layers_before(model, names)
         self._head: nn.Linear | None = None
+        self._is_known = False
         self._place = placing(model)
 
     @torch.no_grad()
-    def record(self, batches: Sequence[Any]) -> list[Recorded]:
-        """What the original says of these batches; finds out on the first one how it can be run again.
+    def record(self, batch: Any) -> Recorded:
+        """What the original says of a batch; finds out on the first one how the model can be run again.
 
         Raises:
             InputError: no logits, or a mask that does not fit them.
         """
-        batches = [self._place(batch) for batch in batches]
-        self._head = self._find_head(batches[0])
-        found = [self._record(batch) for batch in batches]
-        if self._before and not self._is_faithful(found[0]):
+        batch = self._place(batch)
+        if not self._is_known:
+            self._head = self._find_head(batch)
+        found = self._record(batch)
+        if not self._is_known and self._before and not self._is_faithful(found):
             self._before = []
-        return found if self._before else [Recorded(r.batch, None, r.hidden, r.logits, r.positions) for r in found]
+            found = replace(found, entering=None)
+        self._is_known = True
+        return found
 
     def logits(self, recorded: Recorded, chosen: Tensor) -> Tensor:
         """(k, n_classes): those of the original, at some of the rows that count."""
@@ -153,7 +157,8 @@ class Shortcut:
             again = self.answer(recorded, chosen)
         except Exception:  # whatever a model raises whose layers do more than hand on what they compute
             return False
-        return torch.allclose(again, self.logits(recorded, chosen), rtol=1e-3, atol=1e-3)
+        coarse = max(1e-3, 4 * torch.finfo(again.dtype).eps)  # as within torch.autocast
+        return torch.allclose(again, self.logits(recorded, chosen), rtol=coarse, atol=coarse)
 
 
 def _layers_before(model: nn.Module, names: Sequence[str]) -> list[nn.Module]:

@@ -83,6 +83,7 @@ class Together:
 
     Attributes:
         is_plain: whether each equation is one term with company: then it is as fast as machine code.
+        alone: the only group, where its columns are the outputs; takes one row (n_inputs,), too.
     """
 
     def __init__(
@@ -109,6 +110,7 @@ class Together:
         self.is_plain = self._signs is None and not rest
         order = torch.tensor([*made, *rest]).argsort()
         self._order = None if torch.equal(order, torch.arange(len(order))) else order
+        self.alone = self._groups[0] if self.is_plain and self._order is None and len(groups) == 1 else None
 
     def __call__(self, x: Tensor, constants: Tensor) -> Tensor:
         parts = [group(x, constants) for group in self._groups]
@@ -129,28 +131,32 @@ class _Group:
         self._n = len(terms)
         self._take = [_Taken(leaf[0][0], [k for _, k in leaf]) for leaf in leaves]
         self._form = elementwise(lower([terms[0].form]))
+        self._is_whole = any(take.is_of_rows and take.width == len(terms) for take in self._take)
 
     def __call__(self, x: Tensor, constants: Tensor) -> Tensor:
-        values = self._form(*(take(x, constants) for take in self._take))
-        shape = x.shape[0], self._n
-        return values if values.shape == shape else values.expand(shape)
+        values = self._form(*[take(x, constants) for take in self._take])
+        return values if self._is_whole else values.expand(*x.shape[:-1], self._n)
 
 
 class _Taken:
-    """Columns of x, or entries of the constants, in the order of the terms; a view of them where they follow."""
+    """Columns of x, or entries of the constants, in the order of the terms; a view of them where they follow.
+
+    Attributes:
+        is_of_rows: whether they are columns of x.
+        width: how many there are; 1 where it is the same for all terms.
+    """
 
     def __init__(self, kind: str, numbers: list[int]) -> None:
-        self._constant = kind == "c"
-        first, n = numbers[0], len(numbers)
-        self._span = slice(first, first + n) if numbers == list(range(first, first + n)) else None
-        if numbers == [first] * n:
-            self._span = slice(first, first + 1)
+        self.is_of_rows = kind == "x"
+        self._first, n = numbers[0], len(numbers)
+        self.width = 1 if numbers == [self._first] * n else n
+        self._follow = numbers[: self.width] == list(range(self._first, self._first + self.width))
         self._numbers = torch.tensor(numbers)
 
     def __call__(self, x: Tensor, constants: Tensor) -> Tensor:
-        source = constants if self._constant else x
-        if self._span is not None:
-            return source[..., self._span]
+        source = x if self.is_of_rows else constants
+        if self._follow:
+            return source.narrow(-1, self._first, self.width)
         return source.index_select(-1, self._numbers.to(x.device))
 
 

@@ -78,6 +78,7 @@ class SymbolicFunction(nn.Module):
         self._program = lower(self._exprs)
         self._alike = alike_kernel(self._exprs, self._program, self.n_inputs)
         self._kernel = self._alike or torch_kernel(self._program, self.n_inputs)
+        self._choose()
         self._native: NativeKernel | None = None
         self._work = 0
         self._optimized: Kernel | None = None
@@ -99,12 +100,19 @@ class SymbolicFunction(nn.Module):
         """
         if x.ndim == 0 or x.shape[-1] != self.n_inputs:
             raise InputError(f"x has shape {tuple(x.shape)}; expected (..., {self.n_inputs}).")
+        if self._alone is not None and x.dtype == torch.float32 and x.ndim <= 2:
+            return self._alone(x, x)  # for one row, all that is left out here counts
         dtype = x.dtype if x.dtype.is_floating_point else torch.get_default_dtype()
         working = dtype if dtype == torch.float64 else torch.float32
         rows = x if x.ndim == 2 else x.reshape(-1, self.n_inputs)
         y = self._compute(rows if dtype == working == x.dtype else rows.to(working), self._values(live).to(working))
         y = y if dtype == working else y.to(dtype)
         return y if x.ndim == 2 else y.reshape(*x.shape[:-1], self.n_outputs)
+
+    def _choose(self) -> None:
+        """The kernel that serves always: of equations of one form, in their order, and without constants."""
+        alone = None if self._alike is None or self.compiled is True else self._alike.alone
+        self._alone = None if self._program.constants else alone
 
     def _values(self, live: Tensor | None) -> Tensor:
         values: Tensor = self.constants
@@ -120,7 +128,7 @@ class SymbolicFunction(nn.Module):
 
     def _compute(self, rows: Tensor, values: Tensor) -> Tensor:
         """(n, n_inputs), constants of the same dtype -> (n, n_outputs), by the means that serve best here."""
-        if not self.compiled or not _is_plain(rows):  # a tracer or a transform must see torch's own operations
+        if not self.compiled or not is_plain(rows):  # a tracer or a transform must see torch's own operations
             return self._kernel(rows, values)
         if rows.device.type != "cpu":
             if self.compiled == "auto":  # torch.compile takes many seconds, and nobody has asked for them
@@ -181,6 +189,7 @@ class SymbolicFunction(nn.Module):
                 raise CompilerError("no C compiler was found (looked for $CC, cc, gcc and clang).")
             compiled = False
         self.compiled = compiled
+        self._choose()
         return self
 
     def expressions(self) -> list[Expr]:
@@ -219,7 +228,7 @@ class SymbolicFunction(nn.Module):
         return super()._apply(keep_exact, recurse)
 
     def __getstate__(self) -> dict[str, Any]:
-        made = ("_program", "_alike", "_kernel", "_native", "_optimized")
+        made = ("_program", "_alike", "_kernel", "_alone", "_native", "_optimized")
         return {key: value for key, value in self.__dict__.items() if key not in made}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -230,7 +239,7 @@ class SymbolicFunction(nn.Module):
         return f"n_inputs={self.n_inputs}, n_outputs={self.n_outputs}, constants={len(self._program.constants)}"
 
 
-def _is_plain(x: Tensor) -> bool:
+def is_plain(x: Tensor) -> bool:
     """Whether x is a tensor that holds numbers, and nothing watches what is done with it."""
     return (
         not torch.compiler.is_compiling()

@@ -87,7 +87,7 @@ class InPlace(Surrogate):
             block: what answers for undefined rows, with guard "block".
             name: of the block, for messages.
         """
-        if not all(isinstance(arg, torch.Tensor) for arg in (*args, *kwargs.values())):
+        if kwargs or not all(isinstance(arg, torch.Tensor) for arg in args):
             lists = not any(isinstance(arg, torch.Tensor) for arg in (*args, *kwargs.values()))
             read, read_kwargs = [_read(a, lists) for a in args], {key: _read(a, lists) for key, a in kwargs.items()}
             pairs = zip([*read, *read_kwargs.values()], [*args, *kwargs.values()], strict=True)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from symtorch.capture.calls import as_tensor
-from symtorch.codegen.torch_function import SymbolicFunction
+from symtorch.codegen.torch_function import SymbolicFunction, is_plain
 from symtorch.equations.expr import Constant, Expr, Variable, constants, walk, with_constants
 from symtorch.errors import InputError
 from symtorch.surrogate.encodings.base import Encoding
@@ -85,6 +85,7 @@ class Surrogate(nn.Module):
         super().__init__()
         self.interface = interface
         self.layout = interface.layout
+        self._n_inputs, self._searches = interface.layout.n_inputs, interface.n_searched > 0
         exprs = exprs or [None]  # a function has one output at least, be it that nobody asks for it
         trees, expanded = written_out(exprs, interface)
         self.encodes = not expanded
@@ -105,9 +106,13 @@ class Surrogate(nn.Module):
         if not self.encodes:
             return self.interface.encoding.decode(self.searched(x, live), x)
         self._check_width(x)
-        variables, decode = self.encoding.split(x if x.ndim == 2 else x.reshape(-1, x.shape[-1]), self.maps)
+        if x.ndim > 1 and is_plain(x) and x.numel() == self._n_inputs:
+            flat = x.reshape(-1)  # a product of a matrix and a vector is quicker than one of matrices
+        else:
+            flat = x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
+        variables, decode = self.encoding.split(flat, self.maps)
         outputs: Tensor = decode(self._values(variables, live))
-        return outputs if x.ndim == 2 else outputs.reshape(*x.shape[:-1], outputs.shape[-1])
+        return outputs if x.ndim == flat.ndim else outputs.reshape(*x.shape[:-1], outputs.shape[-1])
 
     @property
     def encoding(self) -> Encoding:
@@ -129,12 +134,12 @@ class Surrogate(nn.Module):
 
     def _values(self, columns: Tensor, live: Tensor | None) -> Tensor:
         """Of the equations, for what they are over."""
-        if not self.interface.n_searched:  # an encoding that does all of it
-            return columns.new_zeros(*columns.shape[:-1], 0)
+        if not self._searches:  # an encoding that does all of it
+            return columns.narrow(-1, 0, 0)
         return self.function.forward(columns, live)
 
     def _check_width(self, x: Tensor) -> None:
-        if x.shape[-1] != self.layout.n_inputs:
+        if x.shape[-1] != self._n_inputs:
             raise InputError(
                 f"input of shape {tuple(x.shape)}; the equations were found for {self.layout.n_inputs} inputs "
                 f"in the last dimension."

@@ -168,6 +168,30 @@ def test_it_stops_when_the_held_out_loss_no_longer_falls() -> None:
     assert "stopped early" in str(found)
 
 
+def test_the_original_answers_those_batches_only_that_are_used() -> None:
+    model, blocks = tiny()
+    asked: list[int] = []
+    blocks[0].symtorch_block.register_forward_hook(lambda *_: asked.append(0))
+    symtorch.finetune(model, BATCHES, steps=3, lr=0.01, held_out=BATCHES[:2])
+    # Three to tune by and two to judge by, and the first of all twice more, to find out how the model can be run.
+    assert len(asked) <= 5 + 2
+
+
+def test_within_autocast_the_model_is_coarse_and_what_is_tuned_is_not() -> None:
+    reached = {}
+    for coarse in (False, True):
+        model, blocks = tiny(Gated(8))
+        with torch.autocast("cpu", torch.bfloat16, enabled=coarse):
+            assert model(**BATCHES[0]).dtype == (torch.bfloat16 if coarse else torch.float32)
+            found = symtorch.finetune(model, BATCHES, steps=40, lr=0.01)
+            assert torch.is_autocast_cache_enabled()
+        reached[coarse] = found
+        for block in blocks:
+            assert all(p.dtype == torch.float32 for p in block.surrogate.maps.parameters())
+    assert reached[True].after < 0.97 * reached[True].before
+    assert reached[True].after == pytest.approx(reached[False].after, rel=0.02)
+
+
 def test_progress_is_told() -> None:
     model, _ = tiny()
     steps = []
@@ -187,7 +211,7 @@ def test_layers_before_the_first_replaced_one_run_once(handing_on: str, scaled: 
     shortcut = Shortcut(model, ["layers.2.mlp", "layers.1.mlp"])
     for block in blocks:
         block.switch_to_block()
-    recorded = shortcut.record(BATCHES[:2])
+    recorded = [shortcut.record(batch) for batch in BATCHES[:2]]
     expected = model(**BATCHES[1])
     for block in blocks:
         block.switch_to_symbolic(min_r2=None)
@@ -209,7 +233,7 @@ def test_where_layers_do_more_than_hand_on_the_whole_model_runs() -> None:
     found = symtorch.finetune(model, BATCHES, steps=10, lr=0.01)
     assert found.after < found.before
     shortcut = Shortcut(model, ["layers.2.mlp"])
-    (recorded,) = shortcut.record(BATCHES[:1])
+    recorded = shortcut.record(BATCHES[0])
     assert recorded.entering is None
 
 

@@ -150,6 +150,48 @@ def test_a_compiled_model_gives_the_same() -> None:
         torch.testing.assert_close(torch.compile(block, backend="eager", fullgraph=True)(x), block(x))
 
 
+@pytest.mark.parametrize(
+    ("projection", "skip", "k"), [(ALONE, 8, 12), (ALONE, 8, 3), (ALONE, 0, 12), (Projection(6, 4), 3, 12)]
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_one_token_alone_gets_what_it_gets_among_others(
+    projection: Projection, skip: int, k: int, dtype: torch.dtype
+) -> None:
+    _, block = distilled(projection, skip, k)
+    block.switch_to_symbolic(min_r2=None)
+    x = torch.randn(5, WIDTH, generator=torch.Generator().manual_seed(0)).to(dtype)
+    among = block(x)
+    near = {"rtol": 2e-2, "atol": 2e-2} if dtype == torch.bfloat16 else {"rtol": 1e-5, "atol": 1e-5}
+    for i in range(5):
+        for alone in (x[i : i + 1], x[i][None, None], x[i]):
+            answer = block(alone)
+            assert answer.shape == alone.shape
+            assert answer.dtype == dtype
+            torch.testing.assert_close(answer.reshape(-1), among[i], **near)
+    for p in block.surrogate.parameters():
+        p.requires_grad_(p.dtype == torch.float32)
+    for rows in (x[:1], x):
+        block(rows)[0].sum().backward()
+        found = [p.grad.clone() for p in block.surrogate.parameters() if p.grad is not None]
+        block.zero_grad()
+        if len(rows) == 1:
+            alone_found = found
+    for one, many in zip(alone_found, found, strict=True):
+        torch.testing.assert_close(one, many, rtol=1e-2 if dtype == torch.bfloat16 else 1e-4, atol=5e-2)
+
+
+def test_a_massive_token_alone_is_answered_by_the_constant() -> None:
+    torch.manual_seed(0)
+    block = SymbolicModel(WithMassive(), "layer 11")
+    block.distill(inputs(), projection=ALONE, skip=WIDTH, terms=Gated(8))
+    block.switch_to_symbolic(min_r2=None)
+    x = inputs(2)
+    for row in x:
+        for alone in (row[None], row[None, None], row):
+            assert block(alone).shape == alone.shape
+            torch.testing.assert_close(block(alone).reshape(1, -1), block(x)[(x == row).all(dim=1)])
+
+
 def test_mistakes_say_what_to_do() -> None:
     block = SymbolicModel(GatedMLP(scale=1.0), "mlp")
     x = torch.randn(300, WIDTH)

@@ -40,7 +40,7 @@ class Maps(nn.Module):
         bias: Tensor = own_bias
         if weight.dtype != x.dtype:
             weight, bias = self._in(name, x.dtype, weight, bias)
-        return nn.functional.linear(x, weight, bias)
+        return torch.addmv(bias, weight, x) if x.ndim == 1 else nn.functional.linear(x, weight, bias)
 
     def _in(self, name: str, dtype: torch.dtype, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
         """A map in another precision; what is not being trained is kept in it."""

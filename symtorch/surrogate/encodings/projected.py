@@ -169,7 +169,7 @@ class Projected(Encoding):
 
     # ---- inputs
 
-    @property
+    @cached_property
     def n_variables(self) -> int:
         """How many coordinates equations are over."""
         return len(self.back) + (1 + self.paired) * self.n_terms
@@ -263,6 +263,20 @@ class Projected(Encoding):
 
     # ---- the arithmetic, on tensors and arrays: two products, whatever stands between them
 
+    # Kept, since for one row counting is a part of the work.
+
+    @cached_property
+    def _rank(self) -> int:
+        return len(self.linear)
+
+    @cached_property
+    def _is_lifted(self) -> bool:
+        return len(self.lift) > 0
+
+    @cached_property
+    def _has_massive(self) -> bool:
+        return len(self.massive) > 0
+
     @cached_property
     def _unlift(self) -> np.ndarray:
         """(n_outputs, n_searched without terms): what undoes the lift."""
@@ -301,18 +315,18 @@ class Projected(Encoding):
         return torch.nn.functional.linear(x, *made)
 
     def _variables(self, coordinates: Any) -> Any:
-        return coordinates[..., self.start : self.start + self.n_variables]
+        return _columns(coordinates, self.start, self.n_variables)
 
     def _linear_coordinates(self, coordinates: Any) -> Any:
-        return coordinates[..., self.first : self.first + len(self.linear)]
+        return _columns(coordinates, self.first, self._rank)
 
     def _finish(self, y: Any, coordinates: Any, maps: Maps | None = None) -> Any:
         linear = self._linear_coordinates(coordinates)
-        if len(self.lift):
+        if self._is_lifted:
             join = torch.cat if isinstance(y, torch.Tensor) else np.concatenate
             linear = join([linear, y], -1)
         answer = self._apply("outputs", linear, maps)
-        if not len(self.massive):
+        if not self._has_massive:
             return answer
         is_massive = coordinates[..., -1:] > 0
         if isinstance(answer, torch.Tensor):
@@ -334,6 +348,13 @@ class Projected(Encoding):
 def centred(mean_x: np.ndarray, reduce: np.ndarray) -> np.ndarray:
     """The shift that makes coordinates of the mean zero: (n_coordinates,)."""
     return _float32(-(mean_x.astype(np.float64) @ reduce.astype(np.float64)))
+
+
+def _columns(coordinates: Any, first: int, n: int) -> Any:
+    """So many of them, a view; for tensors by the quickest way."""
+    if isinstance(coordinates, torch.Tensor):
+        return coordinates.narrow(-1, first, n)
+    return coordinates[..., first : first + n]
 
 
 def _float32(array: np.ndarray) -> np.ndarray:
