@@ -21,7 +21,7 @@ from symtorch.engines.native.structure.remainder import Quadratics
 from symtorch.engines.native.structure.solutions import Solution, convincing, explained, known_loss, likeliest
 from symtorch.engines.native.structure.tuning import is_formula, tuning
 from symtorch.engines.options import SearchOptions
-from symtorch.engines.samples import Samples
+from symtorch.engines.samples import Samples, Teacher
 from symtorch.equations.expr import evaluate
 from symtorch.equations.verdict import Evidence, shares
 from symtorch.equations.worth import stands_out
@@ -60,20 +60,43 @@ def ask_teacher(
             return found
         left -= compared
     answers = np.asarray(samples.teacher(samples.X[:compared]), dtype=np.float64)
-    teacher = Answers(samples.teacher)
-    for position, k in enumerate(outputs):
+    positions, steady = list(range(len(outputs))), False
+    if left is None and not search.watch.checkpoint():
+        few = samples.X[:compared]
+        steady = np.array_equal(answers, np.asarray(samples.teacher(few), dtype=np.float64), equal_nan=True)
+        if len(outputs) > 2:  # of fewer all that was asked is kept
+            mask = _with_effect(few, samples.teacher, answers)
+            positions.sort(key=lambda position: mask[outputs[position]].tolist())
+    teacher = Answers(samples.teacher, steady)
+    for done, position in enumerate(positions):
         if search.watch.checkpoint():
             break
+        k = outputs[position]
         # Half of the time is the flat search's.
-        stop = search.watch.share(len(outputs) - position, 0.5)
+        stop = search.watch.share(len(outputs) - done, 0.5)
         y = samples.Y[:compared, k]
         if not np.mean((answers[:, k] - y) ** 2) <= tuning().stranger * np.var(samples.Y[:, k]):
             logger.info(_OTHER_INPUTS if partial else _OTHER_ANSWERS, samples.output_indices[k])
             continue
-        most_rows = None if left is None else left // (len(outputs) - position)
+        most_rows = None if left is None else left // (len(outputs) - done)
         laws = found[position] = _ask(search, samples, teacher, position, k, options, seed, stop, most_rows)
         left = None if left is None else left - laws.rows_asked
     return found
+
+
+def _with_effect(X: np.ndarray, teacher: Teacher, answers: np.ndarray) -> np.ndarray:
+    """(outputs, inputs): whether an input has any effect on an output: those that share theirs share questions.
+
+    Args:
+        X: rows that the teacher is asked for, with each input in turn that of the row before.
+        answers: to the rows as they are.
+    """
+    effect = []
+    for i in range(X.shape[1]):
+        moved = X.copy()
+        moved[:, i] = np.roll(X[:, i], 1)
+        effect.append((np.asarray(teacher(moved), dtype=np.float64) != answers).any(axis=0))
+    return np.stack(effect, axis=1)
 
 
 def _ask(

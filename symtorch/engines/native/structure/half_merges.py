@@ -1,7 +1,7 @@
 """Two inputs that act as one but for a function of one of them: ``f = A(x_i)*h(u)`` or ``f = A(x_i) + h(u)``.
 
 Here u is ``x_i*x_j``, ``x_i/x_j``, ``x_i + x_j`` or ``x_i - x_j``, and h may depend on the other inputs, too. At two
-values of x_i and two of u the answers obey ``f(a, u)*f(b, w) = f(a, w)*f(b, u)``, or the same with sums.
+values of x_i and two of u with the others the answers obey ``f(a, u)*f(b, w) = f(a, w)*f(b, u)``, or the same with sums.
 """
 
 from __future__ import annotations
@@ -130,11 +130,15 @@ def find_half_merges(evidence: Evidence) -> Iterator[HalfMerge]:
 
 def _judged(steps: Sequence[HalfMerge], problem: Problem, rng: np.random.Generator) -> Iterator[HalfMerge]:
     """Steps that differ in their links, tested; without those of which too few rows can be asked."""
-    Z, i, j, rest = problem.Z, steps[0].i, steps[0].j, problem.Z[:, steps[0].rest]
-    moved = Z.copy()
-    moved[:, j] = Z[rng.permutation(len(Z)), j]
-    b, u, w = Z[rng.permutation(len(Z)), i], steps[0].together(Z), steps[0].together(moved)
-    rows = [steps[0].placed(problem, xi, at, rest) for xi, at in ((Z[:, i], w), (b, u), (b, w))]
+    Z, i, rest = problem.Z, steps[0].i, steps[0].rest
+    moved = Z[rng.permutation(len(Z))]
+    moved[:, i] = Z[:, i]
+    b, here, there = Z[rng.permutation(len(Z)), i], (steps[0].together(Z), Z), (steps[0].together(moved), moved)
+    # With u the other inputs change too: where they are held, what is linear in x_i and x_j passes for a sum.
+    rows = [
+        steps[0].placed(problem, xi, u, others[:, rest])
+        for xi, (u, others) in ((Z[:, i], there), (b, here), (b, there))
+    ]
     usable = np.isfinite(np.stack(rows)).all(axis=(0, 2))
     if usable.sum() < min(tuning().fewest, len(Z) // 6):
         return

@@ -55,12 +55,14 @@ class Problem:
         ask: the function; see :data:`Ask`.
         depth: how many decompositions lie between the teacher and this function.
         blur: absolute error of the answers that these have brought: what is smaller than that is not there.
+        known: (n,) answers of the first replica on Z, where they have been asked for; else None.
     """
 
     Z: np.ndarray
     ask: Ask = field(repr=False)
     depth: int = 0
     blur: float = 0.0
+    known: np.ndarray | None = field(default=None, repr=False)
 
     @property
     def n_inputs(self) -> int:
@@ -77,7 +79,7 @@ class Problem:
     @cached_property
     def y(self) -> np.ndarray:
         """Answers of the first replica on Z."""
-        return self.ask(self.Z, 0)
+        return self.ask(self.Z, 0) if self.known is None else self.known
 
     @cached_property
     def scale(self) -> float:
@@ -86,7 +88,7 @@ class Problem:
 
     def rows(self, n: int) -> Problem:
         """The same function on the first n points (their order is random)."""
-        return Problem(self.Z[:n], self.ask, self.depth, self.blur)
+        return Problem(self.Z[:n], self.ask, self.depth, self.blur, self.y[:n] if "y" in self.__dict__ else None)
 
     def below(self, Z: np.ndarray, ask: Ask, blur: float = 0.0) -> Problem:
         """A reduced function, on those of its points that can be asked for, blurred by so much more."""
@@ -94,7 +96,7 @@ class Problem:
 
     def averaged(self, replicas: int) -> tuple[np.ndarray, np.ndarray, float]:
         """Points, mean answers over the replicas, and the mean's relative squared error as their spread tells it."""
-        answers = np.stack([self.ask(self.Z, k) for k in range(replicas)])
+        answers = np.stack([self.y, *(self.ask(self.Z, k) for k in range(1, replicas))])
         valid = np.isfinite(answers)
         count = valid.sum(axis=0)
         usable = count > replicas // 2

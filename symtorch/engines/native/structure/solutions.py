@@ -18,12 +18,12 @@ import numpy as np
 from symtorch.engines.native.fitting.archive import EXACT
 from symtorch.engines.native.fitting.clean import Judge, shorter, snap
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows, fit
-from symtorch.engines.native.forms.normal import is_power, key, multiplied_out, normalise, parity
+from symtorch.engines.native.forms.normal import is_power, key, multiplied_out, multiply, normalise, parity, terms
 from symtorch.engines.native.forms.places import places, put
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.structure.remainder import Quadratics
 from symtorch.engines.native.structure.tuning import is_formula, tuning
-from symtorch.equations.expr import Call, Expr, constants, evaluate, size, walk
+from symtorch.equations.expr import Call, Constant, Expr, constants, evaluate, size, walk
 from symtorch.equations.selection import bends, pareto
 
 
@@ -90,13 +90,22 @@ class Points:
     def _loss(self, expr: Expr) -> float:
         return float(np.mean((evaluate(expr, self.Z) - self.y) ** 2)) / self._rows[1]
 
+    def _sized(self, expr: Expr) -> Expr:
+        """A product with the size that fits best: of factors that were asked for apart each has its own."""
+        constant, found = terms(expr)
+        if constant != 0.0 or len(found) != 1:
+            return expr
+        values = evaluate(expr, self.Z)
+        size = float(values @ self.y) / max(float(values @ values), 1e-300)
+        return multiply([Constant(size), expr]) if np.isfinite(size) and size != 0.0 else expr
+
     @cached_property
     def _rows(self) -> tuple[Rows, float]:
         return Rows.of(self.Z, self.y), float(np.var(self.y))
 
     def _solution(self, expr: Expr, words: Vocabulary, exact: bool, error: float, steps: int) -> Solution | None:
         rows, variance = self._rows
-        found, loss = fit(expr, rows, steps=steps, enough=1e-26 * variance)
+        found, loss = fit(self._sized(expr), rows, steps=steps, enough=1e-26 * variance)
         if not np.isfinite(loss):
             return None
         found = normalise(found)

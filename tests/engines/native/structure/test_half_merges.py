@@ -60,3 +60,9 @@ def test_nothing_is_found_where_there_is_none_nor_of_a_teacher_that_errs() -> No
     assert list(find_half_merges(evidence_of(teacher("exp(x0*x1) + sin(x0)*x1"), box(2)))) == []
     law, error = teacher(LAWS[0][0]), wobble(2, 1e-5)
     assert list(find_half_merges(evidence_of(lambda X: law(X) + error(X), box(2)))) == []
+
+
+@pytest.mark.parametrize("text", ["x0*x2 + x1/(1 + square(x2))", "sin(x2) + x0*x2 - x1"])
+def test_what_two_inputs_do_may_not_depend_on_the_others(text: str) -> None:
+    found = find_half_merges(evidence_of(teacher(text), box(3)))
+    assert not [s for s in found if {s.i, s.j} == {0, 1} and s.link.power == 1]

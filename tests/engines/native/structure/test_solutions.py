@@ -42,3 +42,11 @@ def test_a_likely_law_is_offered_without_the_constants_that_only_another_form_ca
 def test_a_law_leaves_nothing_smooth() -> None:
     assert convincing([Solution(Variable(0), 9, 1e-4, 1e-4, rough=0.9)], 1e-5)
     assert not convincing([Solution(Variable(0), 9, 1e-4, 1e-4, rough=0.2)], 1e-5)
+
+
+def test_a_product_of_parts_that_were_asked_for_apart_gets_its_size() -> None:
+    Z = np.random.default_rng(0).uniform(-3, 3, (400, 3))
+    points = Points(Z, Z[:, 0] * (1.23 / (Z[:, 1] ** 2 + 2.31) - 1.66 * Z[:, 2]), 0.0)
+    apart = parse("0.09*x0*(1.82/(x1^2 + 2.31) - 2.456260162601626*x2)", ["x0", "x1", "x2"])
+    (law,) = points.fitted([normalise(apart)], Vocabulary(OPTIONS), True)
+    assert law.loss < 1e-25
