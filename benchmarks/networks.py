@@ -303,7 +303,7 @@ def main() -> None:
     parser.add_argument("--laws", nargs="+", default=[], help="only these")
     parser.add_argument("--activations", nargs="+", choices=ACTIVATIONS, default=list(ACTIVATIONS))
     parser.add_argument("--every", type=int, default=1, help="each N-th case; if odd, of all activations")
-    parser.add_argument("--offset", type=int, default=0, help="the first of these")
+    parser.add_argument("--offset", type=int, nargs="+", default=[0], help="the first of these; several for more")
     parser.add_argument("--well", action="store_true", help="networks of 10,000 rows, no noise and 20,000 batches")
     parser.add_argument("--engine", default="", metavar="MODULE:CLASS", help="a subclass of symtorch.engines.Engine")
     parser.add_argument("--seconds", type=float, default=60.0, help="time limit of each search")
@@ -312,11 +312,13 @@ def main() -> None:
     parser.add_argument("--json", metavar="FILE", help="write every result to this file")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    chosen = [
+    wanted = [
         case.well() if args.well else case
         for case in cases(args.cases)
         if case.activation in args.activations and (not args.laws or case.law.name in args.laws)
-    ][args.offset :: args.every]
+    ]
+    numbers = {number for first in args.offset for number in range(first, len(wanted), args.every)}
+    chosen = [wanted[number] for number in sorted(numbers)]
     if args.export:
         for case in chosen:
             export(case, args.export, args.cache)
