@@ -86,8 +86,8 @@ def schedule(rounds: int, n_outputs: int, choices: bool = False, hinted: int = 0
     ]
     if rounds > 0:
         table += [
-            *hints(0),
             Stage("pursuit", Workbench.pursue),
+            *hints(0),  # dearer than all before them
             Stage("mutate 1", Workbench.mutate, spreads=True),
             Stage("constants 1", Workbench.add_constants, Phase.ROUND, spreads=True),
             Stage("refine 2", partial(Workbench.refine, large=False)),

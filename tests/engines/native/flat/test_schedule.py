@@ -43,7 +43,7 @@ def test_hints_come_after_the_first_stages_and_rounds_and_only_where_there_are_s
     plain, hinted = ([stage.name for stage in schedule(4, 1, hinted=n)] for n in (0, 2))
     assert not any("hints" in name for name in plain)
     assert [name for name in hinted if "hints" not in name] == plain
-    assert hinted.index("refine 1") + 1 == hinted.index("hints 1") == hinted.index("pursuit") - 1
+    assert hinted.index("pursuit") + 1 == hinted.index("hints 1") == hinted.index("mutate 1") - 1
     assert hinted.index("mutate 3") + 1 == hinted.index("hints 2") == hinted.index("contexts, all") - 1
     assert "hints 2" not in [stage.name for stage in schedule(1, 1, hinted=2)]
     assert "hints 2" not in [stage.name for stage in schedule(4, 1, hinted=1)]
