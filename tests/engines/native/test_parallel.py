@@ -422,7 +422,7 @@ def test_ctrl_c_returns_what_there_is_and_leaves_no_process(tmp_path: Path, monk
 
 def test_the_time_limit_holds_in_workers() -> None:
     with in_two("threading"):
-        fronts = search(wild, niterations=100_000, timeout_in_seconds=1.0)
+        fronts = search(wild, niterations=100_000, **{**ENDLESS, "timeout_in_seconds": 1.0})
     assert {front.stop_reason for front in fronts} == {"timeout"}
 
 
