@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from symtorch.engines.native.fitting.clean import Judge, clean, snap
-from symtorch.engines.native.fitting.levenberg_marquardt import Rows, fit, loss_of
+from symtorch.engines.native.fitting.levenberg_marquardt import Rows, fit, fit_if_promising, loss_of
 from symtorch.engines.native.fitting.losses import Loss
 from symtorch.engines.native.fitting.precision import runs
 from symtorch.engines.native.fitting.slopes import Slopes, fit_with_slopes, loss_with_slopes
@@ -174,11 +174,8 @@ class Archive:
 
     def _first_fit(self, expr: Expr, complexity: int, steps: int) -> tuple[Expr, float]:
         """Fit on few rows, and the relative loss there; infinite if the first steps show that it is hopeless."""
-        first = self.tuning.first_steps
-        expr, loss = fit(expr, self.few, self.loss, first)
-        if loss > self.tuning.hopeless * self.scale * max(self.level(complexity), _CLOSE_TO_EXACT):
-            return expr, math.inf
-        expr, loss = fit(expr, self.few, self.loss, steps - first)
+        hopeless = self.tuning.hopeless * self.scale * max(self.level(complexity), _CLOSE_TO_EXACT)
+        expr, loss = fit_if_promising(expr, self.few, self.loss, self.tuning.first_steps, steps, hopeless)
         return expr, loss / self.scale
 
     def offer(self, expr: Expr, steps: int | None = None) -> Candidate | None:

@@ -66,57 +66,89 @@ def fit(expr: Expr, rows: Rows, loss: Loss = SQUARED, steps: int = 30, enough: f
         enough: stop once the mean loss is below this.
     """
     with np.errstate(all="ignore"):
-        return _fit(Tape(expr), rows, loss, steps, enough)
+        fitting = _Fitting(Tape(expr), rows, loss)
+        fitting.descend(steps, enough)
+        return fitting.found, fitting.best
 
 
-def _fit(tape: Tape, rows: Rows, loss: Loss, steps: int, enough: float) -> tuple[Expr, float]:
-    c = tape.constants
-    values = tape.forward(rows.columns, c)
-    residuals = rows.y - values[-1]
-    best = loss.mean(-residuals, rows.y, rows.weights)
-    if not math.isfinite(best) or len(c) == 0:
-        return tape.expr, best
-    tuning = current(FittingTuning)
-    damping, slow = tuning.damping, 0
-    J = np.empty((len(c), len(rows)))
-    for _ in range(steps):
-        _jacobian(tape, values, J)
-        r = _weighted(J, residuals, rows, loss)
-        A = J @ J.T
-        # In units of each constant's own sensitivity, so that no choice of units spoils the solve.
-        size = np.sqrt(A.diagonal())
-        if not math.isfinite(size.sum()):
-            break
-        size[size == 0.0] = 1.0
-        A /= size
-        A /= size[:, None]
-        g = (J @ r) / size
-        on_diagonal = A.reshape(-1)[:: len(c) + 1]  # a view
-        diagonal = on_diagonal.copy()
-        for _ in range(tuning.most_raises):
-            on_diagonal[:] = diagonal + damping
-            try:
-                step = np.linalg.solve(A, g) / size
-            except np.linalg.LinAlgError:
-                damping *= tuning.raised
-                continue
-            tried = tape.forward(rows.columns, c + step, values)
-            residuals_tried = rows.y - tried[-1]
-            found = loss.mean(-residuals_tried, rows.y, rows.weights)
-            if found < best:
+def fit_if_promising(expr: Expr, rows: Rows, loss: Loss, first: int, steps: int, hopeless: float) -> tuple[Expr, float]:
+    """:func:`fit`, unless the first steps leave more than is hopeless: then the loss is infinite.
+
+    Args:
+        first: so many steps show what a form is good for.
+        steps: at most so many in all.
+        hopeless: mean loss.
+    """
+    with np.errstate(all="ignore"):
+        fitting = _Fitting(Tape(expr), rows, loss)
+        fitting.descend(first, 0.0)
+        if fitting.best > hopeless:
+            return expr, math.inf
+        fitting.descend(steps - first, 0.0)
+        return fitting.found, fitting.best
+
+
+class _Fitting:
+    """Constants under way, and the mean loss that they have."""
+
+    def __init__(self, tape: Tape, rows: Rows, loss: Loss) -> None:
+        self._tape, self._rows, self._loss = tape, rows, loss
+        self._constants = tape.constants
+        self._values = tape.forward(rows.columns, tape.constants)
+        self._residuals = rows.y - self._values[-1]
+        self.best = loss.mean(-self._residuals, rows.y, rows.weights)
+
+    @property
+    def found(self) -> Expr:
+        return self._tape.expr if self._constants is self._tape.constants else self._tape.rebuild(self._constants)
+
+    def descend(self, steps: int, enough: float) -> None:
+        """At most so many steps, fewer where they bring little or once the mean loss is below ``enough``."""
+        tape, rows, loss = self._tape, self._rows, self._loss
+        c, values, residuals, best = self._constants, self._values, self._residuals, self.best
+        if not math.isfinite(best) or len(c) == 0:
+            return
+        tuning = current(FittingTuning)
+        damping, slow = tuning.damping, 0
+        J = np.empty((len(c), len(rows)))
+        for _ in range(steps):
+            _jacobian(tape, values, J)
+            r = _weighted(J, residuals, rows, loss)
+            A = J @ J.T
+            # In units of each constant's own sensitivity, so that no choice of units spoils the solve.
+            size = np.sqrt(A.diagonal())
+            if not math.isfinite(size.sum()):
                 break
-            damping *= tuning.raised
-        else:
-            break
-        gain = (best - found) / best
-        c, values, residuals, best = c + step, tried, residuals_tried, found
-        damping = max(damping / tuning.lowered, _LEAST_DAMPING)
-        if best <= enough:
-            break
-        slow = slow + 1 if gain < tuning.slow else 0
-        if slow > tuning.most_slow or gain < _NO_GAIN:
-            break
-    return tape.rebuild(c), best
+            size[size == 0.0] = 1.0
+            A /= size
+            A /= size[:, None]
+            g = (J @ r) / size
+            on_diagonal = A.reshape(-1)[:: len(c) + 1]  # a view
+            diagonal = on_diagonal.copy()
+            for _ in range(tuning.most_raises):
+                on_diagonal[:] = diagonal + damping
+                try:
+                    step = np.linalg.solve(A, g) / size
+                except np.linalg.LinAlgError:
+                    damping *= tuning.raised
+                    continue
+                tried = tape.forward(rows.columns, c + step, values)
+                residuals_tried = rows.y - tried[-1]
+                found = loss.mean(-residuals_tried, rows.y, rows.weights)
+                if found < best:
+                    break
+                damping *= tuning.raised
+            else:
+                break
+            gain = (best - found) / best
+            c, values, residuals, best = c + step, tried, residuals_tried, found
+            damping = max(damping / tuning.lowered, _LEAST_DAMPING)
+            if best <= enough:
+                break
+            slow = slow + 1 if gain < tuning.slow else 0
+            if slow > tuning.most_slow or gain < _NO_GAIN:
+                break
+        self._constants, self._values, self._residuals, self.best = c, values, residuals, best
 
 
 def _jacobian(tape: Tape, values: list[Any], J: np.ndarray) -> None:

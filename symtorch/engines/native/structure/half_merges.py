@@ -1,7 +1,8 @@
 """Two inputs that act as one but for a function of one of them: ``f = A(x_i)*h(u)`` or ``f = A(x_i) + h(u)``.
 
 Here u is ``x_i*x_j``, ``x_i/x_j``, ``x_i + x_j`` or ``x_i - x_j``, and h may depend on the other inputs, too. At two
-values of x_i and two of u with the others the answers obey ``f(a, u)*f(b, w) = f(a, w)*f(b, u)``, or the same with sums.
+values of x_i and two of u, each with other inputs of its own, the answers obey ``f(a, u)*f(b, w) = f(a, w)*f(b, u)``,
+or the same with sums.
 """
 
 from __future__ import annotations

@@ -91,13 +91,15 @@ class Points:
         return float(np.mean((evaluate(expr, self.Z) - self.y) ** 2)) / self._rows[1]
 
     def _sized(self, expr: Expr) -> Expr:
-        """A product with the size that fits best: of factors that were asked for apart each has its own."""
+        """A product with the size with which it is a law: of factors that were asked for apart each has its own."""
         constant, found = terms(expr)
         if constant != 0.0 or len(found) != 1:
             return expr
         values = evaluate(expr, self.Z)
         size = float(values @ self.y) / max(float(values @ values), 1e-300)
-        return multiply([Constant(size), expr]) if np.isfinite(size) and size != 0.0 else expr
+        if not np.isfinite(size) or not np.mean((size * values - self.y) ** 2) < EXACT * self._rows[1]:
+            return expr
+        return multiply([Constant(size), expr])
 
     @cached_property
     def _rows(self) -> tuple[Rows, float]:
@@ -105,7 +107,7 @@ class Points:
 
     def _solution(self, expr: Expr, words: Vocabulary, exact: bool, error: float, steps: int) -> Solution | None:
         rows, variance = self._rows
-        found, loss = fit(self._sized(expr), rows, steps=steps, enough=1e-26 * variance)
+        found, loss = fit(self._sized(expr) if exact else expr, rows, steps=steps, enough=1e-26 * variance)
         if not np.isfinite(loss):
             return None
         found = normalise(found)
