@@ -754,8 +754,8 @@ def plot(paths: list[Path], to: Path, most: float = 0.4) -> None:
         points.sort(key=lambda point: point[0])
         x, y, dy = ([100 * row[key] for _, row in points] for key in ("faster", "rise", "rise_error"))
         ax.errorbar(x, y, dy, fmt="o-", capsize=3, label=name)
-        for (n, _), *at in zip(points, x, y, strict=True):
-            ax.annotate(f"{n}", at, xytext=(4, 5), textcoords="offset points", fontsize=8)
+        for (n, _), px, py in zip(points, x, y, strict=True):
+            ax.annotate(f"{n}", (px, py), xytext=(4, 5), textcoords="offset points", fontsize=8)
     ax.set(xlabel="throughput of the whole model, rise in %", ylabel="perplexity, rise in %", ylim=(0, None))
     ax.set_title("MLPs replaced: how many stands beside each point", fontsize=10)
     ax.legend(fontsize=8)
