@@ -18,7 +18,7 @@ from symtorch.engines.native.forms import normal
 from symtorch.engines.native.forms.reading import most_readable
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.tuning import current
-from symtorch.equations.description import extent
+from symtorch.equations.description import extent, numbers
 from symtorch.equations.expr import Expr
 from symtorch.equations.selection import pareto, scores, select
 
@@ -39,6 +39,9 @@ _CLOSE_TO_EXACT = 1e-10
 
 _READ_ROWS = 512
 """Rows on which two forms of one expression must have the same values; all decide in the end."""
+
+_BOUGHT = 1e-4
+"""What no approximation leaves, relatively, for each of its numbers: good ones win two or three decades by each."""
 
 _FITTED = 1e-28
 """Relative loss at which a fit is at its end: the square of float64's rounding, and some."""
@@ -296,12 +299,21 @@ class Archive:
 
     @property
     def is_exact(self) -> bool:
-        return self.best < EXACT
+        return math.isfinite(self.exact_from)
 
     @property
     def exact_from(self) -> float:
         """Complexity of the simplest exact equation; infinite if there is none."""
-        return min((size for size, c in self.front.items() if c.loss < EXACT), default=np.inf)
+        return min((size for size, c in self.front.items() if self._is_exact(c)), default=np.inf)
+
+    def _is_exact(self, candidate: Candidate) -> bool:
+        """Whether what is left is rounding, and not what an approximation with as many numbers leaves.
+
+        Rows of float32 can't tell; those of float64 must be met more closely by an equation of many numbers.
+        """
+        if self.dtype != np.float64:
+            return candidate.loss < EXACT
+        return candidate.loss < min(EXACT, max(ROUNDING, _BOUGHT ** numbers(candidate.tree)))
 
     def height(self) -> float:
         """Mean of log10 of the front over all complexities: what progress is measured by."""

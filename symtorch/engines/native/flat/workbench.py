@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from symtorch.engines.native.fitting.archive import EXACT, Archive, Candidate
+from symtorch.engines.native.fitting.archive import Archive, Candidate
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows
 from symtorch.engines.native.fitting.losses import SQUARED, Loss
 from symtorch.engines.native.fitting.reduce import reduced, too_long
@@ -122,7 +122,8 @@ class Workbench:
         """Whether to leave output k as it is: it is good enough, or said to be, or rounds bring nothing more."""
         archive = self.archives[k]
         return (
-            archive.best <= max(EXACT, self.budget.goal / archive.scale)
+            archive.is_exact
+            or archive.best <= self.budget.goal / archive.scale
             or k in self._closed
             or self._still.get(k, 0) >= self.budget.patience
         )

@@ -9,7 +9,7 @@ import pytest
 from forms import WIDE, points, read
 
 from symtorch.engines.native import Vocabulary
-from symtorch.engines.native.fitting.archive import Archive
+from symtorch.engines.native.fitting.archive import EXACT, Archive
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows
 from symtorch.engines.native.fitting.losses import SQUARED
 from symtorch.engines.native.forms import normal
@@ -43,6 +43,20 @@ def test_the_front_has_the_best_of_every_size_and_pareto_what_is_worth_its_size(
     assert found.is_exact
     assert found.exact_from == found.pareto()[-1].complexity
     assert found.level(found.exact_from - 1) > 1e-5
+
+
+@pytest.mark.parametrize(("dtype", "exact"), [(np.float64, False), (np.float32, True)])
+def test_what_leaves_as_much_as_its_numbers_could_buy_is_exact_for_rows_of_float32_only(
+    dtype: type, exact: bool, X: np.ndarray
+) -> None:
+    law = 1.2345 * X[:, 0] + 2.3456 * X[:, 1] - 3.4567 * X[:, 2] + 0.91234
+    found = archive(law + 3e-7 * np.sin(9 * X[:, 0]), X, dtype=np.dtype(dtype))
+    found.consider(forms("1.2*x0 + 2.3*x1 - 3.4*x2 + 0.9"), never)
+    assert 1e-15 < found.best < EXACT
+    assert found.is_exact is exact
+    found = archive(law, X, dtype=np.dtype(dtype))
+    found.consider(forms("1.2*x0 + 2.3*x1 - 3.4*x2 + 0.9"), never)
+    assert found.is_exact
 
 
 def test_a_shape_is_tried_once_and_nothing_as_large_as_an_exact_equation(X: np.ndarray) -> None:
