@@ -61,10 +61,12 @@ def ask_teacher(
         left -= compared
     answers = np.asarray(samples.teacher(samples.X[:compared]), dtype=np.float64)
     positions, steady = list(range(len(outputs))), False
-    if left is None and not search.watch.checkpoint():
+    if not search.watch.checkpoint():
         few = samples.X[:compared]
         steady = np.array_equal(answers, np.asarray(samples.teacher(few), dtype=np.float64), equal_nan=True)
-        if len(outputs) > 2:  # of fewer all that was asked is kept
+        if left is not None:
+            left -= compared
+        elif len(outputs) > 2:  # of fewer all that was asked is kept
             mask = _with_effect(few, samples.teacher, answers)
             positions.sort(key=lambda position: mask[outputs[position]].tolist())
     teacher = Answers(samples.teacher, steady)
