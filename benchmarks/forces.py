@@ -2,6 +2,7 @@
 
     python benchmarks/forces.py                      # a spring, tanh and GELU, three seeds each
     python benchmarks/forces.py --forces charge 1/r 1/r^2 spring --off 0.03 --json forces.json
+    python benchmarks/forces.py --forces charge 1/r^2 --without cube     # r*r^2 has to be found as such
 
 As the messages of a graph network have them: two bodies in a plane, the coordinates x1, y1, x2, y2 the four inputs,
 and of charges q1, q2 two more; the outputs are the components of the force that the second exerts on the first. A
@@ -165,12 +166,12 @@ def network(
     return net.requires_grad_(False)
 
 
-def run(force: Force, activation: str, seed: int, wanted: float) -> list[Result]:
+def run(force: Force, activation: str, seed: int, wanted: float, params: dict = PARAMS) -> list[Result]:
     net = network(force, activation, seed, wanted)
     X = torch.as_tensor(force.draw(1000, 700 + seed)).float()
     block = SymbolicModel(net, force.name)
     started = time.process_time()
-    block.distill(X, sr_params=PARAMS | {"random_state": seed}, engine="native")
+    block.distill(X, sr_params=params | {"random_state": seed}, engine="native")
     spent, fronts = time.process_time() - started, block.fronts
     far = off(lambda X: net(torch.as_tensor(X).float()).numpy(), force)
     return [
@@ -205,13 +206,15 @@ def main() -> None:
     parser.add_argument("--activations", nargs="+", choices=ACTIVATIONS, default=list(ACTIVATIONS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--off", nargs="+", type=float, default=list(OFF), help="how far networks are off")
+    parser.add_argument("--without", nargs="+", choices=PARAMS["unary_operators"], default=[], help="not allowed")
     parser.add_argument("--json", metavar="FILE", help="write every result to this file")
     args = parser.parse_args()
     torch.set_num_threads(1)
     print(" force  act. seed     network     pick   law?  CPU-s  pick")
+    params = PARAMS | {"unary_operators": [name for name in PARAMS["unary_operators"] if name not in args.without]}
     results = []
     for case in itertools.product(map(Force.of, args.forces), args.activations, args.seeds, args.off):
-        for result in run(*case):
+        for result in run(*case, params):
             results.append(result)
             print(line(result), flush=True)
     print()

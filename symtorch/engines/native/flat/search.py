@@ -124,6 +124,7 @@ class FlatSearch:
 
     def finish(self) -> None:
         """A last look at the front of every output; see :mod:`.finishing`."""
+        self._bench.exchange_at_last()
         for archive in self.archives:
             finish(archive, self.watch.checkpoint)
 

@@ -213,6 +213,12 @@ class SharingTuning:
     """Terms of a sum. Steady for sums:3."""
     least_gain: float = 0.02
     """Share of what is left that a further term must explain. Steady for sums:3."""
+    bends: int = 2
+    """Bends of each front whose equations are tried for other outputs, the sharpest."""
+    exchanges: int = 1000
+    """Ways to exchange inputs in pairs that a law is tried with, those of fewest pairs: all of up to eight inputs."""
+    exchange_rows: int = 128
+    """Rows on which these are compared, as many as the bank's."""
 
 
 @dataclass(frozen=True)

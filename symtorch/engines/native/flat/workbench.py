@@ -21,7 +21,7 @@ from symtorch.engines.native.flat.choosing import Table, candidates
 from symtorch.engines.native.flat.contexts import first_guesses
 from symtorch.engines.native.flat.pursuit import likely_factors, pursue
 from symtorch.engines.native.flat.refine import refine, with_more_constants
-from symtorch.engines.native.flat.sharing import sums_for
+from symtorch.engines.native.flat.sharing import exchanged_for, laws_found, sums_for
 from symtorch.engines.native.flat.thresholds import with_better_thresholds
 from symtorch.engines.native.flat.tuning import SearchTuning
 from symtorch.engines.native.flat.watch import Watch
@@ -100,6 +100,7 @@ class Workbench:
         self._closed: set[int] = set()
         self._choosing: set[int] = set()
         self._chosen: set[int] = set()
+        self._exchanged: set[Expr] = set()
         self._banks: dict[bool, Bank] = {}
         self.archives = []
         for y in self.Y.T:
@@ -375,8 +376,22 @@ class Workbench:
             self.offer(k, self.hints[which](k, self.watch.share(len(outputs) - i, self.tuning.hinted)))
 
     def exchange(self) -> None:
-        """Sums of the terms that all outputs have found."""
+        """Sums of the terms that all outputs have found, and their laws with inputs exchanged."""
         for k, found in sums_for(self.open, self.archives, self.X).items():
+            self.archives[k].consider(found, self.watch.checkpoint)
+        self._exchange_laws(self.open)
+
+    def exchange_at_last(self) -> None:
+        """The laws of all outputs, with inputs exchanged, for those that were left before these were found."""
+        self._exchanged.clear()
+        self._exchange_laws([k for k, archive in enumerate(self.archives) if not archive.is_exact])
+
+    def _exchange_laws(self, outputs: Sequence[int]) -> None:
+        if len(self.archives) == 1:
+            return
+        laws = [law for law in laws_found(self.archives) if law not in self._exchanged]
+        self._exchanged.update(laws)
+        for k, found in exchanged_for(outputs, laws, self.archives, self.X).items():
             self.archives[k].consider(found, self.watch.checkpoint)
 
     def mutate(self) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows, loss_of
 from symtorch.engines.native.flat.search import Budget, FlatSearch, search_flat
-from symtorch.engines.native.flat.sharing import sums_of, terms_found
+from symtorch.engines.native.flat.sharing import exchanged_for, exchanges, laws_found, sums_of, terms_found
+from symtorch.engines.native.flat.workbench import Workbench
 from symtorch.engines.native.forms.normal import normalise
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.options import SearchOptions
@@ -87,3 +88,47 @@ def test_an_output_that_mixes_the_laws_of_others_is_found_through_them() -> None
     assert all(archive.is_exact for archive in together)
     alone = search_flat(X, mixed[:, None], WORDS, Budget(rounds=0), seed=0)
     assert not alone[0].is_exact
+
+
+FIRST = "x0*sin(1.7*x1)*exp(-0.3*square(x2))/(square(x3) + 1.3)"
+SECOND = "-2*x1*sin(1.5*x0)*exp(-0.25*square(x3))/(square(x2) + 1.7)"
+
+
+def test_inputs_change_places_in_pairs_each_choice_of_pairs_once() -> None:
+    ways = list(exchanges([0, 1, 2, 3], 4))
+    assert ways[0] == [0, 1, 2, 3]
+    assert len({tuple(way) for way in ways}) == len(ways) == 10  # as many as there are involutions of four
+    assert all([way[way[i]] for i in range(4)] == [0, 1, 2, 3] for way in ways)
+    of_first = list(exchanges([0], 4))
+    assert of_first == [[0, 1, 2, 3], [1, 0, 2, 3], [2, 1, 0, 3], [3, 1, 2, 0]]
+
+
+def test_the_law_of_one_output_is_found_for_another_with_inputs_exchanged_and_other_constants() -> None:
+    X = inputs(500)
+    Y = values_of([expr(FIRST), expr(SECOND)], X).T
+    bench = Workbench(X, Y, WORDS, Budget())
+    bench.offer(0, [expr(FIRST)])
+    bench.exchange()
+    assert bench.archives[1].is_exact
+
+
+def test_an_output_that_was_left_early_gets_the_laws_of_the_others_in_the_end() -> None:
+    X = inputs(500)
+    Y = values_of([expr(FIRST), expr(SECOND)], X).T
+    search = FlatSearch(X, Y, WORDS, Budget(rounds=0))
+    search.offer(0, [expr(FIRST)])
+    search.offer(1, [expr("x3")])
+    search.run(lambda output, archive, phase: True)
+    assert not search.archives[1].is_exact
+    search.finish()
+    assert search.archives[1].is_exact
+
+
+def test_only_what_is_worth_it_is_offered_with_inputs_exchanged() -> None:
+    X = inputs()
+    Y = np.column_stack([evaluate(expr(FIRST), X), np.random.default_rng(1).normal(size=400)])
+    search = FlatSearch(X, Y, WORDS)
+    search.offer(0, [expr(FIRST)])
+    search.offer(1, [expr("x0*x1")])
+    assert laws_found(search.archives) == [search.archives[0].pareto()[-1].expr]
+    assert exchanged_for([], laws_found(search.archives), search.archives, X) == {}
