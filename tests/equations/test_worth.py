@@ -45,3 +45,23 @@ def test_alone_stands_only_what_no_longer_equation_pays_less_for() -> None:
     assert stands_alone(longer, [0.5, 1e-3, 5e-4], 2)
     assert not stands_alone(longer, [0.5, 1e-3, 5e-4], 1)
     assert not stands_alone(longer, [0.9, 0.2, 0.19], 1)  # too little in any case
+
+
+def test_alone_stands_nothing_that_a_simpler_equation_pays_less_for() -> None:
+    # What wins more than a digit by each number stands out, but beside one that wins three no law is so dear.
+    front = trees("x0*x1", "1.234*x0*exp(x1)", "1.234*x0*exp(x1) + 0.123")
+    shares = [1e-3, 4e-4, 3e-4]
+    assert stands_out(front, shares, 1)
+    assert not stands_alone(front, shares, 1)
+
+
+def test_two_numbers_that_are_seen_through_three_per_cent_of_error_may_be_those_of_a_law() -> None:
+    spring = trees(
+        "x0 - x1",
+        "x0*(0.76283/(x0*x0 + x1*x1) - 1.0636)",
+        "x0*(1.9916/x1 - 1.9941)",
+        "x0*(2.0326/(x1 + 0.0083032) - 2.017)",
+    )
+    shares = [0.634, 0.0541, 1.14e-3, 9.55e-4]
+    assert 0.9 < decades(spring[2], shares[2]) < 1.0
+    assert stands_alone(spring, shares, 2)

@@ -250,6 +250,8 @@ class _Decomposition:
 
     def _follow(self, step: Step, problem: Problem, floor: float, hint: float, points: Points) -> list[Solution]:
         solved, parts = [], step.parts(problem)
+        if is_formula(floor):  # all rows would be asked for, and no more than these are used
+            parts = [part.rows(tuning().piece_rows) for part in parts]
         if problem.depth == 0 and np.isfinite(hint):
             hint = min(hint, self.witnessed)
         for part in parts:

@@ -86,20 +86,12 @@ def _is_noise(
 def _tested(evidence: Evidence, hint: float, finders: Sequence[Finder]) -> Findings:
     """The floor that all tests together show, and the steps that hold at that floor."""
     numbers = tuning()
-    tested = [(finder, list(finder.test(evidence))) for finder in finders if not finder.outright]
-    own = noise_floor(tested)
-    floor = min(own, numbers.inherited * hint)
-    exact = is_formula(floor)
-    bound = numbers.rounding if exact else min(numbers.spread * floor, numbers.worst)
-    found: list[Step] = []
-    for finder, identities in sorted(tested, key=lambda item: item[0].last):
-        plain = min((step.residual for step in found if step.plain), default=np.inf)
-        if finder.last and plain < np.inf:
-            identities = [] if exact else [test for test in identities if test.residual < numbers.finer * plain]
-        # Where no other identity holds, a common one has to hold far better than any of them: else it is a coincidence.
-        limit = numbers.finer * numbers.worst if finder.common and floor > numbers.worst else bound
-        found += finder.steps(evidence, identities, partial(holds, bound=limit))
-    if not (exact and any(step.plain for step in found)):
+    tested = [(finder, list(finder.test(evidence))) for finder in finders if not (finder.outright or finder.last)]
+    own, floor, found = _holding(evidence, tested, hint)
+    if not _is_settled(floor, found):  # else nobody would follow their steps
+        tested += [(finder, list(finder.test(evidence))) for finder in finders if finder.last]
+        own, floor, found = _holding(evidence, tested, hint)
+    if not _is_settled(floor, found):
         whole = [step for finder in finders if finder.outright for step in finder.test(evidence)]
         if whole:  # the teacher is exact, and what else seemed to hold at a higher floor doesn't
             own = min([own, *(step.residual for step in whole)])
@@ -107,6 +99,31 @@ def _tested(evidence: Evidence, hint: float, finders: Sequence[Finder]) -> Findi
             found = [*whole, *(step for step in found if step.residual <= numbers.rounding)]
     found.sort(key=lambda step: _credibility(step, floor), reverse=True)
     return Findings(found, floor, own)
+
+
+def _holding(
+    evidence: Evidence, tested: Sequence[tuple[Finder, list[Any]]], hint: float
+) -> tuple[float, float, list[Step]]:
+    """The floor that these tests show, alone and with what was seen above, and the steps that hold at that floor."""
+    numbers = tuning()
+    own = noise_floor(tested)
+    floor = min(own, numbers.inherited * hint)
+    exact = is_formula(floor)
+    bound = numbers.rounding if exact else min(numbers.spread * floor, numbers.worst)
+    found: list[Step] = []
+    for finder, identities in tested:
+        plain = min((step.residual for step in found if step.plain), default=np.inf)
+        if finder.last and plain < np.inf:
+            identities = [] if exact else [test for test in identities if test.residual < numbers.finer * plain]
+        # Where no other identity holds, a common one has to hold far better than any of them: else it is a coincidence.
+        limit = numbers.finer * numbers.worst if finder.common and floor > numbers.worst else bound
+        found += finder.steps(evidence, identities, partial(holds, bound=limit))
+    return own, floor, found
+
+
+def _is_settled(floor: float, found: Sequence[Step]) -> bool:
+    """Whether a step is both exact and plain: no other kind reads as well."""
+    return is_formula(floor) and any(step.plain for step in found)
 
 
 def noise_floor(tested: Sequence[tuple[Finder, Sequence[Any]]]) -> float:

@@ -95,10 +95,11 @@ class Finder:
         steps: the steps that what holds allows; by default what was tested are the steps.
         common: many smooth functions come near to such an identity. It then tells nothing about the teacher's
             error, and where nothing else does, it must be exact.
-        last: the steps are followed only where none of another finder is plain.
+        last: the steps are followed only where none of another finder is plain. Tested after the others, and not at all
+            where one of their steps is both exact and plain.
         alone: functions of one input are tested, too.
-        outright: the test is dear, and its steps hold exactly or not at all: tested last, and only where no step of
-            another finder is both exact and plain.
+        outright: the test is dear, and its steps hold exactly or not at all: tested after all others, and only where no
+            step of another finder is both exact and plain.
     """
 
     test: Callable[[Evidence], Iterable[Any]]

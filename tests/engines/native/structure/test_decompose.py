@@ -10,6 +10,7 @@ from structures import OPTIONS, Teacher, box, law_error, wobble
 from symtorch.engines.native.forms.normal import normalise
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.structure.decompose import find_laws
+from symtorch.engines.native.structure.tuning import tuning
 from symtorch.engines.options import SearchOptions
 from symtorch.equations.expr import Constant, walk
 
@@ -221,3 +222,15 @@ def test_a_sum_that_holds_nearly_is_no_law_if_what_it_leaves_is_smooth() -> None
     laws = find_laws(X, lambda X: law(X) + ripple(np.vstack([X, span]), size)[:-2], OPTIONS, flat=lambda *_: [])
     assert laws.exprs
     assert not laws.solved or laws.loss < 10 * 6e-3**2
+
+
+def test_pieces_of_an_exact_teacher_are_asked_for_on_as_many_rows_as_they_are_fitted_to() -> None:
+    asked = []
+
+    def teacher(X: np.ndarray) -> np.ndarray:
+        asked.append(len(X))
+        return X[:, 0] * np.exp(X[:, 1]) + np.sin(X[:, 2]) * X[:, 3]
+
+    X = np.random.default_rng(0).uniform(1, 3, (3000, 4))
+    assert find_laws(X, teacher, OPTIONS).solved
+    assert sum(n > tuning().piece_rows for n in asked) == 1  # of the whole

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from structures import OPTIONS, box, law_error, problem_of, wobble
 
 from symtorch.engines.native.structure.decompose import find_laws
+from symtorch.engines.native.structure.evidence import Evidence
 from symtorch.engines.native.structure.hypotheses import find_steps
 from symtorch.engines.native.structure.idle import Drop
 from symtorch.engines.native.structure.merges import Merge
 from symtorch.engines.native.structure.rank_two import RankTwo
-from symtorch.engines.native.structure.separations import Split
+from symtorch.engines.native.structure.separations import Split, judge_pairs, separations
+from symtorch.engines.native.structure.steps import Finder
 
 
 @pytest.mark.parametrize("size", [1e-3, 1e-2])
@@ -73,3 +77,19 @@ def test_where_no_identity_holds_a_common_one_that_holds_far_better_is_followed_
     assert findings.floor > 3e-3
     assert any(isinstance(step, RankTwo) and step.i == 0 and step.known is not None for step in findings.steps)
     assert not find_laws(X, teacher, OPTIONS, flat=lambda *_: []).solved
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-3])
+def test_what_nobody_would_follow_is_not_tested_for(size: float) -> None:
+    """An exact sum has its plain step; where a teacher errs, another kind may hold far better than one that holds."""
+    asked = []
+
+    def last(evidence: Evidence) -> Iterator[Split]:
+        asked.append(evidence)
+        return iter(())
+
+    error = wobble(3, size)
+    problem = problem_of(lambda X: X[:, 0] * np.exp(X[:, 1]) + np.sin(X[:, 2]) + error(X), box(3))
+    steps = find_steps(problem, np.inf, 0, (Finder(judge_pairs, separations), Finder(last, last=True))).steps
+    assert any(step.plain for step in steps)
+    assert len(asked) == (size > 0.0)
