@@ -92,4 +92,4 @@ def test_what_nobody_would_follow_is_not_tested_for(size: float) -> None:
     problem = problem_of(lambda X: X[:, 0] * np.exp(X[:, 1]) + np.sin(X[:, 2]) + error(X), box(3))
     steps = find_steps(problem, np.inf, 0, (Finder(judge_pairs, separations), Finder(last, last=True))).steps
     assert any(step.plain for step in steps)
-    assert len(asked) == (size > 0.0)
+    assert bool(asked) == (size > 0.0)
