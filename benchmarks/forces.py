@@ -47,7 +47,8 @@ FORCES = {
 """What the difference of the positions is multiplied by."""
 ACTIVATIONS = ("Tanh", "GELU")
 OFF = (0.02,)
-PARAMS = {"binary_operators": ["+", "-", "*", "/"], "unary_operators": ["sqrt", "square", "cube"], "verbosity": 0}
+UNARY = ["sqrt", "square", "cube"]
+PARAMS = {"binary_operators": ["+", "-", "*", "/"], "unary_operators": UNARY, "verbosity": 0}
 
 
 @dataclass(frozen=True)
@@ -206,12 +207,12 @@ def main() -> None:
     parser.add_argument("--activations", nargs="+", choices=ACTIVATIONS, default=list(ACTIVATIONS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--off", nargs="+", type=float, default=list(OFF), help="how far networks are off")
-    parser.add_argument("--without", nargs="+", choices=PARAMS["unary_operators"], default=[], help="not allowed")
+    parser.add_argument("--without", nargs="+", choices=UNARY, default=[], help="not allowed")
     parser.add_argument("--json", metavar="FILE", help="write every result to this file")
     args = parser.parse_args()
     torch.set_num_threads(1)
     print(" force  act. seed     network     pick   law?  CPU-s  pick")
-    params = PARAMS | {"unary_operators": [name for name in PARAMS["unary_operators"] if name not in args.without]}
+    params = PARAMS | {"unary_operators": [name for name in UNARY if name not in args.without]}
     results = []
     for case in itertools.product(map(Force.of, args.forces), args.activations, args.seeds, args.off):
         for result in run(*case, params):
