@@ -319,7 +319,9 @@ class Runner:
         before, *after = batch["input_ids"][:, : SAID + GENERATED].split([SAID] + [1] * GENERATED, dim=1)
         cache: dict[str, Any] = {}
         if not isinstance(self.model, TinyLlama):
-            cache = {"use_cache": True, "past_key_values": self.model(before, use_cache=True).past_key_values}
+            said = self.model(before, use_cache=True)
+            name = "cache" if "cache" in said else "past_key_values"  # its name in earlier versions of transformers
+            cache = {"use_cache": True, name: said[name]}
         now = [layer.mlp for i, layer in enumerate(self.all_layers) if i in self.layers and hasattr(layer, "mlp")]
         handles = [part.register_forward_pre_hook(start) for part in now]
         handles += [part.register_forward_hook(end) for part in now]
