@@ -555,6 +555,8 @@ def fitted(model: nn.Module, runner: Runner, args: argparse.Namespace, text: Tex
         begun = args.begun(name)
         if begun:
             seconds = begin(begun)
+            if not args.there(begun.name):
+                yield copied(f"{name}, as it began", seconds)
         else:
             seconds = fit(projection=linear, skip=rank, terms=symtorch.Gated(terms) if terms else None)
             yield copied(name, seconds)

@@ -15,6 +15,7 @@ import torch
 
 PROGRAM = Path(__file__).parents[1] / "examples" / "llm_mlp.py"
 TUNED = "rank 4 and 4 gated terms, tuned"
+BEGUN = "linear, rank 4, as it began", "rank 4 and 4 gated terms, as it began"
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,7 @@ def test_a_run_begins_where_another_ended(example: ModuleType, ended: Path, tmp_
     assert before.held_out[0][1] > after.held_out[0][1]
     assert (after.freed, after.macs) == (before.freed, before.macs)
     assert after.cpu_seconds > before.cpu_seconds
-    assert [way.name for way in example.Kept(tmp_path).ways()] == ["the MLPs", "zero", "identity", TUNED]
+    assert [way.name for way in example.Kept(tmp_path).ways()] == ["the MLPs", "zero", "identity", *BEGUN, TUNED]
 
 
 def test_an_ended_run_goes_on(example: ModuleType, ended: Path, tmp_path: Path) -> None:
@@ -75,9 +76,11 @@ def test_a_state_of_more_layers_serves_fewer(example: ModuleType, ended: Path) -
     model, text = example.prepared(args)
     args.shapes, args.layers, args.there, args.begun = ["4+4"], [2], lambda name: False, lambda name: before
     args.wanted = lambda name: False
-    (way,) = example.fitted(model, example.Runner(model, [2]), args, text)
+    began, way = example.fitted(model, example.Runner(model, [2]), args, text)
     assert list(way.parts) == ["layers.2.mlp"]
     assert way.freed == before.freed // 2
+    x = torch.randn(3, 48)
+    assert torch.equal(began.parts["layers.2.mlp"](x), before.parts["layers.2.mlp"](x))
 
 
 def test_tokens_are_timed_where_they_are_generated(example: ModuleType) -> None:
