@@ -427,7 +427,6 @@ def rows_of(ways: list[Way], n_tokens: int, n_numbers: int) -> list[dict[str, An
     """What the table shows: perplexity over the sequences that all measured ways have seen."""
     original, zero = ways[0], next(way for way in ways if way.name == "zero")
     n = seen_by_all(ways)
-    timed = all(way.seconds for way in ways)
     rows = []
     for way in ways:
         row: dict[str, Any] = {"name": way.name, "macs": way.macs, "numbers": n_numbers - way.freed}
@@ -437,7 +436,7 @@ def rows_of(ways: list[Way], n_tokens: int, n_numbers: int) -> list[dict[str, An
             row |= {"tokens": n * n_tokens, "rise": up, "rise_error": error}
             row |= {"perplexity": math.exp(sum(way.surprise[:n]) / n), "kl": sum(way.divergence[:n]) / n}
             row["kl_second"] = sum(way.second) / len(way.second) if way.second else None
-        if timed:
+        if way.seconds:
             row["tokens_per_second"] = n_tokens / median(way.seconds)
             row["faster"], row["faster_error"] = faster(way.seconds, original.seconds)
             row["faster_one"], row["faster_one_error"] = faster(way.token_seconds, original.token_seconds)
@@ -813,7 +812,7 @@ def run(args: argparse.Namespace, kept: Kept) -> None:
         return kept.write(ways, n_tokens, n_numbers)
 
     if args.rounds:
-        time_all(runner, ways, text.measured, args.rounds)
+        time_all(runner, [way for way in ways if way in chosen or way.name == "zero"], text.measured, args.rounds)
         write()
     if not args.timings:
         with suppress(KeyboardInterrupt), casting(args.half):
@@ -899,7 +898,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=5, help="of timing; 0 for none")
     parser.add_argument("--reports", action="store_true", help="print each block's report, with predicted divergences")
     parser.add_argument(
-        "--only", nargs="+", help="measure, and but for --shapes fit, what has one of these in its name"
+        "--only", nargs="+", help="measure, and but for --shapes fit, ways with one of these in their names"
     )
     parser.add_argument("--save", metavar="DIR", help="where to keep what is fitted and measured")
     parser.add_argument("--begin", metavar="DIR", help="begin where another run ended, of these layers or more")
