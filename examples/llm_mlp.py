@@ -776,7 +776,7 @@ def slug(name: str) -> str:
 
 def main(args: argparse.Namespace) -> None:
     if args.plot:
-        return plot([Path(path) for path in args.plot], Path("llm_mlp.png"))
+        return plot([Path(path) for path in args.plot], args.only or [""], Path("llm_mlp.png"))
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as temporary:
         run(args, Kept(Path(args.save or temporary)))
@@ -825,12 +825,12 @@ def run(args: argparse.Namespace, kept: Kept) -> None:
     print(table(write()))
 
 
-def plot(paths: list[Path], to: Path, most: float = 0.5) -> None:
+def plot(paths: list[Path], only: list[str], to: Path, most: float = 0.5) -> None:
     """Perplexity against multiplications, of several runs' folders or JSON files; a line for each way."""
     import matplotlib.pyplot as plt
 
     figure, ax = plt.subplots(figsize=(8, 5))
-    for name, points in sorted(lines_of(paths, most).items(), key=lambda line: -line[1][-1][2]):
+    for name, points in sorted(lines_of(paths, only, most).items(), key=lambda line: -line[1][-1][2]):
         n, x, y, dy = zip(*points, strict=True)
         ax.errorbar(x, y, dy, fmt="o-", capsize=3, markersize=4, label=name)
         for number, px, py in zip(n, x, y, strict=True):
@@ -855,7 +855,7 @@ def lost(more: Any) -> Any:
     return 100 - 1e4 / (100 + more)
 
 
-def lines_of(paths: list[Path], most: float) -> dict[str, list[tuple[int, float, float, float]]]:
+def lines_of(paths: list[Path], only: list[str], most: float) -> dict[str, list[tuple[int, float, float, float]]]:
     """{way: [(how many MLPs, multiplications saved, rise of perplexity, its error; in %)]}, of those that rise less.
 
     Each weight is one multiplication: that of the scores of attention is left out.
@@ -866,9 +866,10 @@ def lines_of(paths: list[Path], most: float) -> dict[str, list[tuple[int, float,
         whole = kept["rows"][0]["numbers"]
         for row in kept["rows"][1:]:
             saved = 1 - row["numbers"] / whole
-            if saved > 0 and row.get("rise", math.inf) < most:
+            name = re.sub(r"left out,( layers)? [\d ]+", "left out", row["name"])
+            if saved > 0 and row.get("rise", math.inf) < most and any(part in name for part in only):
                 shown = (100 * value for value in (saved, row["rise"], row["rise_error"]))
-                lines.setdefault(row["name"], []).append((len(kept["layers"]), *shown))
+                lines.setdefault(name, []).append((len(kept["layers"]), *shown))
     return {name: sorted(points) for name, points in lines.items()}
 
 
@@ -902,7 +903,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=5, help="of timing; 0 for none")
     parser.add_argument("--reports", action="store_true", help="print each block's report, with predicted divergences")
     parser.add_argument(
-        "--only", nargs="+", help="measure, and but for --shapes fit, ways with one of these in their names"
+        "--only", nargs="+", help="measure, draw, and but for --shapes fit, ways with one of these in their names"
     )
     parser.add_argument("--save", metavar="DIR", help="where to keep what is fitted and measured")
     parser.add_argument("--begin", metavar="DIR", help="begin where another run ended, of these layers or more")

@@ -109,12 +109,14 @@ def test_the_plot_has_a_line_for_each_way(example: ModuleType, tmp_path: Path) -
             {"name": "the MLPs", "numbers": 1000, "rise": 0.0, "rise_error": 0.0},
             {"name": "zero", "numbers": numbers - 5},
             {"name": "linear", "numbers": numbers, "rise": n / 50, "rise_error": 0.01},
+            {"name": f"layers left out, {n}, or so", "numbers": numbers, "rise": n / 50, "rise_error": 0.01},
             {"name": "mean", "numbers": numbers, "rise": 0.9, "rise_error": 0.01},
         ]
         (tmp_path / f"{n}.json").write_text(json.dumps({"layers": [7] * n, "rows": rows}), encoding="utf-8")
     paths = sorted(tmp_path.glob("*.json"), reverse=True)
-    lines = example.lines_of(paths, 0.5)
-    assert list(lines) == ["linear"]
+    lines = example.lines_of(paths, [""], 0.5)
+    assert list(lines) == ["linear", "layers left out, or so"]
+    assert list(example.lines_of(paths, ["linear"], 0.5)) == ["linear"]
     assert lines["linear"] == [pytest.approx((1, 1.0, 2.0, 1.0)), pytest.approx((3, 3.0, 6.0, 1.0))]
-    example.plot(paths, tmp_path / "drawn.png")
+    example.plot(paths, [""], tmp_path / "drawn.png")
     assert (tmp_path / "drawn.png").stat().st_size > 10_000
