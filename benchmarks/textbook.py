@@ -38,12 +38,12 @@ import record
 import torch
 from srbench import SEARCH_SPACE, Law, error, laws, search
 
-from symtorch.engines.native.forms import simplify
-from symtorch.engines.native.forms.normal import normalise
+from symtorch.engines.native.forms.simplify import forms_of
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.options import SearchOptions
-from symtorch.equations import Equation
+from symtorch.equations import Equation, rules
 from symtorch.equations.canonical import canonical
+from symtorch.equations.normal import normalise
 
 FOUND = 1e-20
 """Squared error on fresh rows, as a share of the law's variance, up to which two functions are the same."""
@@ -52,13 +52,13 @@ FORMS, LONGER = 150, 6.0
 """Forms of a formula that are looked at for a way to the pick, and how much longer they may be."""
 
 STEPS = {
-    "factors": (simplify.multiply_out, simplify.extract, simplify.gather, simplify.absorb, simplify.flip),
-    "division": (simplify.take_out, simplify.divide_out),
-    "squares": (simplify.complete_square,),
-    "roots": (simplify.common_power,),
-    "angles": (simplify.one_wave, simplify.half_angle, simplify.quarter_turns),
-    "exponentials": (simplify.hyperbolic, simplify.exponential),
-    "logarithms": (simplify.join_logs, simplify.exp_of_logs),
+    "factors": (rules.multiply_out, rules.extract, rules.gather, rules.absorb, rules.flip),
+    "division": (rules.take_out, rules.divide_out),
+    "squares": (rules.complete_square,),
+    "roots": (rules.common_power,),
+    "angles": (rules.one_wave, rules.half_angle, rules.quarter_turns),
+    "exponentials": (rules.hyperbolic, rules.exponential),
+    "logarithms": (rules.join_logs, rules.exp_of_logs),
 }
 
 # ---- the laws
@@ -97,9 +97,9 @@ def way(pick: Equation, law: Law) -> str:
         return "cancelled"
     for n in (1, 2):
         for kinds in combinations(STEPS, n):
-            rules = [rule for kind in kinds for rule in STEPS[kind]]
+            steps = [rule for kind in kinds for rule in STEPS[kind]]
             for end, goal in zip(ends, reversed(goals), strict=True):
-                forms = simplify.forms_of(end, words, FORMS, LONGER, rules)
+                forms = forms_of(end, words, FORMS, LONGER, steps)
                 if any(canonical(normalise(form)) == goal for form in forms):
                     return ", ".join(kinds)
     return "?"
