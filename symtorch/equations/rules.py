@@ -34,7 +34,7 @@ from symtorch.equations.operators import OPERATORS
 SAME = 1e-9
 """Values that differ by no more than this, relative to their size, are the same."""
 
-_SIN, _COS, _TANH = OPERATORS["sin"], OPERATORS["cos"], OPERATORS["tanh"]
+_SIN, _COS, _TANH, _ASIN, _ACOS = (OPERATORS[name] for name in ("sin", "cos", "tanh", "asin", "acos"))
 Rule = Callable[[Expr], Iterator[Expr]]
 
 
@@ -301,6 +301,24 @@ def _summands(total: Expr) -> list[Expr]:
 def _difference(a: float, b: float) -> float:
     """``a - b``, 0 where that is what rounding leaves."""
     return 0.0 if abs(a - b) <= SAME * abs(a) else a - b
+
+
+def turned_inverse(node: Expr) -> Iterator[Expr]:
+    """``pi/2 - asin(u) -> acos(u)`` and back, ``pi - acos(u) -> acos(-u)``."""
+    if not is_sum(node):
+        return
+    constant, found = terms(node)
+    for k, (c, term) in enumerate(found):
+        if not (isinstance(term, Call) and term.op in (_ASIN, _ACOS)):
+            continue
+        rest = [multiply([Constant(a), t]) for j, (a, t) in enumerate(found) if j != k]
+        other = _ACOS if term.op == _ASIN else _ASIN
+        left = _difference(constant, -c * math.pi / 2.0)
+        yield add([*rest, multiply([Constant(-c), apply(other, list(term.args))]), Constant(left)])
+        if term.op == _ACOS:
+            left = _difference(constant, -c * math.pi)
+            turned = apply(_ACOS, [multiply([normal.NEGATIVE, term.args[0]])])
+            yield add([*rest, multiply([Constant(-c), turned]), Constant(left)])
 
 
 def take_out(node: Expr) -> Iterator[Expr]:
