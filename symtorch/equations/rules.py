@@ -34,7 +34,7 @@ from symtorch.equations.operators import OPERATORS
 SAME = 1e-9
 """Values that differ by no more than this, relative to their size, are the same."""
 
-_SIN, _COS, _TANH, _ASIN, _ACOS = (OPERATORS[name] for name in ("sin", "cos", "tanh", "asin", "acos"))
+_SIN, _COS, _ASIN, _ACOS, _COSH, _TANH = (OPERATORS[name] for name in ("sin", "cos", "asin", "acos", "cosh", "tanh"))
 Rule = Callable[[Expr], Iterator[Expr]]
 
 
@@ -301,6 +301,19 @@ def _summands(total: Expr) -> list[Expr]:
 def _difference(a: float, b: float) -> float:
     """``a - b``, 0 where that is what rounding leaves."""
     return 0.0 if abs(a - b) <= SAME * abs(a) else a - b
+
+
+def hyperbolic_one(node: Expr) -> Iterator[Expr]:
+    """``a - a*tanh(u)^2 -> a/cosh(u)^2``."""
+    if not is_sum(node):
+        return
+    constant, found = terms(node)
+    for k, (c, term) in enumerate(found):
+        base, p = factors(term)[1][0]
+        if isinstance(base, Call) and base.op == _TANH and p == 2.0 and term == power(base, p):
+            rest = [multiply([Constant(a), t]) for j, (a, t) in enumerate(found) if j != k]
+            bell = multiply([Constant(-c), power(apply(_COSH, list(base.args)), -2.0)])
+            yield add([*rest, bell, Constant(_difference(constant, -c))])
 
 
 def turned_inverse(node: Expr) -> Iterator[Expr]:

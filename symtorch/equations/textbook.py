@@ -29,7 +29,6 @@ import numpy as np
 from symtorch.equations import rules
 from symtorch.equations.expr import Call, Constant, Expr, Variable, evaluate, size, transform, variables, walk
 from symtorch.equations.normal import (
-    EXP,
     REMEMBERED,
     coefficient,
     factors,
@@ -42,7 +41,7 @@ from symtorch.equations.normal import (
 )
 from symtorch.equations.numerals import ROUNDING, effort, near, rounded, written
 from symtorch.equations.operators import OPERATORS
-from symtorch.equations.rewriting import explored, same_values
+from symtorch.equations.rewriting import explored
 
 LARGEST = 60
 """Nodes of a normal form up to which forms are looked for; nobody reads longer ones for their form."""
@@ -100,77 +99,102 @@ _RULES = (
     *rules.SHORTENING,
     rules.take_out,
     rules.turned_inverse,
+    rules.hyperbolic_one,
 )
-_PLUS, _MINUS, _TIMES, _OVER, _POWER, _NEGATIVE, _ROOT = (OPERATORS[n] for n in ("+", "-", "*", "/", "^", "neg", "sqrt"))
+_PLUS, _MINUS, _TIMES, _OVER, _POWER, _NEGATIVE, _ROOT = (
+    OPERATORS[n] for n in ("+", "-", "*", "/", "^", "neg", "sqrt")
+)
+
+
+def signs_of(X: np.ndarray) -> tuple[int, ...]:
+    """The sign of each column of X (n_samples, n_inputs): 1, -1, or 0 where it has both.
+
+    >>> signs_of(np.array([[1.0, -2.0, 3.0], [0.0, -1.0, -3.0]]))
+    (1, -1, 0)
+    """
+    return tuple(np.where((X >= 0.0).all(axis=0), 1, np.where((X <= 0.0).all(axis=0), -1, 0)).tolist())
 
 
 @lru_cache(maxsize=1024)
-def textbook(expr: Expr, ranges: tuple[tuple[float, float], ...] | None = None) -> Expr:
+def textbook(expr: Expr, signs: tuple[int, ...] | None = None) -> Expr:
     """The form of an expression that is easiest to read; it has the same values.
 
     Args:
         expr: any tree.
-        ranges: (smallest, largest) of each input, where a form must have the same values; None for everywhere that
-            the expression is defined.
+        signs: of each input, where a form must have the same values: 1, -1, or 0 for either; None for all either.
 
     Returns:
-        A tree in any operators; the expression itself where it is too long, or no form could be compared with it.
+        A tree in any operators, each with its own complexity; the expression itself where it is too long, or no form
+        could be compared with it.
     """
     start = normalise(transform(expr, _rounded))
     if size(start) > LARGEST:
         return expr
-    X = _points(expr, ranges)
+    X = _points(expr, signs)
     values = evaluate(expr, X)
     if np.isfinite(values).sum() < _FEWEST:
         return expr
-
-    met_trees: set[Expr] = set()
-
-    def price(form: Expr) -> float:
-        written = _write(form)
-        if written.tree in met_trees:
-            return math.inf  # another normal form of what is written alike
-        met_trees.add(written.tree)
-        return written.cost + _MINUS_FIRST * written.minus + _KIND * len(_functions(written.tree))
-
-    best: Expr | None = None
+    best = expr
     for _ in range(PASSES):
-        met_trees.clear()
-        met = explored(start, price, _RULES, FORMS, DETOUR)
-        for form in sorted(met, key=lambda form: met[form]):
-            if met[form] >= met[start] and best is not None:
-                return best
-            tree = _write(form).tree
-            if same_values(evaluate(tree, X), values):
-                break
-        else:
-            return expr
-        best = tree
+        found = _easiest(start, X, values)
+        if found is None:
+            return best
+        form, best = found
         if form == start:
             return best
         start = form
-    assert best is not None
     return best
 
 
-def _functions(tree: Expr) -> set[str]:
-    return {node.op.name for node in walk(tree) if isinstance(node, Call) and node.op.precedence is None}
+def _easiest(start: Expr, X: np.ndarray, values: np.ndarray) -> tuple[Expr, Expr] | None:
+    """The form with these values that is easiest to read of those a few steps away, and how it is written."""
+    written: dict[Expr, Expr] = {}
+
+    def price(form: Expr) -> float:
+        tree = _write(form).tree
+        if tree in written:
+            return math.inf  # another normal form of what is written alike
+        written[tree] = form
+        return reading(form)
+
+    met = explored(start, price, _RULES, FORMS, DETOUR)
+    for tree, form in sorted(written.items(), key=lambda item: met.get(item[1], math.inf)):
+        if _same(evaluate(tree, X), values):
+            return form, tree
+    return None
+
+
+def reading(form: Expr) -> float:
+    """What reading a normal form takes, in symbols."""
+    written = _write(form)
+    functions = {node.op.name for node in walk(written.tree) if isinstance(node, Call) and node.op.precedence is None}
+    return written.cost + _MINUS_FIRST * written.minus + _KIND * len(functions)
 
 
 _FEWEST = 8
-_POINTS = 24
+"""Points at which an expression must be defined for forms to be compared with it."""
+_POINTS = 48
+_SAME = 1e-9
 
 
-def _points(expr: Expr, ranges: tuple[tuple[float, float], ...] | None) -> np.ndarray:
-    """Points at which forms are compared: within the ranges, or of all signs and some sizes."""
+def _points(expr: Expr, signs: tuple[int, ...] | None) -> np.ndarray:
+    """Points at which forms are compared, of some sizes and of the signs that there are."""
     rng = np.random.default_rng(0)
     n = max(variables(expr), default=-1) + 1
-    if ranges is not None and len(ranges) >= n:
-        low, high = np.array(ranges[:n]).reshape(n, 2).T
-        return rng.uniform(low, high, (4 * _POINTS, n))
-    X = np.concatenate([rng.uniform(0.3, largest, (2 * _POINTS, n)) for largest in (3.0, 3.0, 0.95)])
-    X[_POINTS:] *= rng.choice((-1.0, 1.0), (len(X) - _POINTS, n))  # the first are positive
-    return X
+    X = np.concatenate([rng.uniform(0.3, largest, (_POINTS, n)) for largest in (3.0, 3.0, 0.95)])
+    either = rng.choice((-1.0, 1.0), X.shape)
+    either[: _POINTS // 2] = 1.0  # roots of products of many inputs are seldom defined
+    known = np.zeros(n) if signs is None or len(signs) < n else np.array(signs[:n], dtype=np.float64)
+    return np.asarray(X * np.where(known == 0.0, either, known))
+
+
+def _same(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether values agree but for rounding, defined in the same places."""
+    finite = np.isfinite(b)
+    if not np.array_equal(np.isfinite(a), finite):
+        return False
+    sizes = np.abs(b[finite])
+    return bool((np.abs(a[finite] - b[finite]) <= _SAME * (sizes + np.median(sizes))).all())
 
 
 def _rounded(node: Expr) -> Expr:
@@ -223,7 +247,9 @@ def _write(node: Expr) -> _Written:
     if isinstance(node, Constant):
         above, below = _fraction(abs(node.value))
         tree = Constant(above) if below == 1.0 else Call(_OVER, (Constant(above), Constant(below)))
-        return _Written(tree, max(_number(above, below), _UNIT), node.value < 0.0, is_product=below != 1.0, lines=int(below != 1.0))
+        return _Written(
+            tree, max(_number(above, below), _UNIT), node.value < 0.0, is_product=below != 1.0, lines=int(below != 1.0)
+        )
     assert isinstance(node, Call)
     if is_sum(node):
         return _sum(*terms(node))
@@ -231,7 +257,10 @@ def _write(node: Expr) -> _Written:
         return _product(*factors(node))
     parts = [_write(arg) for arg in node.args]
     scaled = sum(_IN_FUNCTION * (_scale_of(arg) != 1.0) for arg in node.args)
-    return _Written(Call(node.op, tuple(part.tree for part in parts)), _FUNCTION + scaled + sum(p.cost + _MINUS_FIRST * p.minus for p in parts))
+    return _Written(
+        Call(node.op, tuple(part.tree for part in parts)),
+        _FUNCTION + scaled + sum(p.cost + _MINUS_FIRST * p.minus for p in parts),
+    )
 
 
 def _scale_of(arg: Expr) -> float:
@@ -346,9 +375,13 @@ def _quotient(c: float, parts: list[tuple[_Written, float]]) -> _Written:
         below = all(e < 0.0 for _, e in even)
         inner = _arranged(1.0, [(part, -e) for part, e in even] if below else even)
         rest = [(part, e) for part, e in parts if e % 2.0 != 0.0]
-        together = _arranged(abs(c), [*rest, (inner, -2.0 if below else 2.0)])
-        plain = min(plain, together, key=lambda way: way.cost)
-    return _Written(plain.bare, plain.cost, minus, plain.is_sum, plain.is_product, plain.lines, plain.brackets, plain.quantity)
+        ways = [plain, _arranged(abs(c), [*rest, (inner, -2.0 if below else 2.0)])]
+        if not rest and c != 1.0:
+            ways.append(_arranged(1.0, [(_arranged(rounded(math.sqrt(abs(c))), even), 2.0)]))
+        plain = min(ways, key=lambda way: way.cost)
+    return _Written(
+        plain.bare, plain.cost, minus, plain.is_sum, plain.is_product, plain.lines, plain.brackets, plain.quantity
+    )
 
 
 def _arranged(c: float, parts: list[tuple[_Written, float]]) -> _Written:
@@ -357,16 +390,20 @@ def _arranged(c: float, parts: list[tuple[_Written, float]]) -> _Written:
     below = [(part, -e) for part, e in parts if e < 0.0]
     above.sort(key=lambda item: _rank(item[0].bare))
     below.sort(key=lambda item: _rank(item[0].bare))
-    alone = {id(side[0][0]) for side, number in ((above, above_number), (below, below_number)) if len(side) == 1 and side[0][1] == 1.0 and number == 1.0}
+    alone = {
+        id(side[0][0])
+        for side, number in ((above, above_number), (below, below_number))
+        if len(side) == 1 and side[0][1] == 1.0 and number == 1.0
+    }
     cost = _number(above_number, below_number, bool(below))
     lines = 0
     brackets = False
     for side in (above, below):
         for part, e in side:
-            needs_bracket = part.is_sum and e != 0.5 or e not in (1.0, 0.5) and part.is_product
+            needs_bracket = (part.is_sum and e != 0.5) or (e not in (1.0, 0.5) and part.is_product)
             free = e == 1.0 and id(part) in alone
             cost += part.cost + _raising(e) + _BRACKET * (needs_bracket and not free) + _MINUS_FIRST * part.minus
-            brackets = brackets or part.is_sum and e != 0.5
+            brackets = brackets or (part.is_sum and e != 0.5)
             if side is below:
                 two_roots = e == 0.5 and any(power == 0.5 for _, power in above)  # that could be one
                 cost += _SUM_BELOW * (part.is_sum and (e != 0.5 or two_roots))
@@ -379,7 +416,14 @@ def _arranged(c: float, parts: list[tuple[_Written, float]]) -> _Written:
         lines += 1
     numerator = _times(above_number, [_raised(part, e) for part, e in above])
     denominator = _times(below_number, [_raised(part, e) for part, e in below])
-    tall = len(above) > 0 and not alone & {id(above[-1][0])} and above[-1][0].is_sum and above[-1][0].lines and above[-1][1] != 0.5 and bool(below or below_number != 1.0)
+    tall = (
+        len(above) > 0
+        and not alone & {id(above[-1][0])}
+        and above[-1][0].is_sum
+        and above[-1][0].lines
+        and above[-1][1] != 0.5
+        and bool(below or below_number != 1.0)
+    )
     cost += _ONE * (bool(below) and above_number == 1.0 and len(above) == tall)
     if tall:  # a fraction before a bracket
         front = Call(_OVER, (_times(above_number, [_raised(part, e) for part, e in above[:-1]]), denominator))
@@ -388,7 +432,15 @@ def _arranged(c: float, parts: list[tuple[_Written, float]]) -> _Written:
         tree = numerator if denominator == Constant(1.0) else Call(_OVER, (numerator, denominator))
     single = len(parts) == 1 and above_number == below_number == 1.0 and bool(above)
     is_plain = single and parts[0][1] in (1.0, 0.5)
-    return _Written(tree, cost, is_sum=is_plain and parts[0][0].is_sum and parts[0][1] == 1.0, is_product=not is_plain or (parts[0][0].is_product and parts[0][1] == 1.0), lines=lines, brackets=brackets, quantity=bool(above))
+    return _Written(
+        tree,
+        cost,
+        is_sum=is_plain and parts[0][0].is_sum and parts[0][1] == 1.0,
+        is_product=not is_plain or (parts[0][0].is_product and parts[0][1] == 1.0),
+        lines=lines,
+        brackets=brackets,
+        quantity=bool(above),
+    )
 
 
 def _rank(tree: Expr) -> int:
@@ -434,12 +486,20 @@ def _fraction(value: float) -> tuple[float, float]:
     numeral = next(near(value, ROUNDING), None)
     if numeral is None or not numeral.is_quotient:
         return value, 1.0
-    if written(value) is None and numeral.below not in (2, 4, 8):
+    if written(value) is None and numeral.below not in _HALVES:
         return value, 1.0  # 0.3
     unit = numeral.value * numeral.below / numeral.above
     if not numeral.unit:
         return float(numeral.above), float(numeral.below)
-    return (float(numeral.above), numeral.below / unit) if numeral.inverse else (numeral.above * unit, float(numeral.below))
+    return (
+        (float(numeral.above), numeral.below / unit)
+        if numeral.inverse
+        else (numeral.above * unit, float(numeral.below))
+    )
+
+
+_HALVES = (2, 4, 8, 16, 32, 64)
+"""Denominators of fractions that are short decimals too."""
 
 
 def _number(above: float, below: float, line: bool = False) -> float:
