@@ -294,7 +294,7 @@ def to_text(expr: Expr, names: Sequence[str], digits: int | None = None) -> str:
     Args:
         names: name of each input column.
         digits: significant digits of the constants, for people: ``x + (-2)*y`` reads ``x - 2*y``,
-            ``(-1)*x`` reads ``-x``, ``x*(y*z)`` reads ``x*y*z``, and 1.5707963267948966 reads ``pi/2``.
+            ``(-1)*x`` and ``neg(x)`` read ``-x``, ``x*(y*z)`` reads ``x*y*z``, and 1.5707963267948966 reads ``pi/2``.
             None for all that float64 carries, which is what makes the round trip exact.
     """
 
@@ -315,6 +315,9 @@ def to_text(expr: Expr, names: Sequence[str], digits: int | None = None) -> str:
             return names[node.index], _ATOM
         assert isinstance(node, Call)
         op = node.op
+        if op.name == "neg" and digits is not None:  # for people
+            text, precedence = parts[0]
+            return (f"-({text})" if precedence < _TIMES or text.startswith("-") else f"-{text}"), _TIMES
         if op.precedence is None:
             return f"{op.name}({', '.join(text for text, _ in parts)})", _ATOM
         left, right = parts

@@ -11,6 +11,7 @@ import re
 import unicodedata
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
+from itertools import zip_longest
 
 from symtorch.equations.expr import Expr
 from symtorch.equations.mathml import mathml
@@ -48,10 +49,9 @@ def latex(expr: Expr, names: Sequence[str], digits: int = 4) -> str:
 
 def _text(node: ET.Element, is_function: bool = False) -> str:
     """An element in LaTeX; words end with a space, of which runs are one."""
-    following = [*node[1:], None]
     parts = [
         _text(child, _is_applied(after) or (is_function and i == 0))
-        for i, (child, after) in enumerate(zip(node, following))
+        for i, (child, after) in enumerate(zip_longest(node, node[1:]))
     ]
     match node.tag:
         case "mn":
