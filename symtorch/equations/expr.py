@@ -303,7 +303,8 @@ def to_text(expr: Expr, names: Sequence[str], digits: int | None = None) -> str:
             return {math.inf: "inf", -math.inf: "-inf"}.get(value, "nan"), _MINUS if value < 0.0 else _ATOM
         numeral = None if digits is None else written(value, digits)
         if numeral is not None:
-            text, precedence = numeral.text, _TIMES if set("*/") & set(numeral.text) else _ATOM
+            outside = numeral.text.partition("sqrt(")[0]
+            text, precedence = numeral.text, _TIMES if set("*/") & set(outside) else _ATOM
             return (f"-{text}", min(precedence, _MINUS)) if value < 0.0 else (text, precedence)
         text = repr(value) if digits is None else f"{value:.{digits}g}"
         return text[:-2] if text.endswith(".0") else text, _MINUS if text.startswith("-") else _ATOM

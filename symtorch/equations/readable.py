@@ -323,7 +323,10 @@ def _rank(power: tuple[Written, float]) -> int:
 def _raised(part: Written, exponent: float) -> Expr:
     if exponent == 1.0:
         return part.tree
-    return Call(_SQRT, (part.tree,)) if exponent == 0.5 else Call(_POWER, (part.tree, Constant(exponent)))
+    if exponent == 0.5:
+        return Call(_SQRT, (part.tree,))
+    above, below = _fraction(exponent)
+    return Call(_POWER, (part.tree, _over(Constant(above), Constant(below))))
 
 
 def _times(number: float, powers: Powers) -> Expr:
