@@ -20,7 +20,7 @@ NAMES = ["x0", "theta_1", "Lambda", "a_max", "mass"]
     ("text", "expected"),
     [
         ("x0/theta_1", r"\frac{x_{0}}{\theta_{1}}"),
-        ("Lambda*a_max^2 - mass", r"\Lambda a_{\mathrm{max}}^{2} - \mathrm{mass}"),
+        ("Lambda*a_max^2 - mass", r"\Lambda {a_{\mathrm{max}}}^{2} - \mathrm{mass}"),
         ("sin(x0)^2*log10(x0)", r"\sin^{2} \left( x_{0} \right) \log_{10} \left( x_{0} \right)"),
         ("acos(x0)", r"\arccos \left( x_{0} \right)"),
         ("exp(-x0^2/2)", r"e^{- \frac{x_{0}^{2}}{2}}"),
