@@ -14,9 +14,9 @@ been drawn out of a sum, or that were and stand in it still. ``1 + u/v`` is easi
 ...     form = normalise(parse(text, names))
 ...     print(f"{to_text(written(form).tree, names, digits=5):18} {effort(form):.1f}")
 (x/(y*z))^2        4.4
-x/(2*(1 - y/3))    6.4
-x*(x + y) - z      5.9
-x^2 + x*y - z      5.2
+x/(2*(1 - y/3))    6.3
+x*(x + y) - z      6.9
+x*y + x^2 - z      5.3
 """
 
 from __future__ import annotations

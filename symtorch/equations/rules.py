@@ -7,7 +7,7 @@ applies one compares values before the new form is believed.
 >>> from symtorch.equations.parser import parse
 >>> node = normal.normalise(parse("x*y + x*z", ["x", "y", "z"]))
 >>> [to_text(form, ["x", "y", "z"]) for form in extract(node)]
-['x*(y + z)']
+['(y + z)*x']
 """
 
 from __future__ import annotations
