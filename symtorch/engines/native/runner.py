@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from symtorch.capture.rows import Counted
-from symtorch.engines.native.fitting.archive import Archive
+from symtorch.engines.native.fitting.archive import Archive, Candidate
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows, fit
 from symtorch.engines.native.fitting.losses import parse_loss
 from symtorch.engines.native.fitting.slopes import Slopes
@@ -26,6 +26,7 @@ from symtorch.engines.native.task import Found, Task, TaskTuning, TeacherView
 from symtorch.engines.native.tuning import current
 from symtorch.engines.samples import Samples
 from symtorch.equations.expr import Expr, Variable, substitute
+from symtorch.equations.worth import stands_out
 
 _SEARCHING = 0.9
 """Share of a limit that goes to the search where a fit to more rows follows."""
@@ -170,12 +171,24 @@ class Runner:
         archives = self._search.archives
         share = min(1.0, current(FormsTuning).read_in_full / len(archives))
         try:
-            for archive in archives:
+            for k, archive in enumerate(archives):
                 if self._polishing.out_of_time():
                     return
-                archive.write_readably(self.task.options.model_selection, share)
+                archive.write_readably(*self._pick(k, archive), share=share)
         except KeyboardInterrupt:
             self._interrupted = True
+
+    def _pick(self, k: int, archive: Archive) -> tuple[Candidate | None, bool]:
+        """What will be the default pick of output k, and whether it is seen to be a law."""
+        rule = self.task.options.model_selection
+        picked = archive.picked(rule)
+        if self.task.fitted.teacher is None and not archive.is_exact:
+            law = self._search.law_in_noise(k)
+            return (law if rule == "law" and law is not None else picked), law is not None
+        if picked is None:
+            return None, False
+        front = archive.pareto()
+        return picked, stands_out([c.tree for c in front], [c.loss for c in front], front.index(picked))
 
     def _heed_slopes(self) -> None:
         """Where derivatives are known, the last word is theirs too; see :mod:`.fitting.slopes`."""

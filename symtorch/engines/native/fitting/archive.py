@@ -10,7 +10,8 @@ import numpy as np
 
 from symtorch.engines.native.fitting.clean import Judge, clean, snap
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows, fit, fit_if_promising, loss_of
-from symtorch.engines.native.fitting.losses import Loss
+from symtorch.engines.native.fitting.losses import SQUARED, Loss
+from symtorch.engines.native.fitting.plain_numbers import with_plain_numbers
 from symtorch.engines.native.fitting.precision import runs
 from symtorch.engines.native.fitting.slopes import Slopes, fit_with_slopes, loss_with_slopes
 from symtorch.engines.native.fitting.tuning import FittingTuning
@@ -239,30 +240,41 @@ class Archive:
         complexities, losses = [c.complexity for c in front], [c.loss for c in front]
         return front[select([extent(c.tree) for c in front], losses, scores(complexities, losses), rule)]
 
-    def write_readably(self, rule: str, share: float = 1.0) -> None:
-        """Put what the rule picks into the form that reads best of those that cost no more and lose nothing.
+    def write_readably(self, picked: Candidate | None, is_law: bool = False, share: float = 1.0) -> None:
+        """Put an equation of the front into the form that reads best of those that cost no more and lose nothing.
 
         Args:
-            rule: by which an equation is picked from a front; see :mod:`symtorch.equations.selection`.
+            picked: the equation; None for none.
+            is_law: whether it is seen to be a law: then its constants are simple numbers where these are likelier, not
+                only where they lose nothing.
             share: see :func:`.most_readable`.
         """
-        picked = self.picked(rule)
         if picked is None:
             return
         X = np.column_stack([column[:_READ_ROWS] for column in self.rows.columns])
-        start, _ = snap(picked.expr, picked.loss * self.scale, self._judge)
+        start, least = self._in_plain_numbers(picked.expr, picked.loss * self.scale, is_law)
         found = most_readable(start, self.words, X, share)
-        if found is None or found[1] == picked.tree:
+        if found is None:
             return
         expr, tree = found
-        tree, loss = snap(tree, loss_of(tree, self.rows, self.loss), self._judge)
+        loss = loss_of(tree, self.rows, self.loss)
+        as_good = loss <= max(least * (1.0 + 1.0 / len(self.rows)), ROUNDING * self.scale)
+        tree, loss = self._in_plain_numbers(tree, loss, is_law)
         loss /= self.scale
         complexity = self.words.complexity(tree)
-        as_good = loss <= max(picked.loss * (1.0 + 1.0 / len(self.rows)), ROUNDING)
-        if as_good and complexity <= picked.complexity and self.runs(tree, loss):
+        if not as_good or tree == picked.tree or complexity > picked.complexity or not self.runs(tree, loss):
+            return
+        if max(loss, ROUNDING) < self.tuning.least_gain * self.level(complexity - 1):
             if complexity < picked.complexity:
                 del self.front[picked.complexity]
             self._place(Candidate(expr, tree, complexity, loss))
+
+    def _in_plain_numbers(self, expr: Expr, loss: float, is_law: bool) -> tuple[Expr, float]:
+        """An expression of some mean loss with its constants put to simple numbers; see :meth:`write_readably`."""
+        expr, loss = snap(expr, loss, self._judge)
+        if not is_law or self.loss is not SQUARED or not EXACT * self.scale < loss < math.inf:
+            return expr, loss
+        return with_plain_numbers(expr, loss, self.rows, self.tuning.clean_steps)
 
     def heed_slopes(self, slopes: Slopes, stop: Callable[[], bool]) -> None:
         """Judge again by values and derivatives, the constants fitted to both: the front and the best beside it.

@@ -75,7 +75,7 @@ def snap(expr: Expr, loss: float, judge: Judge) -> tuple[Expr, float]:
     Thresholds stay: between two rows the data can't tell anything, and whoever found them knew more.
     """
     for path, node in list(places(expr)):
-        if not isinstance(node, Constant) or node.value == -1.0 or _is_threshold(expr, path):
+        if not isinstance(node, Constant) or node.value == -1.0 or is_threshold(expr, path):
             continue
         for value in _simple_numbers(node.value):
             tried = put(expr, path, Constant(value))
@@ -86,7 +86,7 @@ def snap(expr: Expr, loss: float, judge: Judge) -> tuple[Expr, float]:
     return expr, loss
 
 
-def _is_threshold(expr: Expr, path: tuple[int, ...]) -> bool:
+def is_threshold(expr: Expr, path: tuple[int, ...]) -> bool:
     """Whether the place is in an argument in which a function changes by jumps only."""
     above = ((at(expr, path[:k]), path[k]) for k in range(len(path)))
     return any(isinstance(node, Call) and jumps_in(node.op)[i] for node, i in above)

@@ -2,7 +2,9 @@
 
 Kernel ridge regression predicts each residual from those around it. Its leave-one-out errors have a closed form
 (Golub, Heath and Wahba 1979, doi 10.1080/00401706.1979.10489751). If no width and no ridge predicts any better than the
-mean does, nothing smooth is left in the rows that an equation could say.
+mean does, nothing smooth is left in the rows that an equation could say. Kernels see any shape, at the price of many
+degrees of freedom; an F test of polynomials of the second degree, which have few, sees the slopes and bends that an
+equation leaves which is only much like the law.
 """
 
 from __future__ import annotations
@@ -27,6 +29,10 @@ _ROWS = 600
 _WIDTHS = (0.5, 1.0, 2.0)
 """Of the kernel, in units of the typical distance of two rows."""
 _RIDGES = (0.01, 0.1, 1.0, 10.0, 100.0)
+_BENT = 3.1
+"""Standard deviations above which an F test sees a polynomial in what is left: noise has one in a thousand."""
+_PER_TERM = 5
+"""Rows for each term that polynomials need, so that a few that lie far out don't decide."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,10 +50,12 @@ class Regressions:
     Attributes:
         rows: (m,) that are looked at.
         kernels: eigenvalues (m,) and eigenvectors (m, m) of the kernel of each width.
+        polynomials: (n, q) orthonormal on all rows, the first of them constant; q = 1 where rows are few.
     """
 
     rows: Array
     kernels: tuple[tuple[Array, Array], ...]
+    polynomials: Array
 
     @classmethod
     def on(cls, X: Array, seed: int = 0) -> Regressions:
@@ -55,13 +63,14 @@ class Regressions:
         rows = np.arange(len(X))
         if len(X) > _ROWS:
             rows = np.random.default_rng(seed).choice(len(X), _ROWS, replace=False)
-        Z = X[rows]
-        spread = Z.std(axis=0)
-        Z = (Z - Z.mean(axis=0)) / np.where(spread > 0.0, spread, 1.0)
+        spread = X.std(axis=0)
+        scaled = (X - X.mean(axis=0)) / np.where(spread > 0.0, spread, 1.0)
+        Z = scaled[rows]
         squares = (Z**2).sum(axis=1)
         near = np.maximum(squares[:, None] + squares - 2.0 * Z @ Z.T, 0.0) / (2.0 * Z.shape[1])
         found = (np.linalg.eigh(np.exp(-near / width**2)) for width in _WIDTHS)
-        return cls(rows, tuple((np.maximum(values, 0.0), vectors) for values, vectors in found))
+        kernels = tuple((np.maximum(values, 0.0), vectors) for values, vectors in found)
+        return cls(rows, kernels, _polynomials(scaled[:, spread > 0.0]))
 
     def predictable(self, residuals: Array) -> float:
         """The share of the variance of residuals (n,) that those of other rows predict; about 0, or less, for noise."""
@@ -71,7 +80,21 @@ class Regressions:
 
     def is_noise(self, residuals: Array) -> bool:
         """Whether residuals (n,), finite, can't be told from independent noise."""
-        return self.predictable(residuals) <= CHANCE / len(self.rows)
+        return self.predictable(residuals) <= CHANCE / len(self.rows) and self.bent(residuals) <= _BENT
+
+    def bent(self, residuals: Array) -> float:
+        """How sure it is that residuals (n,) hold a polynomial of the inputs, in standard deviations.
+
+        F statistic of the polynomials, brought to a normal distribution (Paulson 1942, doi 10.1214/aoms/1177731608).
+        """
+        y = residuals - residuals.mean()
+        along = self.polynomials[:, 1:].T @ y
+        q, left = len(along), len(y) - self.polynomials.shape[1]
+        explained, rest = float(along @ along), float(y @ y - along @ along)
+        if q == 0 or rest <= 0.0:
+            return 0.0 if q == 0 or explained == 0.0 else np.inf
+        root, few, many = float(np.cbrt(explained / q * left / rest)), 2.0 / (9.0 * q), 2.0 / (9.0 * left)
+        return float(((1.0 - many) * root - (1.0 - few)) / np.sqrt(many * root**2 + few))
 
 
 def down_to_noise(
@@ -106,6 +129,20 @@ def down_to_noise(
     if weights is not None:
         residuals = residuals * np.sqrt(weights)
     return best if np.isfinite(residuals).all() and regressions().is_noise(residuals) else None
+
+
+def _polynomials(Z: Array) -> Array:
+    """Of second degree of scaled inputs (n, d), of the first or none where rows are few, orthonormal: (n, q)."""
+    n, d = Z.shape
+    first, second = np.column_stack([np.ones(n), Z]), [Z[:, i] * Z[:, j] for i in range(d) for j in range(i + 1)]
+    terms = np.column_stack([first, *second])
+    for known in (terms, first):
+        if _PER_TERM * known.shape[1] <= n:
+            vectors, sizes, _ = np.linalg.svd(known, full_matrices=False)
+            # the constant first, what is left after it else
+            rest = vectors[:, sizes > 1e-9 * sizes[0]]
+            return np.linalg.qr(np.column_stack([np.ones(n), rest]))[0][:, : rest.shape[1]]
+    return np.full((n, 1), n**-0.5)
 
 
 def _left(values: Array, vectors: Array, y: Array) -> float:

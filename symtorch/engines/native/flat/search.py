@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from symtorch.engines.native.fitting.archive import Archive
+from symtorch.engines.native.fitting.archive import Archive, Candidate
 from symtorch.engines.native.fitting.losses import SQUARED, Loss
 from symtorch.engines.native.flat.finishing import finish
 from symtorch.engines.native.flat.schedule import Phase, schedule
@@ -87,6 +87,10 @@ class FlatSearch:
     def open(self) -> list[int]:
         """Outputs that are worth going on with."""
         return self._bench.open
+
+    def law_in_noise(self, output: int) -> Candidate | None:
+        """The equation that says all of an output but what can't be told from independent errors, if there is one."""
+        return self._bench.law_in_noise(output)
 
     def offer(self, output: int, exprs: Sequence[Expr]) -> None:
         """Candidates from elsewhere: fitted, cleaned and kept if they are good."""

@@ -146,7 +146,7 @@ class Workbench:
             self._still[k] = 0 if moved else self._still.get(k, 0) + 1
             # With a limit, rounds of rows alone go on in vain for as long as more than noise is left.
             if self.hints and self.budget.seconds is not None and self._still[k] >= self.budget.patience:
-                self._still[k] = self.budget.patience - (self._law_in_noise(k) is None)
+                self._still[k] = self.budget.patience - (self.law_in_noise(k) is None)
 
     def settle(self) -> None:
         """Leave outputs of rows alone whose law is seen through noise, with all that is one step from it tried.
@@ -161,10 +161,10 @@ class Workbench:
         archive = self.archives[k]
         if not archive.mutated:
             return False
-        law = self._law_in_noise(k)
+        law = self.law_in_noise(k)
         return law is not None and normal.key(law.expr) in archive.expanded & archive.mutated
 
-    def _law_in_noise(self, k: int) -> Candidate | None:
+    def law_in_noise(self, k: int) -> Candidate | None:
         """The equation of the front that says all of an output but what can't be told from independent errors."""
         archive = self.archives[k]
         front = archive.pareto()
@@ -368,7 +368,7 @@ class Workbench:
         The first are for those of which more than noise is left. Later an equation may seem to leave nothing else and
         be no law: in many inputs regressions see little, and what has had time to be settled isn't open any more.
         """
-        outputs = [k for k in self.open if which > 0 or self._law_in_noise(k) is None]
+        outputs = [k for k in self.open if which > 0 or self.law_in_noise(k) is None]
         for i, k in enumerate(outputs):
             if self.watch.checkpoint():
                 return
@@ -383,7 +383,7 @@ class Workbench:
         """One operator, exponent or node of a few good expressions changed; first of what is seen through noise."""
         for k, stop in self._in_turn(self.open):
             archive = self.archives[k]
-            law = self._law_in_noise(k) if self.hints else None
+            law = self.law_in_noise(k) if self.hints else None
             for turn in range(self.tuning.mutated):
                 if self.done(k) or stop():
                     break

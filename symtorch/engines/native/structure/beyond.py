@@ -141,7 +141,7 @@ def _written(law: Expr, X: np.ndarray, y: np.ndarray, words: Vocabulary) -> Expr
     rows = Rows.of(X, y)
     archive = Archive(words, rows, rows, SQUARED, float(np.var(y)))
     archive.offer(law)
-    archive.write_readably("law")
+    archive.write_readably(archive.picked("law"))
     picked = archive.picked("law")
     if picked is None:
         return None

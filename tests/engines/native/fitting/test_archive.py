@@ -118,7 +118,7 @@ def test_the_pick_is_written_as_it_reads_best(X: np.ndarray) -> None:
     found = archive(X[:, 0] * np.sin(X[:, 1]) - X[:, 0], X)
     found.consider(forms("x0", "x0*sin(x1) - x0", "2*x0 + 0.3*x1"), never)
     before = found.pareto()
-    found.write_readably("law")
+    found.write_readably(found.picked("law"))
     after = found.pareto()
     assert to_text(after[-1].tree, ["x", "y"], digits=5) == "x*(sin(y) - 1)"
     assert after[:-1] == before[:-1]
@@ -128,7 +128,7 @@ def test_the_pick_is_written_as_it_reads_best(X: np.ndarray) -> None:
 
 def test_an_empty_archive_has_nothing_to_write(X: np.ndarray) -> None:
     found = archive(X[:, 0], X)
-    found.write_readably("law")
+    found.write_readably(found.picked("law"))
     assert found.pareto() == []
 
 

@@ -33,6 +33,30 @@ def test_a_small_part_of_a_law_is_seen_beneath_noise(text: str) -> None:
     assert not Regressions.on(X).is_noise(noise + evaluate(part, X))
 
 
+@pytest.mark.parametrize("seed", range(2))
+def test_what_an_equation_like_the_law_leaves_is_seen_among_many_inputs(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    X, noise = rng.uniform(1.0, 3.0, (1000, 6)), rng.normal(size=1000)
+    regressions, left = Regressions.on(X), noise + 0.6 * (X[:, 0] - 2.0) * (X[:, 1] - 2.0)
+    assert regressions.predictable(left) < 2.0 / 600  # six inputs are too many for kernels
+    assert regressions.bent(noise) < 3.0 < regressions.bent(left)
+    assert regressions.is_noise(noise)
+    assert not regressions.is_noise(left)
+    assert regressions.bent(left) == pytest.approx(Regressions.on(1e6 * X + 5.0).bent(1e-9 * left), rel=1e-6)
+
+
+def test_an_f_test_of_noise_is_normal_with_as_many_terms_as_rows_allow() -> None:
+    rng = np.random.default_rng(0)
+    for n, inputs in ((60, 1), (60, 4), (200, 3), (30, 6)):  # of second degree, of the first, of second, of none
+        regressions = Regressions.on(rng.uniform(size=(n, inputs)))
+        sure = [regressions.bent(rng.normal(size=n)) for _ in range(400)]
+        if n == 30:
+            assert not any(sure)
+        else:
+            assert abs(np.mean(sure)) < 0.15
+            assert 0.9 < np.std(sure) < 1.1
+
+
 def test_where_many_rows_are_a_part_of_them_is_looked_at() -> None:
     X, noise = rows(1000)
     first, other = (Regressions.on(X, seed) for seed in (1, 2))
