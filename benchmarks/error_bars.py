@@ -28,11 +28,11 @@ from problems import SEARCH_SPACE, Law
 
 from symtorch.engines.native import NativeEngine
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows, fit
-from symtorch.engines.native.forms.normal import normalise
 from symtorch.engines.options import SearchOptions
 from symtorch.engines.samples import Samples
 from symtorch.equations.expr import constants, with_constants
 from symtorch.equations.front import Equation
+from symtorch.equations.normal import normalise
 from symtorch.equations.uncertainty import is_exact
 from symtorch.surrogate.fidelity import with_errors
 

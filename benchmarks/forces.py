@@ -33,8 +33,8 @@ from problems import Law
 
 from symtorch import SymbolicModel
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows, fit
-from symtorch.engines.native.forms.normal import normalise
 from symtorch.equations import Equation
+from symtorch.equations.normal import normalise
 
 SIDE, NEAR, FAR = 3.0, 0.3, 2.2
 R = "sqrt(square(x2 - x0) + square(x3 - x1))"

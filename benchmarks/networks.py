@@ -45,10 +45,10 @@ from problems import SEARCH_SPACE, Law
 from symtorch.engines import Engine
 from symtorch.engines.native import NativeEngine
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows, fit
-from symtorch.engines.native.forms.normal import normalise
 from symtorch.engines.options import SearchOptions
 from symtorch.engines.samples import Samples
 from symtorch.equations import Equation
+from symtorch.equations.normal import normalise
 
 ACTIVATIONS = ("ReLU", "Tanh", "GELU", "SiLU")
 ROWS = (500, 1000, 3000, 10_000)

@@ -392,10 +392,10 @@ SUMMARIES = {
         lambda r: r["found"],
     ),
     "textbook.py": Summary(
-        "The pick beside the textbook's formula, asked",
-        lambda r: "120 laws",
-        lambda r: r["judgement"] in ("same", "simpler"),
-        "as in the textbook or simpler",
+        "What is shown of the pick beside the textbook's formula, asked",
+        lambda r: f"at {'odd' if r['place'] % 2 else 'even'} places",
+        lambda r: r["judgement"] == "same",
+        "as in the textbook",
     ),
     "verdicts.py": Summary(
         "Does the verdict say the right thing?",

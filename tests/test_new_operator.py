@@ -17,12 +17,12 @@ from symtorch.codegen.c_compiler import compiler
 from symtorch.codegen.torch_function import SymbolicFunction
 from symtorch.engines.native import NativeEngine
 from symtorch.engines.native.flat.bank import Bank
-from symtorch.engines.native.forms import normal
 from symtorch.engines.native.forms.inverses import undo, wraps
 from symtorch.engines.native.forms.productions import unaries
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.options import SearchOptions
 from symtorch.engines.samples import Samples
+from symtorch.equations import normal
 from symtorch.equations.expr import Call, Variable, evaluate, to_text
 from symtorch.equations.operators import ALIASES, OPERATORS, add, remove
 from symtorch.equations.parser import parse

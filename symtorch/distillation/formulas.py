@@ -15,6 +15,7 @@ from symtorch.engines.options import SearchOptions
 from symtorch.equations import Equation, parse
 from symtorch.equations.expr import Expr, evaluate, to_text
 from symtorch.equations.operators import Operator
+from symtorch.equations.textbook import signs_of
 from symtorch.errors import InputError, StateError
 from symtorch.state import Node, read_expr
 from symtorch.surrogate.constants import refit
@@ -75,7 +76,7 @@ def own_equation(
         error = float(np.mean((evaluate(expr, X) - y) ** 2))
         loss = error if math.isfinite(error) else math.inf
     counted = SearchOptions.counting(found.options).complexity(expr) if complexity is None else complexity
-    own = Equation(expr, names, counted, loss)
+    own = Equation(expr, names, counted, loss, signs=None if data is None else signs_of(data[0]))
     return own.with_errors(X, y) if data is not None and refit_constants else own
 
 

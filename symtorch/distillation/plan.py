@@ -28,6 +28,7 @@ from symtorch.engines.registry import resolve
 from symtorch.engines.samples import MIN_SAMPLES, Samples
 from symtorch.equations.expr import Constant
 from symtorch.equations.front import Equation, Front, Fronts
+from symtorch.equations.textbook import signs_of
 from symtorch.errors import InputError, OptionError, listed, warn_caller
 from symtorch.local.neighbourhood import DEFAULT_SLIME_PARAMS, Neighbourhood
 from symtorch.surrogate.encodings import (
@@ -331,7 +332,8 @@ def distill(
     if to_search:
         fronts |= zip(to_search, search(engine, train.outputs(to_search), plan.options, progress), strict=True)
     fronts = with_evidence({i: fronts[i] for i in wanted}, train, held_out, plan.options)
-    found = Fronts({i: judged(fronts[i], held_out, i) for i in wanted})
+    signs = signs_of(train.X)
+    found = Fronts({i: judged(fronts[i].with_signs(signs), held_out, i) for i in wanted})
     if plan.options.squared_error:
         found = with_errors(found, train)
     engine.keep(found)

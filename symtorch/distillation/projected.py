@@ -141,7 +141,7 @@ class Projecting:
         """The fronts over all variables, and one for each term, of the term alone."""
         names = self.interface.variable_names
         found = {
-            i: replace(front, equations=tuple(replace(eq, variable_names=names) for eq in front.equations))
+            i: replace(front, equations=tuple(replace(eq, variable_names=names, signs=None) for eq in front.equations))
             for i, front in fronts.items()
         }
         n_rows = self.regression.moments.n

@@ -294,7 +294,7 @@ def to_text(expr: Expr, names: Sequence[str], digits: int | None = None) -> str:
     Args:
         names: name of each input column.
         digits: significant digits of the constants, for people: ``x + (-2)*y`` reads ``x - 2*y``,
-            ``(-1)*x`` reads ``-x``, ``x*(y*z)`` reads ``x*y*z``, and 1.5707963267948966 reads ``pi/2``.
+            ``(-1)*x`` and ``neg(x)`` read ``-x``, ``x*(y*z)`` reads ``x*y*z``, and 1.5707963267948966 reads ``pi/2``.
             None for all that float64 carries, which is what makes the round trip exact.
     """
 
@@ -303,7 +303,8 @@ def to_text(expr: Expr, names: Sequence[str], digits: int | None = None) -> str:
             return {math.inf: "inf", -math.inf: "-inf"}.get(value, "nan"), _MINUS if value < 0.0 else _ATOM
         numeral = None if digits is None else written(value, digits)
         if numeral is not None:
-            text, precedence = numeral.text, _TIMES if set("*/") & set(numeral.text) else _ATOM
+            outside = numeral.text.partition("sqrt(")[0]
+            text, precedence = numeral.text, _TIMES if set("*/") & set(outside) else _ATOM
             return (f"-{text}", min(precedence, _MINUS)) if value < 0.0 else (text, precedence)
         text = repr(value) if digits is None else f"{value:.{digits}g}"
         return text[:-2] if text.endswith(".0") else text, _MINUS if text.startswith("-") else _ATOM
@@ -315,6 +316,9 @@ def to_text(expr: Expr, names: Sequence[str], digits: int | None = None) -> str:
             return names[node.index], _ATOM
         assert isinstance(node, Call)
         op = node.op
+        if op.name == "neg" and digits is not None:  # for people
+            text, precedence = parts[0]
+            return (f"-({text})" if precedence < _TIMES or text.startswith("-") else f"-{text}"), _TIMES
         if op.precedence is None:
             return f"{op.name}({', '.join(text for text, _ in parts)})", _ATOM
         left, right = parts

@@ -14,6 +14,7 @@ from symtorch.equations import show
 from symtorch.equations.alternatives import Alternatives, alternatives, as_good
 from symtorch.equations.description import extent, lengths
 from symtorch.equations.expr import Expr, constants, evaluate, size, to_text
+from symtorch.equations.latex import latex
 from symtorch.equations.lines import line_of
 from symtorch.equations.selection import (
     approximation,
@@ -26,6 +27,7 @@ from symtorch.equations.selection import (
 )
 from symtorch.equations.stability import Stability
 from symtorch.equations.structure import plot_structure
+from symtorch.equations.textbook import textbook
 from symtorch.equations.uncertainty import Estimate, standard_errors
 from symtorch.equations.verdict import Evidence, Verdict, judge
 from symtorch.errors import InputError, listed
@@ -49,6 +51,8 @@ class Equation:
         source: the equation in the words of another program that found it; empty otherwise.
         standard_errors: of the constants, in their order in ``expr``; None where they were not computed.
         own: whether the user has set it; a new distillation leaves it in the front.
+        signs: of each variable in the data: 1, -1, or 0 where it has both; None where that is not known. A root may
+            be drawn where a quantity is positive.
     """
 
     expr: Expr
@@ -60,6 +64,7 @@ class Equation:
     source: str = ""
     standard_errors: tuple[float | None, ...] | None = None
     own: bool = False
+    signs: tuple[int, ...] | None = field(default=None, compare=False)
 
     @property
     def text(self) -> str:
@@ -95,6 +100,25 @@ class Equation:
         """
         return replace(self, standard_errors=standard_errors(self.expr, X, y, weights))
 
+    @property
+    def textbook(self) -> str:
+        """The equation as a textbook would print it, as text; notebooks and :meth:`latex` show this form.
+
+        Complexity is counted of ``text``, the shortest form that there is; of the same function this one is the form
+        that is easiest to read. Where none is, or an equation is too long for that, it is the equation as it stands.
+        See :mod:`symtorch.equations.textbook`.
+
+        >>> from symtorch.equations.parser import parse
+        >>> names = ("a", "b", "angle")
+        >>> Equation(parse("sqrt(a*(a - 2*b*cos(angle)) + b*b)", names), names, 14, 0.0).textbook
+        'sqrt(a^2 + b^2 - 2*a*b*cos(angle))'
+        """
+        return to_text(self._form, self.variable_names, digits=5)
+
+    @property
+    def _form(self) -> Expr:
+        return textbook(self.expr, self.signs)
+
     def sympy(self) -> Any:
         """The equation as a SymPy expression over real symbols."""
         from symtorch.equations.sympy_bridge import to_sympy  # SymPy takes long to import
@@ -102,10 +126,8 @@ class Equation:
         return to_sympy(self.expr, self.variable_names)
 
     def latex(self, precision: int = 4) -> str:
-        """The equation in LaTeX, constants rounded to ``precision`` significant digits."""
-        from symtorch.equations.sympy_bridge import latex
-
-        return latex(self.expr, self.variable_names, precision)
+        """The equation in LaTeX as a textbook would print it, constants rounded to ``precision`` significant digits."""
+        return latex(self._form, self.variable_names, precision)
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Value on the rows of X (n_samples, n_inputs): (n_samples,), float64.
@@ -128,7 +150,7 @@ class Equation:
         return f"<Equation {show.shortened(str(self))}, {show.figures(self)}>"
 
     def _repr_html_(self) -> str:
-        return show.formula(self, show.LARGEST_ALONE)
+        return show.formula(replace(self, expr=self._form), show.LARGEST_ALONE)
 
     def _repr_latex_(self) -> str | None:
         return f"${self.latex()}$" if size(self.expr) <= show.LARGEST_ALONE else None
@@ -240,6 +262,10 @@ class Front:
             if eq.complexity == complexity:
                 return eq
         raise InputError(f"no equation of complexity {complexity}; there are [{listed(self.complexities)}].")
+
+    def with_signs(self, signs: tuple[int, ...]) -> Front:
+        """The front with what is known of its variables' signs; see :class:`Equation`."""
+        return replace(self, equations=tuple(replace(eq, signs=signs) for eq in self))
 
     def with_errors(
         self, X: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None, of: Iterable[int] | None = None

@@ -1,7 +1,7 @@
 """An equation as MathML, which browsers typeset themselves: no script, no network, in any notebook.
 
 TeX between dollars in an output's HTML is typeset by JupyterLab and, where there is a network, in pages
-made by nbconvert; VS Code shows it as it stands. LaTeX for papers is :meth:`Equation.latex`.
+made by nbconvert; VS Code shows it as it stands. LaTeX for papers is made of it: :mod:`.latex`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from symtorch.equations.expr import Call, Constant, Expr, Variable, fold
+from symtorch.equations.numerals import Numeral, written
 
 _OPEN, _SUM, _PRODUCT, _FRACTION, _POWER, _ATOM = range(6)
 """How tightly the parts of what is written hold together; what is open has no end that is seen."""
@@ -112,11 +113,42 @@ def _number(value: float, digits: int) -> _Part:
         return _Part("<mi>NaN</mi>" if math.isnan(value) else "<mi>∞</mi>", minus=value < 0)
     mantissa, _, power = f"{abs(value):.{digits}g}".partition("e")
     minus = math.copysign(1.0, value) < 0
+    numeral = written(value, digits)
+    if numeral is not None:
+        return replace(_numeral(numeral), minus=minus)
     if not power:
         return _Part(f"<mn>{mantissa}</mn>", minus=minus, number=True)
     exponent = _number(float(power), digits).whole
     text = f"<mn>{mantissa}</mn>{_op('⋅')}<msup><mn>10</mn>{exponent}</msup>"
     return _Part(text, _PRODUCT, minus=minus, number=True)
+
+
+_UNITS = {
+    "pi": "<mi>π</mi>",
+    "pi^2": "<msup><mi>π</mi><mn>2</mn></msup>",
+    "E": "<mi>e</mi>",
+    "log(2)": f'<mi>log</mi><mo>{_APPLIED}</mo><mrow><mo fence="true">(</mo><mn>2</mn><mo fence="true">)</mo></mrow>',
+    "sqrt(2)": "<msqrt><mn>2</mn></msqrt>",
+    "sqrt(3)": "<msqrt><mn>3</mn></msqrt>",
+    "sqrt(pi)": "<msqrt><mi>π</mi></msqrt>",
+    "sqrt(2*pi)": f"<msqrt><mn>2</mn>{_SPACE}<mi>π</mi></msqrt>",
+}
+
+
+def _numeral(numeral: Numeral) -> _Part:
+    """``3/(8*pi)`` as a fraction."""
+
+    def side(number: int, unit: str) -> _Part:
+        if not unit:
+            return _Part(f"<mn>{number}</mn>", number=True)
+        if number == 1:
+            return _Part(f"<mrow>{_UNITS[unit]}</mrow>")
+        return _Part(f"<mn>{number}</mn>{_SPACE}{_UNITS[unit]}", _PRODUCT, number=True)
+
+    above = side(numeral.above, "" if numeral.inverse else numeral.unit)
+    return (
+        _fraction(above, side(numeral.below, numeral.unit if numeral.inverse else "")) if numeral.is_quotient else above
+    )
 
 
 def _name(name: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from symtorch.equations.expr import Expr, size
+from symtorch.equations.latex import latex
 from symtorch.equations.mathml import mathml
 from symtorch.errors import InputError
 
@@ -212,7 +213,9 @@ def picks_html(equations: Mapping[int, Equation], title: str = "", note: str = "
 
 def picks_latex(equations: Mapping[int, Equation]) -> str:
     """The equations as one aligned LaTeX display; of many the first."""
-    rows = [f"y_{{{i}}} &= {eq.latex()}" for i, eq in list(equations.items())[:ROWS]]
+    few = len(equations) <= SUMMARISED  # a form that reads well is looked for, which takes a while
+    shown = list(equations.items())[:ROWS]
+    rows = [f"y_{{{i}}} &= {eq.latex() if few else latex(eq.expr, eq.variable_names)}" for i, eq in shown]
     rows += [r"&\;\vdots"] if len(equations) > ROWS else []
     body = r" \\ ".join(rows)
     return rf"$$\begin{{aligned}} {body} \end{{aligned}}$$"

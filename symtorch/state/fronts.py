@@ -32,6 +32,7 @@ def write_front(front: Front) -> dict[str, Any]:
     """A front as plain values."""
     return {
         "variables": list(front[0].variable_names),
+        **({} if front[0].signs is None else {"signs": list(front[0].signs)}),
         "operators": write_operators([eq.expr for eq in front]),
         "equations": [
             {
@@ -126,6 +127,7 @@ def read_front(node: Node, variables: tuple[str, ...]) -> Front:
     if node["variables"].value != list(variables):
         raise node["variables"].fail(f"the variables of its interface, [{listed(variables)}]")
     operators = [read_operator(op) for op in node["operators"]]
+    signs = _read_signs(node.optional("signs"), len(variables))
     equations = []
     for eq in node["equations"]:
         loss, r2, source = eq.optional("loss"), eq.optional("r2"), eq.optional("source")
@@ -140,6 +142,7 @@ def read_front(node: Node, variables: tuple[str, ...]) -> Front:
                 None if r2 is None else r2.number(),
                 "" if source is None else source.text(100_000),
                 own=own is not None and own.flag(),
+                signs=signs,
             )
         )
         equations[-1] = _read_errors(eq, equations[-1])
@@ -161,6 +164,16 @@ def read_front(node: Node, variables: tuple[str, ...]) -> Front:
         None if pick is None else pick.integer(),
         () if history is None else tuple((seconds.number(), loss.number()) for seconds, loss in map(pair, history)),
     )
+
+
+def _read_signs(node: Node | None, n: int) -> tuple[int, ...] | None:
+    """Of the variables; None where they are not known, as of older states."""
+    if node is None:
+        return None
+    signs = tuple(sign.integer(-1, 1) for sign in node)
+    if len(signs) != n:
+        raise node.fail(f"a sign for each of the {n} variables")
+    return signs
 
 
 _OPEN = {"undetermined": math.inf, "unknown": math.nan}

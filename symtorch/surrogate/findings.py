@@ -116,7 +116,7 @@ class Findings:
         if expr is equation.expr:
             return equation
         inputs = tuple(f"x{i}" for i in range(interface.layout.n_inputs))
-        return replace(equation, expr=expr, variable_names=inputs, standard_errors=None)
+        return replace(equation, expr=expr, variable_names=inputs, standard_errors=None, signs=None)
 
     # ---- new ones
 

@@ -52,6 +52,14 @@ def test_sympy_formulas_and_refitted_constants() -> None:
     torch.testing.assert_close(model(X), model.symtorch_block(X))
 
 
+def test_equations_know_the_signs_of_the_data() -> None:
+    model = wrapped("sqrt(x0^2*x1 + x0^2)", transforms={"x0": "x0", "x1": "x1 - 2"})
+    assert model.equation(0).signs == (1, 0)
+    assert model.equation(0).textbook == "x0*sqrt(x1 + 1)"
+    assert model.set_equation(0, "sqrt(x0^2*x1)").textbook == "x0*sqrt(x1)"
+    assert model.equation(0, expand=True).signs is None  # of the block's own inputs
+
+
 def test_set_equations_are_saved() -> None:
     model = wrapped()
     model.set_equation(0, "5*sin(x1)")

@@ -90,3 +90,27 @@ def test_errors_that_are_none_are_refused(errors: Any) -> None:
     document["equations"][0]["standard_errors"] = errors
     with pytest.raises(StateError, match=r"standard_errors"):
         read_front(Node(document, "front"), NAMES)
+
+
+# ---- signs of the variables
+
+
+def test_signs_come_back_and_with_them_the_form_for_people() -> None:
+    names = ("x", "y")
+    found = Front((Equation(parse("sqrt(x^2*y + x^2)", names), names, 9, 0.1),)).with_signs((1, 0))
+    document = json.loads(json.dumps(write_front(found)))
+    again = read_front(Node(document, "front"), names)
+    assert again.best.signs == (1, 0)
+    assert again.best.textbook == found.best.textbook == "x*sqrt(y + 1)"
+
+
+def test_states_that_know_of_no_signs_are_read() -> None:
+    document = write_front(front(Evidence()))
+    assert "signs" not in document
+    assert read(document).best.signs is None
+
+
+@pytest.mark.parametrize("signs", [[], [1, 1], [2], ["+"], [True], 1])
+def test_signs_that_are_none_are_refused(signs: Any) -> None:
+    with pytest.raises(StateError, match="signs"):
+        read(write_front(front(Evidence())) | {"signs": signs})

@@ -14,7 +14,6 @@ from itertools import combinations
 
 import numpy as np
 
-from symtorch.engines.native.forms.normal import multiply, normalise, power
 from symtorch.engines.native.runner import Runner
 from symtorch.engines.native.screening import Group
 from symtorch.engines.native.task import Task
@@ -24,6 +23,7 @@ from symtorch.engines.options import SearchOptions
 from symtorch.engines.samples import Samples
 from symtorch.equations.dimensions import Dimension
 from symtorch.equations.expr import Expr, Variable, evaluate, substitute
+from symtorch.equations.normal import multiply, normalise, power
 
 
 @dataclass(frozen=True)

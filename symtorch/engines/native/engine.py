@@ -21,7 +21,6 @@ from symtorch.engines.native.fitting.archive import EXACT
 from symtorch.engines.native.fitting.losses import SQUARED, Loss, parse_loss
 from symtorch.engines.native.fitting.residuals import Regressions
 from symtorch.engines.native.flat.watch import share_of
-from symtorch.engines.native.forms.normal import normalise
 from symtorch.engines.native.hardware import few_collections, one_thread
 from symtorch.engines.native.outcome import front_of, in_users_units, varies, with_noise
 from symtorch.engines.native.runner import Runner
@@ -33,6 +32,7 @@ from symtorch.engines.options import SearchOptions
 from symtorch.engines.samples import Samples
 from symtorch.equations.expr import Expr
 from symtorch.equations.front import Front
+from symtorch.equations.normal import normalise
 from symtorch.equations.parser import parse
 from symtorch.equations.verdict import Evidence
 from symtorch.errors import EngineError, OptionError

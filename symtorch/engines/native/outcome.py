@@ -14,13 +14,13 @@ from symtorch.engines.native.fitting.precision import finite
 from symtorch.engines.native.fitting.residuals import Regressions, down_to_noise
 from symtorch.engines.native.fitting.slopes import Slopes, loss_with_slopes
 from symtorch.engines.native.flat.workbench import constant_loss
-from symtorch.engines.native.forms.normal import normalise
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.units import Units
 from symtorch.engines.options import SearchOptions
 from symtorch.engines.samples import Samples
 from symtorch.equations.expr import Call, Constant, Expr, Variable, evaluate, walk
 from symtorch.equations.front import Equation, Front
+from symtorch.equations.normal import normalise
 from symtorch.errors import OptionError
 
 _ROWS_AT_ONCE = 65536

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from symtorch.engines.native.fitting.losses import Loss
-from symtorch.engines.native.forms.normal import multiply, normalise
 from symtorch.engines.samples import Samples, Teacher
 from symtorch.equations.dimensions import Dimension, dimension, is_consistent
 from symtorch.equations.expr import Constant, Expr, Variable, substitute
+from symtorch.equations.normal import multiply, normalise
 from symtorch.errors import InputError
 
 _ORDINARY = 100

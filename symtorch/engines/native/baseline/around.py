@@ -14,7 +14,7 @@ from symtorch.engines.native.baseline.design import Data
 from symtorch.engines.native.baseline.links import Fits, Targets
 from symtorch.engines.native.baseline.tuning import tuning
 from symtorch.engines.native.baseline.writing import NamedLink, Writer, Written, as_sum, rounded
-from symtorch.engines.native.forms import normal
+from symtorch.equations import normal
 from symtorch.equations.expr import Constant
 
 Array = np.ndarray

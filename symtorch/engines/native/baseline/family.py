@@ -26,8 +26,8 @@ from symtorch.engines.native.baseline.tuning import tuning
 from symtorch.engines.native.baseline.writing import Writer, Written
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows, fit, loss_of
 from symtorch.engines.native.fitting.losses import SQUARED, Loss
-from symtorch.engines.native.forms import normal
 from symtorch.engines.options import SearchOptions
+from symtorch.equations import normal
 from symtorch.equations.expr import Constant, Variable
 
 logger = logging.getLogger("symtorch.engines.native")

@@ -10,9 +10,10 @@ import numpy as np
 from symtorch.engines.native.baseline.links import Link
 from symtorch.engines.native.baseline.tuning import tuning
 from symtorch.engines.native.fitting.tape import fixed_power
-from symtorch.engines.native.forms import inverses, normal
+from symtorch.engines.native.forms import inverses
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.options import SearchOptions
+from symtorch.equations import normal
 from symtorch.equations.expr import Call, Constant, Expr, Variable, depth, walk
 from symtorch.equations.operators import OPERATORS, Operator
 

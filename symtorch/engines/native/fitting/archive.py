@@ -15,10 +15,10 @@ from symtorch.engines.native.fitting.plain_numbers import with_plain_numbers
 from symtorch.engines.native.fitting.precision import runs
 from symtorch.engines.native.fitting.slopes import Slopes, fit_with_slopes, loss_with_slopes
 from symtorch.engines.native.fitting.tuning import FittingTuning
-from symtorch.engines.native.forms import normal
 from symtorch.engines.native.forms.reading import most_readable
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.tuning import current
+from symtorch.equations import normal
 from symtorch.equations.description import extent, numbers
 from symtorch.equations.expr import Expr
 from symtorch.equations.selection import pareto, scores, select

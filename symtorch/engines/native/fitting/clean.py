@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from symtorch.engines.native.fitting.tuning import FittingTuning
-from symtorch.engines.native.forms import normal
 from symtorch.engines.native.forms.choices import jumps_in
-from symtorch.engines.native.forms.places import at, places, put
 from symtorch.engines.native.tuning import current
+from symtorch.equations import normal
 from symtorch.equations.expr import Call, Constant, Expr
 from symtorch.equations.numerals import near
+from symtorch.equations.places import at, places, put
 
 
 @dataclass(frozen=True)

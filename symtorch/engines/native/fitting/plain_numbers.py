@@ -21,10 +21,10 @@ import numpy as np
 
 from symtorch.engines.native.fitting.clean import is_threshold
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows, fit
-from symtorch.engines.native.forms.normal import NEGATIVE
-from symtorch.engines.native.forms.places import places, put
 from symtorch.equations.expr import Constant, Expr, Variable, substitute
+from symtorch.equations.normal import NEGATIVE
 from symtorch.equations.numerals import near
+from symtorch.equations.places import places, put
 from symtorch.equations.uncertainty import StandardErrors, is_exact
 
 _WHOLE = 12

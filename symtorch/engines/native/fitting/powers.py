@@ -20,8 +20,8 @@ from typing import NamedTuple
 import numpy as np
 
 from symtorch.engines.native.fitting.tuning import PowersTuning
-from symtorch.engines.native.forms import normal
 from symtorch.engines.native.tuning import current
+from symtorch.equations import normal
 from symtorch.equations.expr import Constant, Expr, Variable, substitute
 
 Array = np.ndarray

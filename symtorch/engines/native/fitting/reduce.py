@@ -13,10 +13,10 @@ import numpy as np
 from symtorch.engines.native.fitting.archive import Archive
 from symtorch.engines.native.fitting.levenberg_marquardt import fit
 from symtorch.engines.native.fitting.tuning import FittingTuning
-from symtorch.engines.native.forms import normal
-from symtorch.engines.native.forms.places import places, put
 from symtorch.engines.native.tuning import current
+from symtorch.equations import normal
 from symtorch.equations.expr import Call, Constant, Expr, evaluate
+from symtorch.equations.places import places, put
 
 
 def too_long(expr: Expr, archive: Archive) -> bool:

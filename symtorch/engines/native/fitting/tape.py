@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from symtorch.engines.native.forms.normal import (
+from symtorch.equations.expr import Call, Constant, Expr, Variable
+from symtorch.equations.normal import (
     NEGATIVE,
     PLUS,
     POWER,
     TIMES,
     nice_exponent,
 )
-from symtorch.equations.expr import Call, Constant, Expr, Variable
 from symtorch.equations.operators import Operator
 
 Path = tuple[int, ...]

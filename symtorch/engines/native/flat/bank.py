@@ -19,10 +19,10 @@ import numpy as np
 import torch
 
 from symtorch.engines.native.flat.tuning import BankTuning
-from symtorch.engines.native.forms import normal
 from symtorch.engines.native.forms.productions import Binary, Unary, binaries, unaries
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.tuning import current
+from symtorch.equations import normal
 from symtorch.equations.expr import Constant, Expr, Variable
 from symtorch.equations.table import Row
 

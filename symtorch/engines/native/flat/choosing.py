@@ -28,9 +28,9 @@ from symtorch.engines.native.flat.sweeps import (
     separating,
 )
 from symtorch.engines.native.flat.tuning import ChoosingTuning
-from symtorch.engines.native.forms import normal
 from symtorch.engines.native.forms.choices import Choices
 from symtorch.engines.native.tuning import current
+from symtorch.equations import normal
 from symtorch.equations.expr import Call, Constant, Expr, Variable, evaluate
 from symtorch.equations.operators import OPERATORS
 

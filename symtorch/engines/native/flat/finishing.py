@@ -14,10 +14,10 @@ from itertools import islice
 from symtorch.engines.native.fitting.archive import Archive, Candidate
 from symtorch.engines.native.fitting.clean import shorter
 from symtorch.engines.native.flat.tuning import FinishTuning
-from symtorch.engines.native.forms import normal
 from symtorch.engines.native.forms.neighbours import neighbours
 from symtorch.engines.native.forms.simplify import forms_of
 from symtorch.engines.native.tuning import current
+from symtorch.equations import normal
 from symtorch.equations.expr import Expr
 
 

@@ -21,9 +21,9 @@ import numpy as np
 from symtorch.engines.native.flat.bank import Bank
 from symtorch.engines.native.flat.scan import Contexts, Scan, orthonormal
 from symtorch.engines.native.flat.tuning import GuessTuning, PursuitTuning
-from symtorch.engines.native.forms import normal
 from symtorch.engines.native.forms.inverses import Wrap, wraps
 from symtorch.engines.native.tuning import current
+from symtorch.equations import normal
 from symtorch.equations.expr import Constant, Expr, Variable, evaluate
 
 Array = np.ndarray

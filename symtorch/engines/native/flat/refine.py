@@ -23,12 +23,12 @@ from symtorch.engines.native.fitting.tape import Path, Tape
 from symtorch.engines.native.flat.bank import Bank
 from symtorch.engines.native.flat.scan import Contexts, Scan, choose, orthonormal
 from symtorch.engines.native.flat.tuning import GuessTuning, RefineTuning
-from symtorch.engines.native.forms import normal
 from symtorch.engines.native.forms.inverses import Wrap, undo, wraps
-from symtorch.engines.native.forms.places import at, put
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.tuning import current
+from symtorch.equations import normal
 from symtorch.equations.expr import Call, Constant, Expr
+from symtorch.equations.places import at, put
 
 Array = np.ndarray
 

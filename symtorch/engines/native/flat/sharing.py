@@ -20,8 +20,8 @@ from symtorch.engines.native.fitting.archive import Archive
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows
 from symtorch.engines.native.fitting.selection import forward_selection
 from symtorch.engines.native.flat.tuning import SharingTuning
-from symtorch.engines.native.forms import normal
 from symtorch.engines.native.tuning import current
+from symtorch.equations import normal
 from symtorch.equations.description import extent
 from symtorch.equations.expr import Constant, Expr, Variable, evaluate, substitute, variables
 from symtorch.equations.selection import bends

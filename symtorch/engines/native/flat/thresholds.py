@@ -14,11 +14,11 @@ import numpy as np
 
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows
 from symtorch.engines.native.fitting.losses import Loss
-from symtorch.engines.native.forms import normal
 from symtorch.engines.native.forms.choices import idea
 from symtorch.engines.native.forms.numbers import shortest_between
-from symtorch.engines.native.forms.places import places, put
+from symtorch.equations import normal
 from symtorch.equations.expr import Call, Constant, Expr, evaluate
+from symtorch.equations.places import places, put
 
 _ZERO, _ONE = Constant(0.0), Constant(1.0)
 

@@ -25,11 +25,11 @@ from symtorch.engines.native.flat.sharing import exchanged_for, laws_found, sums
 from symtorch.engines.native.flat.thresholds import with_better_thresholds
 from symtorch.engines.native.flat.tuning import SearchTuning
 from symtorch.engines.native.flat.watch import Watch
-from symtorch.engines.native.forms import normal
 from symtorch.engines.native.forms.choices import Choices
 from symtorch.engines.native.forms.neighbours import neighbours
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.tuning import current
+from symtorch.equations import normal
 from symtorch.equations.expr import Constant, Expr, Variable, evaluate
 
 Hints = Callable[[int, Callable[[], bool]], Sequence[Expr]]

@@ -6,10 +6,10 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from symtorch.engines.native.forms.normal import POWER, is_power, meaning, normalise
 from symtorch.engines.native.forms.tuning import FormsTuning
 from symtorch.engines.native.tuning import current
 from symtorch.equations.expr import Call, Constant, Expr, Variable
+from symtorch.equations.normal import POWER, is_power, meaning, normalise
 from symtorch.equations.operators import OPERATORS, Operator
 
 _ONE = Constant(1.0)

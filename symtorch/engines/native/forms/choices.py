@@ -20,8 +20,8 @@ from itertools import combinations
 
 import numpy as np
 
-from symtorch.engines.native.forms import normal
 from symtorch.engines.native.forms.vocabulary import Vocabulary
+from symtorch.equations import normal
 from symtorch.equations.expr import Call, Constant, Expr, Variable, walk
 from symtorch.equations.operators import Operator
 

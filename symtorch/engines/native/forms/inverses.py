@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from symtorch.engines.native.forms import normal
 from symtorch.engines.native.forms.vocabulary import Vocabulary
+from symtorch.equations import normal
 from symtorch.equations.expr import Call, Constant, Expr, Variable
 from symtorch.equations.operators import Operator, parity
 

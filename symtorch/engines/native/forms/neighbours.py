@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from symtorch.engines.native.forms import normal
-from symtorch.engines.native.forms.places import places, put
 from symtorch.engines.native.forms.tuning import FormsTuning
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.tuning import current
+from symtorch.equations import normal
 from symtorch.equations.expr import Call, Constant, Expr, Variable
+from symtorch.equations.places import places, put
 
 _EXPONENTS = (-2.0, -1.5, -1.0, -0.5, 0.5, 1.5, 2.0, 3.0)
 

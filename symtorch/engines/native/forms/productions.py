@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
-from symtorch.engines.native.forms import normal
 from symtorch.engines.native.forms.vocabulary import Vocabulary
+from symtorch.equations import normal
 from symtorch.equations.expr import Expr, Variable, substitute
 from symtorch.equations.operators import Operator
 

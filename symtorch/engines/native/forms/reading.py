@@ -21,15 +21,17 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from symtorch.engines.native.forms.normal import normalise
 from symtorch.engines.native.forms.renderer import Renderer
-from symtorch.engines.native.forms.simplify import RULES, divide_out, forms_of, same_values, shortest, take_out
+from symtorch.engines.native.forms.simplify import RULES, forms_of, shortest
 from symtorch.engines.native.forms.tuning import FormsTuning
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.tuning import current
 from symtorch.equations.expr import Call, Constant, Expr, Variable, evaluate, fold, transform
+from symtorch.equations.normal import normalise
 from symtorch.equations.numerals import effort, rounded, written
 from symtorch.equations.operators import Operator
+from symtorch.equations.rewriting import same_values
+from symtorch.equations.rules import divide_out, take_out
 
 _PER_CLUTTER = 1e-3
 """What a unit of clutter counts beside one of complexity: it decides between what costs the same."""

@@ -6,7 +6,10 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from symtorch.engines.native.forms.arithmetic import Arithmetic, Way
-from symtorch.engines.native.forms.normal import (
+from symtorch.engines.native.forms.tuning import FormsTuning
+from symtorch.engines.native.tuning import current
+from symtorch.equations.expr import Call, Constant, Expr, Variable, variables
+from symtorch.equations.normal import (
     EXP,
     NEGATIVE,
     REMEMBERED,
@@ -19,9 +22,6 @@ from symtorch.engines.native.forms.normal import (
     multiply,
     terms,
 )
-from symtorch.engines.native.forms.tuning import FormsTuning
-from symtorch.engines.native.tuning import current
-from symtorch.equations.expr import Call, Constant, Expr, Variable, variables
 from symtorch.equations.operators import Operator
 
 _Factors = list[tuple[Expr, float]]

@@ -20,8 +20,6 @@ class FormsTuning:
     ``benchmarks/sensitivity.py`` stays."""
     detour: float = 6.0
     """How much longer than the original a form may be that still leads to others. Half or twice as much: likewise."""
-    multiplied_out: int = 12
-    """Terms above which a product of sums is not multiplied out."""
     functions: int = 6
     """Functions that mutation tries in the place of a node, the user's first ones."""
     read: int = 60

@@ -7,7 +7,7 @@ writing it in these operators, and :meth:`Vocabulary.render` takes the cheapest:
 has no rendering and is never proposed.
 
 >>> from symtorch.equations.expr import to_text
->>> from symtorch.engines.native.forms.normal import normalise
+>>> from symtorch.equations.normal import normalise
 >>> from symtorch.equations.parser import parse
 >>> words = Vocabulary(SearchOptions.from_params({}))
 >>> tree = words.render(normalise(parse("3*x^2/y - sin(x)", ["x", "y"])))
@@ -20,10 +20,10 @@ from __future__ import annotations
 import math
 
 from symtorch.engines.native.forms.arithmetic import Arithmetic, Way
-from symtorch.engines.native.forms.normal import REMEMBERED
 from symtorch.engines.native.forms.renderer import Renderer
 from symtorch.engines.options import SearchOptions
 from symtorch.equations.expr import Call, Constant, Expr, Variable, walk
+from symtorch.equations.normal import REMEMBERED
 from symtorch.equations.operators import Operator
 
 
@@ -107,7 +107,7 @@ class Vocabulary:
         """What a tree over ``Variable(0)`` and others costs beyond them, and how often it has the first.
 
         >>> words = Vocabulary(SearchOptions.from_params({}))
-        >>> from symtorch.engines.native.forms.normal import normalise
+        >>> from symtorch.equations.normal import normalise
         >>> from symtorch.equations.parser import parse
         >>> words.price(words.render(normalise(parse("3*x^2", ["x"]))))
         (3, 2)

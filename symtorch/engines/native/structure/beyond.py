@@ -16,13 +16,13 @@ import numpy as np
 from symtorch.engines.native.fitting.archive import Archive
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows
 from symtorch.engines.native.fitting.losses import SQUARED
-from symtorch.engines.native.forms.normal import normalise
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.structure.decompose import FlatSolver, Laws, find_laws, piece_solver
 from symtorch.engines.native.structure.solutions import n_fitted
 from symtorch.engines.native.structure.tuning import is_formula, tuning
 from symtorch.engines.options import SearchOptions
 from symtorch.equations.expr import Call, Constant, Expr, depth, to_text, transform, walk
+from symtorch.equations.normal import normalise
 
 _BINARY = ("+", "-", "*", "/")
 _UNARY = ("sqrt", "square", "cube", "exp", "log", "sin", "cos", "tanh", "erf", "abs")

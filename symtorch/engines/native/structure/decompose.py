@@ -20,7 +20,6 @@ import numpy as np
 
 from symtorch.engines.native.fitting.archive import Archive
 from symtorch.engines.native.flat.search import Budget, FlatSearch, Phase
-from symtorch.engines.native.forms.normal import add, normalise
 from symtorch.engines.native.forms.simplify import shortest
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.structure.disagreement import disagreement, obeyed
@@ -45,6 +44,7 @@ from symtorch.engines.native.structure.told import Followed, structure_of
 from symtorch.engines.native.structure.tuning import is_formula, tuning
 from symtorch.engines.options import SearchOptions
 from symtorch.equations.expr import Constant, Expr, Variable
+from symtorch.equations.normal import add, normalise
 from symtorch.equations.structure import Structure
 from symtorch.errors import AskLimitError
 

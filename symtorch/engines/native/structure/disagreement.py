@@ -17,12 +17,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows, fit
-from symtorch.engines.native.forms.normal import add, multiply, normalise
 from symtorch.engines.native.structure.problem import Problem, mean_square
 from symtorch.engines.native.structure.steps import Step
 from symtorch.engines.native.structure.tuning import tuning
 from symtorch.equations.definitions import operator
 from symtorch.equations.expr import Call, Constant, Expr, Variable, evaluate, transform
+from symtorch.equations.normal import add, multiply, normalise
 
 _MOST_PARTS = 8
 _PIECES = [operator(f"piece{k}(x) = exp(x) + {k}") for k in range(_MOST_PARTS)]

@@ -14,13 +14,13 @@ from functools import partial
 
 import numpy as np
 
-from symtorch.engines.native.forms.normal import EXP, LOG, add, apply, multiply, normalise, power
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.structure.evidence import Evidence
 from symtorch.engines.native.structure.problem import Ask, Problem
 from symtorch.engines.native.structure.steps import Finder, Step
 from symtorch.engines.native.structure.tuning import tuning
 from symtorch.equations.expr import Constant, Expr, Variable, evaluate, substitute
+from symtorch.equations.normal import EXP, LOG, add, apply, multiply, normalise, power
 from symtorch.equations.operators import OPERATORS
 
 _POINTS = 32

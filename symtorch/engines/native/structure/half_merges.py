@@ -13,7 +13,6 @@ from itertools import permutations, product
 
 import numpy as np
 
-from symtorch.engines.native.forms.normal import add, multiply, normalise, power
 from symtorch.engines.native.structure.evidence import Evidence
 from symtorch.engines.native.structure.lines import SCALES, Scale
 from symtorch.engines.native.structure.links import Link
@@ -21,6 +20,7 @@ from symtorch.engines.native.structure.problem import Problem, mean_square
 from symtorch.engines.native.structure.steps import Step
 from symtorch.engines.native.structure.tuning import is_formula, tuning
 from symtorch.equations.expr import Constant, Expr, Variable, substitute
+from symtorch.equations.normal import add, multiply, normalise, power
 
 _TRIED = [(SCALES[name], r) for name in ("log", "identity") for r in (1.0, -1.0)]
 _MOST_INPUTS = 6

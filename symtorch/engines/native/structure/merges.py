@@ -16,13 +16,13 @@ from itertools import combinations, permutations
 
 import numpy as np
 
-from symtorch.engines.native.forms.normal import add, multiply, normalise, power
 from symtorch.engines.native.structure.evidence import Evidence
 from symtorch.engines.native.structure.lines import SCALES, Scale, along, branch, ratio
 from symtorch.engines.native.structure.problem import Problem, mean_square
 from symtorch.engines.native.structure.steps import Step, place
 from symtorch.engines.native.structure.tuning import tuning
 from symtorch.equations.expr import Constant, Expr, Variable, substitute
+from symtorch.equations.normal import add, multiply, normalise, power
 
 
 @dataclass(frozen=True)

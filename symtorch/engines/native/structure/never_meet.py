@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from symtorch.engines.native.forms.normal import add, multiply
 from symtorch.engines.native.structure.evidence import Evidence
 from symtorch.engines.native.structure.links import Link, telling
 from symtorch.engines.native.structure.problem import Problem
 from symtorch.engines.native.structure.steps import Step, held, reference
 from symtorch.engines.native.structure.tuning import tuning
 from symtorch.equations.expr import Expr, Variable, substitute
+from symtorch.equations.normal import add, multiply
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ from functools import cache, partial
 
 import numpy as np
 
-from symtorch.engines.native.forms.normal import EXP, LOG, add, apply, key, multiply, power
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.structure.tuning import tuning
 from symtorch.equations.expr import Constant, Expr, Variable
+from symtorch.equations.normal import EXP, LOG, add, apply, key, multiply, power
 from symtorch.equations.operators import OPERATORS
 
 _POWERS = (1.0, 2.0, 3.0, -1.0, -2.0, -3.0, 0.5, -0.5, 1.5, -1.5, 4.0)

@@ -15,12 +15,12 @@ import numpy as np
 
 from symtorch.engines.native.fitting.archive import Archive
 from symtorch.engines.native.fitting.clean import shorter
-from symtorch.engines.native.forms.normal import PLUS, TIMES, is_power, normalise
-from symtorch.engines.native.forms.places import places, put
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.structure.one_input import resembling
 from symtorch.engines.native.structure.tuning import tuning
 from symtorch.equations.expr import Call, Expr, Variable, evaluate, substitute, variables, walk
+from symtorch.equations.normal import PLUS, TIMES, is_power, normalise
+from symtorch.equations.places import places, put
 from symtorch.equations.worth import stands_out
 
 

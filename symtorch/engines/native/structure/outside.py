@@ -9,9 +9,9 @@ from functools import partial
 
 import numpy as np
 
-from symtorch.engines.native.forms.normal import add, apply, multiply, power
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.equations.expr import Constant, Expr, Variable
+from symtorch.equations.normal import add, apply, multiply, power
 from symtorch.equations.operators import Operator
 
 _QUARTERS = {"asin": ("acos", np.cos), "acos": ("asin", np.sin)}

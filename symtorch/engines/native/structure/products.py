@@ -13,10 +13,10 @@ from itertools import combinations_with_replacement
 
 import numpy as np
 
-from symtorch.engines.native.forms.normal import EXP, LOG, add, apply, key, multiply, normalise, power
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.structure.tuning import tuning
 from symtorch.equations.expr import Constant, Expr, Variable, evaluate
+from symtorch.equations.normal import EXP, LOG, add, apply, key, multiply, normalise, power
 from symtorch.equations.operators import OPERATORS
 
 _WAVES = np.arange(1.6, 40.0, 0.2)

@@ -16,12 +16,12 @@ from itertools import combinations
 
 import numpy as np
 
-from symtorch.engines.native.forms.normal import add, multiply, normalise, power
 from symtorch.engines.native.structure.evidence import Evidence
 from symtorch.engines.native.structure.problem import Problem
 from symtorch.engines.native.structure.steps import Step
 from symtorch.engines.native.structure.tuning import tuning
 from symtorch.equations.expr import Constant, Expr, Variable, substitute
+from symtorch.equations.normal import add, multiply, normalise, power
 
 _STENCIL = (4 / 5, -1 / 5, 4 / 105, -1 / 280)
 """Weights of the differences over 2, 4, 6 and 8 steps; what is left out is of eighth order."""

@@ -17,7 +17,6 @@ from itertools import combinations, islice, product
 
 import numpy as np
 
-from symtorch.engines.native.forms.normal import multiply, normalise, power
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.structure.evidence import Evidence
 from symtorch.engines.native.structure.outright import Outright
@@ -27,6 +26,7 @@ from symtorch.engines.native.structure.steps import Finder
 from symtorch.engines.native.structure.terms import Sum, Term
 from symtorch.engines.native.structure.tuning import is_formula, tuning
 from symtorch.equations.expr import Expr, evaluate
+from symtorch.equations.normal import multiply, normalise, power
 from symtorch.equations.operators import OPERATORS
 
 _POINTS = 48

@@ -17,12 +17,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from symtorch.engines.native.forms.normal import add, multiply, power
 from symtorch.engines.native.structure.evidence import Evidence
 from symtorch.engines.native.structure.problem import Ask, Problem, mean_square
 from symtorch.engines.native.structure.steps import Step
 from symtorch.engines.native.structure.tuning import tuning
 from symtorch.equations.expr import Expr, Variable, substitute
+from symtorch.equations.normal import add, multiply, power
 
 _DIVISORS = (0.0, 1.0)
 _KNOWN = (1.0, 2.0, -1.0)

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from symtorch.engines.native.forms.normal import multiply, normalise, power
 from symtorch.engines.native.structure.evidence import Evidence
 from symtorch.engines.native.structure.lines import SCALES, along, branch
 from symtorch.engines.native.structure.problem import Problem, mean_square
 from symtorch.engines.native.structure.steps import Step, place
 from symtorch.engines.native.structure.tuning import tuning
 from symtorch.equations.expr import Expr, Variable, substitute
+from symtorch.equations.normal import multiply, normalise, power
 
 
 @dataclass(frozen=True)

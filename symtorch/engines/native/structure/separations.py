@@ -15,13 +15,13 @@ from itertools import groupby
 
 import numpy as np
 
-from symtorch.engines.native.forms.normal import add, multiply, power
 from symtorch.engines.native.structure.evidence import Evidence, Swaps
 from symtorch.engines.native.structure.links import TOLD_ON, Link, telling
 from symtorch.engines.native.structure.problem import Ask, Problem, median
 from symtorch.engines.native.structure.steps import Holds, Step, held, reference
 from symtorch.engines.native.structure.tuning import tuning
 from symtorch.equations.expr import Constant, Expr, Variable, substitute
+from symtorch.equations.normal import add, multiply, power
 
 POWERS = (1.0, -1.0, 2.0, -2.0, 0.5, -0.5, -2.0 / 3.0)
 """Powers m of the answer that may be a sum; the law is then the power 1/m of a sum."""

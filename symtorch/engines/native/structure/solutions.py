@@ -18,12 +18,12 @@ import numpy as np
 from symtorch.engines.native.fitting.archive import EXACT
 from symtorch.engines.native.fitting.clean import Judge, shorter, snap
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows, fit
-from symtorch.engines.native.forms.normal import is_power, key, multiplied_out, multiply, normalise, parity, terms
-from symtorch.engines.native.forms.places import places, put
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.structure.remainder import Quadratics
 from symtorch.engines.native.structure.tuning import is_formula, tuning
 from symtorch.equations.expr import Call, Constant, Expr, constants, evaluate, size, walk
+from symtorch.equations.normal import is_power, key, multiplied_out, multiply, normalise, parity, terms
+from symtorch.equations.places import places, put
 from symtorch.equations.selection import bends, pareto
 
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from symtorch.engines.native.forms import normal
 from symtorch.engines.native.forms.choices import Choices
 from symtorch.engines.native.structure.borders import Border, find_borders
 from symtorch.engines.native.structure.evidence import Evidence
 from symtorch.engines.native.structure.problem import Problem
 from symtorch.engines.native.structure.steps import Finder, Step
 from symtorch.engines.native.structure.tuning import tuning
+from symtorch.equations import normal
 from symtorch.equations.expr import Constant, Expr, Variable, evaluate
 from symtorch.equations.operators import OPERATORS
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from symtorch.engines.native.forms.normal import add, apply, multiply, power
 from symtorch.equations.expr import Constant, Expr, Variable
+from symtorch.equations.normal import add, apply, multiply, power
 from symtorch.equations.operators import OPERATORS
 
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from symtorch.engines.native.forms.normal import normalise
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.structure.problem import Problem
 from symtorch.engines.native.structure.solutions import Solution
 from symtorch.engines.native.structure.steps import Step
 from symtorch.equations.expr import Call, Constant, Expr, Operator, Variable, substitute, to_text, transform, walk
+from symtorch.equations.normal import normalise
 from symtorch.equations.structure import DEEPEST, LONGEST, Structure
 
 _LETTERS = "fghpqrstuvw"

@@ -12,7 +12,7 @@ from symtorch.engines.native import Vocabulary
 from symtorch.engines.native.fitting.archive import EXACT, Archive
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows
 from symtorch.engines.native.fitting.losses import SQUARED
-from symtorch.engines.native.forms import normal
+from symtorch.equations import normal
 from symtorch.equations.expr import Expr, constants, to_text
 
 

@@ -6,7 +6,7 @@ from forms import NAMES, points, read
 
 from symtorch.engines.native.fitting.clean import Judge, clean
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows, fit, loss_of
-from symtorch.engines.native.forms import normal
+from symtorch.equations import normal
 from symtorch.equations.expr import to_text
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows, fit
 from symtorch.engines.native.fitting.tape import Tape
-from symtorch.engines.native.forms import normal
+from symtorch.equations import normal
 from symtorch.equations.expr import Expr, constants, evaluate
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from symtorch.engines.native.fitting.powers import Powers
-from symtorch.engines.native.forms.normal import normalise
 from symtorch.equations.expr import evaluate
+from symtorch.equations.normal import normalise
 from symtorch.equations.parser import parse
 
 NAMES = [f"x{i}" for i in range(9)]

@@ -10,8 +10,8 @@ from symtorch.engines.native.fitting.archive import Archive
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows, fit
 from symtorch.engines.native.fitting.losses import SQUARED
 from symtorch.engines.native.fitting.reduce import reduced, too_long
-from symtorch.engines.native.forms import normal
 from symtorch.engines.options import SearchOptions
+from symtorch.equations import normal
 from symtorch.equations.expr import evaluate
 
 LONG = "2*x0*x1*(1 + 0.001*x2/(x1 + 4)) + sin(3*x2) + 0.01*square(x0)"

@@ -12,10 +12,10 @@ from symtorch.engines.native import NativeEngine
 from symtorch.engines.native.fitting.losses import SQUARED, parse_loss
 from symtorch.engines.native.fitting.slopes import Slopes, fit_with_slopes, loss_with_slopes
 from symtorch.engines.native.fitting.tape import Tape
-from symtorch.engines.native.forms.normal import normalise
 from symtorch.engines.options import SearchOptions
 from symtorch.engines.samples import Samples
 from symtorch.equations.expr import Expr, constants
+from symtorch.equations.normal import normalise
 from symtorch.equations.parser import parse
 
 NAMES = ["x0", "x1"]

@@ -13,9 +13,9 @@ from symtorch.engines.native.fitting.archive import Archive
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows
 from symtorch.engines.native.fitting.losses import SQUARED
 from symtorch.engines.native.flat.finishing import finish
-from symtorch.engines.native.forms import normal
 from symtorch.engines.options import SearchOptions
 from symtorch.engines.samples import Samples
+from symtorch.equations import normal
 from symtorch.equations.expr import evaluate, to_text
 from symtorch.equations.front import Front
 

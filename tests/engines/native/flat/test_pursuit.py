@@ -12,8 +12,8 @@ from symtorch.engines.native import Budget, Vocabulary, search_flat
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows, loss_of
 from symtorch.engines.native.flat.bank import Bank
 from symtorch.engines.native.flat.pursuit import likely_factors, pursue
-from symtorch.engines.native.forms import normal
 from symtorch.engines.options import SearchOptions
+from symtorch.equations import normal
 from symtorch.equations.expr import Expr, evaluate, to_text
 from symtorch.equations.parser import parse
 

@@ -9,7 +9,7 @@ from symtorch.engines.native import Vocabulary
 from symtorch.engines.native.fitting.archive import Candidate
 from symtorch.engines.native.fitting.tape import Tape
 from symtorch.engines.native.flat.refine import holes, wanted_at
-from symtorch.engines.native.forms import normal
+from symtorch.equations import normal
 from symtorch.equations.expr import evaluate
 
 

@@ -9,10 +9,10 @@ from symtorch.engines.native.fitting.levenberg_marquardt import Rows, loss_of
 from symtorch.engines.native.flat.search import Budget, FlatSearch, search_flat
 from symtorch.engines.native.flat.sharing import exchanged_for, exchanges, laws_found, sums_of, terms_found
 from symtorch.engines.native.flat.workbench import Workbench
-from symtorch.engines.native.forms.normal import normalise
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.options import SearchOptions
 from symtorch.equations.expr import Expr, evaluate
+from symtorch.equations.normal import normalise
 from symtorch.equations.parser import parse
 
 WORDS = Vocabulary(

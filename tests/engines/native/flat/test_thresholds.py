@@ -8,7 +8,7 @@ import pytest
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows, loss_of
 from symtorch.engines.native.fitting.losses import SQUARED, parse_loss
 from symtorch.engines.native.flat.thresholds import with_better_thresholds
-from symtorch.engines.native.forms import normal
+from symtorch.equations import normal
 from symtorch.equations.expr import to_text
 from symtorch.equations.parser import parse
 

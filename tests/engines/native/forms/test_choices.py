@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from symtorch.engines.native.forms import normal
 from symtorch.engines.native.forms.choices import Choices, idea
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.options import SearchOptions
+from symtorch.equations import normal
 from symtorch.equations.definitions import operator
 from symtorch.equations.expr import evaluate, to_text
 from symtorch.equations.parser import parse

@@ -7,13 +7,13 @@ import math
 import numpy as np
 import pytest
 
-from symtorch.engines.native.forms.normal import normalise
 from symtorch.engines.native.forms.reading import arranged, clutter, most_readable
-from symtorch.engines.native.forms.simplify import same_values
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.options import SearchOptions
 from symtorch.equations.expr import evaluate, to_text
+from symtorch.equations.normal import normalise
 from symtorch.equations.parser import parse
+from symtorch.equations.rewriting import same_values
 
 NAMES = [f"x{i}" for i in range(5)]
 SPACE = {

@@ -8,8 +8,8 @@ from forms import NAMES, SPACES, assert_same_values, read, trees
 from hypothesis import given, settings
 
 from symtorch.engines.native import Vocabulary
-from symtorch.engines.native.forms import normal
 from symtorch.engines.options import SearchOptions
+from symtorch.equations import normal
 from symtorch.equations.expr import Expr, constants, to_text
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from symtorch import SymbolicModel
-from symtorch.engines.native.forms.normal import normalise
 from symtorch.engines.native.structure.beyond import told, with_law_beyond
 from symtorch.engines.native.structure.decompose import Laws, find_laws
 from symtorch.engines.options import SearchOptions
+from symtorch.equations.normal import normalise
 from symtorch.equations.parser import parse
 
 NAMES = ["x0", "x1", "x2", "x3"]

@@ -7,12 +7,12 @@ import pytest
 import torch
 from structures import OPTIONS, Teacher, box, law_error, wobble
 
-from symtorch.engines.native.forms.normal import normalise
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.structure.decompose import find_laws
 from symtorch.engines.native.structure.tuning import tuning
 from symtorch.engines.options import SearchOptions
 from symtorch.equations.expr import Constant, walk
+from symtorch.equations.normal import normalise
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from structures import OPTIONS, box, law_error
 
-from symtorch.engines.native.forms.normal import add, power
 from symtorch.engines.native.structure.decompose import find_laws
 from symtorch.engines.native.structure.evidence import Evidence
 from symtorch.engines.native.structure.finders import FINDERS
 from symtorch.engines.native.structure.problem import Problem, mean_square
 from symtorch.engines.native.structure.steps import Finder, Step
 from symtorch.equations.expr import Expr, Variable, substitute
+from symtorch.equations.normal import add, power
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ import pytest
 
 from symtorch.engines.native.fitting.archive import Archive
 from symtorch.engines.native.flat.search import Budget, FlatSearch
-from symtorch.engines.native.forms.normal import key, normalise
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.structure.other_functions import look_for_others, with_other_functions
 from symtorch.engines.options import SearchOptions
 from symtorch.equations.expr import evaluate
+from symtorch.equations.normal import key, normalise
 from symtorch.equations.parser import parse
 
 NAMES = ["x0", "x1"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from structures import OPTIONS
 
-from symtorch.engines.native.forms.normal import key, normalise
 from symtorch.engines.native.forms.simplify import forms_of
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.structure.solutions import Points, Solution, convincing, front_of, likeliest
 from symtorch.equations.expr import Variable
+from symtorch.equations.normal import key, normalise
 from symtorch.equations.parser import parse
 
 

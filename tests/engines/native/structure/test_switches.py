@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from symtorch.engines.native.forms import normal
 from symtorch.engines.native.forms.choices import Choices
 from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.structure.evidence import Evidence
@@ -12,6 +11,7 @@ from symtorch.engines.native.structure.problem import Count, Problem, root
 from symtorch.engines.native.structure.steps import Step
 from symtorch.engines.native.structure.switches import Sides, TakenOff, switch_finder
 from symtorch.engines.options import SearchOptions
+from symtorch.equations import normal
 from symtorch.equations.expr import evaluate
 from symtorch.equations.parser import parse
 

@@ -7,7 +7,7 @@ import pytest
 from forms import NAMES, assert_same_values, read, trees
 from hypothesis import given, settings
 
-from symtorch.engines.native.forms import normal
+from symtorch.equations import normal
 from symtorch.equations.expr import Expr, constants, to_text
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from symtorch.engines.native.forms import normal
+from symtorch.equations import normal
 from symtorch.equations.expr import Call, Expr
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from forms import read
 
-from symtorch.engines.native.forms.places import at, nodes, places, put
 from symtorch.equations.expr import Variable
+from symtorch.equations.places import at, nodes, places, put
 
 
 def test_places_are_the_nodes_by_their_ways_parents_first_without_exponents() -> None:

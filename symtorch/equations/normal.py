@@ -1,4 +1,4 @@
-"""The search's own form of an expression: sums, products, powers with a fixed exponent, functions.
+"""A form of an expression to do algebra in: sums, products, powers with a fixed exponent, functions.
 
 However a formula is written, here it has one shape: differences are sums with negative terms,
 quotients are products with negative powers, ``sqrt``, ``square`` and ``inv`` are powers. Like terms
@@ -24,8 +24,6 @@ from functools import lru_cache
 
 import numpy as np
 
-from symtorch.engines.native.forms.tuning import FormsTuning
-from symtorch.engines.native.tuning import current
 from symtorch.equations.expr import Call, Constant, Expr, Variable
 from symtorch.equations.operators import OPERATORS, Operator, parity
 
@@ -36,6 +34,9 @@ _WAVES = (OPERATORS["sin"], OPERATORS["cos"])
 
 REMEMBERED = 1 << 16
 """Trees whose normal form and shape are kept: candidates share most of their subtrees."""
+
+_MULTIPLIED_OUT = 12
+"""Terms above which a product of sums is not multiplied out."""
 
 _A, _B = Variable(0), Variable(1)
 _MEANINGS: dict[str, Expr] = {
@@ -368,7 +369,7 @@ def _product_out(value: float, found: list[tuple[Expr, float]]) -> Expr:
         else:
             kept.append(power(base, exponent))
     choices = [_addends(base) for base in sums]
-    if math.prod(len(addends) for addends in choices) > current(FormsTuning).multiplied_out:
+    if math.prod(len(addends) for addends in choices) > _MULTIPLIED_OUT:
         return multiply([*kept, *sums])
     return add([multiply([*kept, *choice]) for choice in itertools.product(*choices)])
 
