@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from symtorch.engines.native.fitting.clean import Judge, clean, snap
+from symtorch.engines.native.fitting.clean import Judge, clean, shorter, snap
 from symtorch.engines.native.fitting.levenberg_marquardt import Rows, fit, fit_if_promising, loss_of
 from symtorch.engines.native.fitting.losses import SQUARED, Loss
 from symtorch.engines.native.fitting.plain_numbers import with_plain_numbers
@@ -20,7 +20,7 @@ from symtorch.engines.native.forms.vocabulary import Vocabulary
 from symtorch.engines.native.tuning import current
 from symtorch.equations import normal
 from symtorch.equations.description import extent, numbers
-from symtorch.equations.expr import Expr
+from symtorch.equations.expr import Expr, constants
 from symtorch.equations.selection import pareto, scores, select
 
 EXACT = 1e-13
@@ -46,6 +46,11 @@ _BOUGHT = 1e-4
 
 _FITTED = 1e-28
 """Relative loss at which a fit is at its end: the square of float64's rounding, and some."""
+
+
+def _free(expr: Expr) -> int:
+    """Constants of a normal form but for those that stand for a sign."""
+    return sum(value != -1.0 for value in constants(expr))
 
 
 def depth(loss: float) -> float:
@@ -252,7 +257,10 @@ class Archive:
         if picked is None:
             return
         X = np.column_stack([column[:_READ_ROWS] for column in self.rows.columns])
-        start, least = self._in_plain_numbers(picked.expr, picked.loss * self.scale, is_law)
+        start, least = picked.expr, picked.loss * self.scale
+        if is_law and self._is_seen_through_noise(least):
+            start, least = self._without_idle_numbers(start, least, picked.complexity)
+        start, least = self._in_plain_numbers(start, least, is_law)
         found = most_readable(start, self.words, X, share)
         if found is None:
             return
@@ -272,9 +280,29 @@ class Archive:
     def _in_plain_numbers(self, expr: Expr, loss: float, is_law: bool) -> tuple[Expr, float]:
         """An expression of some mean loss with its constants put to simple numbers; see :meth:`write_readably`."""
         expr, loss = snap(expr, loss, self._judge)
-        if not is_law or self.loss is not SQUARED or not EXACT * self.scale < loss < math.inf:
+        if not is_law or not self._is_seen_through_noise(loss):
             return expr, loss
         return with_plain_numbers(expr, loss, self.rows, self.tuning.clean_steps)
+
+    def _is_seen_through_noise(self, loss: float) -> bool:
+        """Whether a mean loss is of squared errors that are more than rounding: they tell how likely a number is."""
+        return self.loss is SQUARED and EXACT * self.scale < loss < math.inf
+
+    def _without_idle_numbers(self, expr: Expr, loss: float, complexity: int) -> tuple[Expr, float]:
+        """An expression without constants that explain less than they cost at the precision to which rows tell them.
+
+        ``x*(0.004 - y)`` is ``-(x*y)``, which may be as complex, ``x*y*(-1)``, so that it is on no front.
+        """
+        price = 0.5 * math.log(len(self.rows))
+        for simpler in shorter(expr):
+            tried, found = self._refit(simpler)
+            tree = self.words.legal(normal.normalise(tried))
+            if tree is None or not math.isfinite(found) or self.words.complexity(tree) > complexity:
+                continue
+            saved = _free(expr) - _free(tried)
+            if 0.5 * len(self.rows) * math.log(found / loss) < price * saved:
+                return self._without_idle_numbers(normal.normalise(tried), found, complexity)
+        return expr, loss
 
     def heed_slopes(self, slopes: Slopes, stop: Callable[[], bool]) -> None:
         """Judge again by values and derivatives, the constants fitted to both: the front and the best beside it.

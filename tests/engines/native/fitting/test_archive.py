@@ -126,6 +126,28 @@ def test_the_pick_is_written_as_it_reads_best(X: np.ndarray) -> None:
     assert after[-1].loss < 1e-20
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_law_in_noise_has_no_number_that_rows_do_not_tell_from_none(X: np.ndarray, seed: int) -> None:
+    noise = np.random.default_rng(seed).normal(size=len(X))
+    for is_law in (False, True):
+        found = archive(-X[:, 0] * X[:, 1] * np.cos(X[:, 0]) + 0.05 * noise, X)
+        found.consider(forms("x0*x1*(0.01 - cos(x0))", "-1*x0*x1*cos(x0)"), never)
+        (number,) = found.pareto()  # both are as complex, and with a number more less is left
+        found.write_readably(number, is_law)
+        (written,) = found.pareto()
+        assert (written.loss > number.loss) == is_law
+        assert any(abs(value) not in (0.0, 1.0) for value in constants(written.tree)) == (not is_law)
+
+
+def test_a_number_of_a_law_in_noise_that_rows_tell_stays(X: np.ndarray) -> None:
+    noise = np.random.default_rng(0).normal(size=len(X))
+    found = archive(X[:, 0] * X[:, 1] * (0.4137 - np.cos(X[:, 0])) + 0.05 * noise, X)
+    found.consider(forms("x0*x1*(0.4 - cos(x0))"), never)
+    found.write_readably(found.pareto()[-1], is_law=True)
+    (value,) = [c for c in constants(found.pareto()[-1].tree) if c != -1.0]
+    assert abs(value - 0.4137) < 0.02
+
+
 def test_an_empty_archive_has_nothing_to_write(X: np.ndarray) -> None:
     found = archive(X[:, 0], X)
     found.write_readably(found.picked("law"))
