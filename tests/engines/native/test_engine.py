@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import hypothesis.strategies as st
@@ -19,6 +20,7 @@ from symtorch.equations.dimensions import dimension, is_consistent
 from symtorch.equations.expr import constants, evaluate, variables
 from symtorch.equations.front import Front
 from symtorch.equations.parser import parse
+from symtorch.equations.uncertainty import is_exact
 from symtorch.errors import InputError, OptionError
 from symtorch.testing import EngineContract, inputs
 
@@ -74,6 +76,24 @@ def test_smooth_error_of_a_network_does_not_hide_the_law() -> None:
     assert sorted(round(c, 1) for c in constants(front.best.expr)) == [-2.0, 1.0, 3.1]
     assert "sin" in front.best.text
     assert "exp" in front.best.text
+
+
+@pytest.mark.parametrize(
+    ("law", "expected"),
+    [
+        (lambda X: 0.5 * X[:, 0] * X[:, 1] ** 2, "0.5*x0*square(x1)"),
+        (lambda X: np.pi * X[:, 0] / X[:, 1], "pi*x0/x1"),
+        (lambda X: 0.6173 * X[:, 0] * X[:, 1], None),
+    ],
+)
+def test_a_law_behind_noise_has_its_own_numbers(law: Callable[[np.ndarray], np.ndarray], expected: str | None) -> None:
+    X = np.random.default_rng(0).uniform(1.0, 3.0, (800, 2))
+    y = law(X)
+    front = search(X, y + 0.01 * y.std() * np.random.default_rng(1).normal(size=800), niterations=60)
+    if expected is None:  # no simple number is near
+        assert [is_exact(c.value) for c in front.best.constants] == [False]
+    else:
+        assert np.allclose(front.best.predict(X), y, rtol=1e-12, atol=0.0), f"{front.best} for {expected}"
 
 
 def test_noise_ends_the_search_and_the_law_is_picked() -> None:
