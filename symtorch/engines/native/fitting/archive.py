@@ -297,10 +297,10 @@ class Archive:
         for simpler in shorter(expr):
             tried, found = self._refit(simpler)
             tree = self.words.legal(normal.normalise(tried))
-            if tree is None or not math.isfinite(found) or self.words.complexity(tree) > complexity:
+            if tree is None or self.words.complexity(tree) > complexity:
                 continue
             saved = _free(expr) - _free(tried)
-            if 0.5 * len(self.rows) * math.log(found / loss) < price * saved:
+            if found < loss * math.exp(2.0 * price * saved / len(self.rows)):
                 return self._without_idle_numbers(normal.normalise(tried), found, complexity)
         return expr, loss
 

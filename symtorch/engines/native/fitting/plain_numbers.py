@@ -68,7 +68,7 @@ def with_plain_numbers(expr: Expr, loss: float, rows: Rows, steps: int) -> tuple
             return expr, loss
         _, path, number, worth = min(tried)
         moved, found = _fitted(put(expr, path, Constant(number)), rows, steps)
-        if math.isfinite(found) and 0.5 * len(rows) * math.log(found / loss) < worth:
+        if found < loss * math.exp(2.0 * worth / len(rows)):
             expr, loss = moved, found
         else:
             refused.add((path, number))

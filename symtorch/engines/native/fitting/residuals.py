@@ -50,7 +50,7 @@ class Regressions:
     Attributes:
         rows: (m,) that are looked at.
         kernels: eigenvalues (m,) and eigenvectors (m, m) of the kernel of each width.
-        polynomials: (n, q) orthonormal on all rows, the first of them constant; q = 1 where rows are few.
+        polynomials: (n, q) of mean 0, orthonormal on all rows; q = 0 where rows are few.
     """
 
     rows: Array
@@ -88,8 +88,8 @@ class Regressions:
         F statistic of the polynomials, brought to a normal distribution (Paulson 1942, doi 10.1214/aoms/1177731608).
         """
         y = residuals - residuals.mean()
-        along = self.polynomials[:, 1:].T @ y
-        q, left = len(along), len(y) - self.polynomials.shape[1]
+        along = self.polynomials.T @ y
+        q, left = len(along), len(y) - len(along) - 1
         explained, rest = float(along @ along), float(y @ y - along @ along)
         if q == 0 or rest <= 0.0:
             return 0.0 if q == 0 or explained == 0.0 else np.inf
@@ -132,17 +132,18 @@ def down_to_noise(
 
 
 def _polynomials(Z: Array) -> Array:
-    """Of second degree of scaled inputs (n, d), of the first or none where rows are few, orthonormal: (n, q)."""
+    """Of second degree of scaled inputs (n, d), of the first or none where rows are few, less their means: (n, q)."""
     n, d = Z.shape
-    first, second = np.column_stack([np.ones(n), Z]), [Z[:, i] * Z[:, j] for i in range(d) for j in range(i + 1)]
-    terms = np.column_stack([first, *second])
-    for known in (terms, first):
-        if _PER_TERM * known.shape[1] <= n:
-            vectors, sizes, _ = np.linalg.svd(known, full_matrices=False)
-            # the constant first, what is left after it else
-            rest = vectors[:, sizes > 1e-9 * sizes[0]]
-            return np.linalg.qr(np.column_stack([np.ones(n), rest]))[0][:, : rest.shape[1]]
-    return np.full((n, 1), n**-0.5)
+    columns: list[Array] = []
+    if _PER_TERM * (1 + d) <= n:
+        columns += list(Z.T)
+    if _PER_TERM * (1 + d + d * (d + 1) // 2) <= n:
+        columns += [Z[:, i] * Z[:, j] for i in range(d) for j in range(i + 1)]
+    if not columns:
+        return np.empty((n, 0))
+    terms = np.column_stack(columns)
+    vectors, sizes, _ = np.linalg.svd(terms - terms.mean(axis=0), full_matrices=False)
+    return np.asarray(vectors[:, sizes > 1e-9 * sizes[0]])
 
 
 def _left(values: Array, vectors: Array, y: Array) -> float:

@@ -57,6 +57,19 @@ def test_an_f_test_of_noise_is_normal_with_as_many_terms_as_rows_allow() -> None
             assert 0.9 < np.std(sure) < 1.1
 
 
+def test_every_slope_is_seen_where_rows_are_too_few_for_products() -> None:
+    rng = np.random.default_rng(0)
+    X, noise = rng.uniform(size=(100, 12)), rng.normal(size=100)
+    regressions = Regressions.on(X)
+    assert regressions.polynomials.shape == (100, 12)
+    assert min(regressions.bent(noise + 5.0 * X[:, i]) for i in range(12)) > 3.1
+
+
+def test_products_of_many_inputs_are_not_made() -> None:
+    X = np.random.default_rng(0).normal(size=(200, 2000))  # they would take 3 GB
+    assert Regressions.on(X).polynomials.shape == (200, 0)
+
+
 def test_where_many_rows_are_a_part_of_them_is_looked_at() -> None:
     X, noise = rows(1000)
     first, other = (Regressions.on(X, seed) for seed in (1, 2))
