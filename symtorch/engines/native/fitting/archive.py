@@ -48,11 +48,6 @@ _FITTED = 1e-28
 """Relative loss at which a fit is at its end: the square of float64's rounding, and some."""
 
 
-def _free(expr: Expr) -> int:
-    """Constants of a normal form but for those that stand for a sign."""
-    return sum(value != -1.0 for value in constants(expr))
-
-
 def depth(loss: float) -> float:
     """log(loss), bounded where all is rounding."""
     return math.log(loss + _LEAST)
@@ -366,3 +361,8 @@ class Archive:
             best = min(best, self.front[size].loss)
             total += (after - size) * np.log10(best + _LEAST)
         return total / max(1, largest)
+
+
+def _free(expr: Expr) -> int:
+    """Constants of a normal form but for those that stand for a sign."""
+    return sum(value != -1.0 for value in constants(expr))
